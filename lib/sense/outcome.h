@@ -1,0 +1,48 @@
+/* outcome.h: what one probe of one target came to: a named outcome with its verdict, short code and words.
+ * A failed check is data, not an error. Knows nothing of how probes are made. */
+#pragma once
+
+#include "macro.h"
+
+/* Three values everywhere. UNKNOWN is never BAD. */
+typedef enum Tri {
+        TRI_UNKNOWN, /* zero, so that what was never set is unknown */
+        TRI_GOOD,
+        TRI_BAD,
+        _TRI_MAX,
+} Tri;
+
+typedef enum ProbeOutcome {
+        /* The target answered as expected. */
+        OUTCOME_OK,
+        /* The target's fault. */
+        OUTCOME_REFUSED,
+        OUTCOME_RESET,
+        OUTCOME_TIMEOUT,
+        OUTCOME_NO_ROUTE,     /* EHOSTUNREACH: what a dead host of the local network gives */
+        OUTCOME_CLOSED,       /* closed before a whole answer */
+        OUTCOME_PROTOCOL,     /* not the protocol asked for */
+        OUTCOME_BAD_STATUS,
+        OUTCOME_BAD_BODY,
+        OUTCOME_TOO_LARGE,    /* over the body cap */
+        /* Ours, or nobody's: unknown. */
+        OUTCOME_NETWORK_DOWN, /* ENETUNREACH, EADDRNOTAVAIL */
+        OUTCOME_RESOURCES,    /* EMFILE, ENFILE, ENOBUFS, ENOMEM */
+        OUTCOME_RESOLVER,     /* the name could not be resolved */
+        OUTCOME_NO_DATA,      /* a page without the wanted series, or a malformed one */
+        OUTCOME_OVERDUE,      /* our own schedule was late, or the probe was cancelled */
+        _OUTCOME_MAX,
+} ProbeOutcome;
+
+/* Good, bad (the target's fault) or unknown (ours). */
+Tri outcome_verdict(ProbeOutcome o);
+/* Short stable code for status pages and JSON: "ok", "refused", "timeout", ... */
+const char *outcome_code(ProbeOutcome o);
+/* Words for people: "connection refused". */
+const char *outcome_words(ProbeOutcome o);
+/* The outcome that code names, or -EINVAL. */
+int outcome_from_code(const char *code);
+/* The outcome of a positive errno of connect, send or recv; an errno that the table does not know is OUTCOME_RESOURCES (unknown, never bad). */
+ProbeOutcome outcome_from_errno(int error);
+/* "unknown", "good", "bad". */
+const char *tri_to_string(Tri t);

@@ -1,0 +1,23 @@
+/* sample.h: one result of one probe of one target at one instant, as the engine takes it.
+ * Knows nothing of sockets or pages. */
+#pragma once
+
+#include "outcome.h"
+#include "usec.h"
+
+/* Counters that the signals of one probe may read. */
+#define SAMPLE_VALUES_MAX 16
+
+typedef struct Sample {
+        uint32_t service; /* the engine's handle */
+        uint16_t probe;   /* index in the service's policy */
+        uint16_t target;  /* index in the probe's targets */
+        ProbeOutcome outcome;
+        uint16_t status;  /* HTTP status, 0: none */
+        usec_t started;   /* when the probe was sent */
+        usec_t at;        /* when its result was known */
+        usec_t since;     /* `at` of the previous page whose counters these increases start from; 0: this sample only set a base */
+        const char *version;     /* the version that answered; borrowed for the call; NULL: the probe cannot tell */
+        const double *increases; /* one per operand of the probe, borrowed; NAN: no such series on the page */
+        size_t n_increases;
+} Sample;
