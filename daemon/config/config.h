@@ -1,0 +1,125 @@
+/* config.h: configuration as values: one policy file makes a ServiceConfig, rollbackd.conf a DaemonConfig. Both are immutable once made and freed as a whole.
+ * Knows nothing of sockets or SQL; the schema that they are made by is config_schema.h. */
+#pragma once
+
+#include "config_file.h"
+#include "policy.h"
+#include "selector.h"
+
+#define CONFIG_STEPS_MAX 32
+#define CONFIG_NOTIFY_MAX 16
+#define CONFIG_SERVICES_MAX 4096
+
+typedef struct StatusRange {
+        uint16_t low, high;
+} StatusRange;
+
+typedef enum TargetScheme { TARGET_HTTP, TARGET_TCP } TargetScheme;
+
+typedef struct TargetConfig {
+        char *url;          /* as written */
+        TargetScheme scheme;
+        char *host;         /* name or numeric address, without brackets */
+        uint16_t port;
+        char *path;         /* of http: path and query, at least "/" */
+} TargetConfig;
+
+typedef struct OperandConfig {
+        char *text;
+        Selector selector;  /* stays where it is: allocated once, not moved */
+} OperandConfig;
+
+typedef enum ProbeKindId { PROBE_HTTP, PROBE_TCP, PROBE_METRICS, _PROBE_KIND_MAX } ProbeKindId;
+
+typedef struct ProbeConfig {
+        char *name;
+        ProbeKindId kind;
+        TargetConfig *targets;
+        size_t n_targets;
+        usec_t interval, fast_interval, timeout; /* fast_interval 0: none */
+        uint32_t rise, fall;
+        bool dependency;
+        StatusRange *status;        /* http: accepted ones */
+        size_t n_status;
+        char *body;                 /* http: text that the body must contain; NULL: any */
+        char *version_header;       /* http: header that names the version that answered; NULL: none */
+        char *version_label;        /* metrics: "metric.label"; NULL: none */
+        uint64_t max_body;          /* bytes */
+        OperandConfig **operands;   /* metrics: what the signals read, each once */
+        size_t n_operands;
+        unsigned line;
+} ProbeConfig;
+
+typedef enum StepKindId { STEP_SQL, STEP_CACHE, STEP_SESSION, _STEP_KIND_MAX } StepKindId;
+
+typedef struct StepConfig {
+        StepKindId kind;
+        bool atomic;             /* sql */
+        bool abort_on_error;     /* sql, atomic: on_error = "abort" */
+        char *role;              /* NULL for a generation */
+        char *statement;         /* sql */
+        char *table, *key;       /* cache; table may be schema.table */
+        char *prefix, *delimiter;/* cache: delimiter "" or the character at which the prefix ends (default ":", already at the prefix' end is fine) */
+        char *where;             /* session */
+        char *generation;        /* cache, session: bump this generation instead of deleting */
+        uint32_t batch;          /* rows per commit, <= 5000 */
+        usec_t timeout;          /* of one statement */
+        unsigned line;
+} StepConfig;
+
+typedef struct ChannelConfig { /* an entry of notify or alerts */
+        char *kind;              /* "webhook" */
+        char *url;
+        char *secret_file;       /* name under the secrets directory; NULL: unsigned */
+} ChannelConfig;
+
+typedef struct ServiceConfig {
+        char *path;              /* of the file */
+        char *service;
+        char hash[65];           /* SHA-256 of the file's text */
+        ProbeConfig *probes;
+        size_t n_probes;
+        StepConfig *steps;
+        size_t n_steps;
+        ChannelConfig *notify;
+        size_t n_notify;
+        Policy policy;           /* its arrays and names belong to this ServiceConfig */
+} ServiceConfig;
+
+typedef struct DaemonConfig {
+        char *path;
+        char *conninfo;          /* NULL: no ledger configured */
+        char *password_file;     /* ledger.password_file: name of a secret, NULL: none */
+        char *socket;            /* http.socket, "" : none */
+        char *listen;            /* http.listen, "" : none */
+        ChannelConfig *alerts;   /* at most one */
+        size_t n_alerts;
+        char *policies;          /* directory */
+        char *secrets;           /* directory */
+} DaemonConfig;
+
+/* Reads one policy file. On error returns a negative errno with every mistake found, one per line "file:line: key: what is wrong, what to write", in *reterr. */
+int config_read_service(const char *path, ServiceConfig **ret, StrBuf *reterr) _must_check_;
+ServiceConfig *service_config_free(ServiceConfig *c);
+DEFINE_CLEANUP(ServiceConfig *, service_config_free);
+
+int config_read_daemon(const char *path, DaemonConfig **ret, StrBuf *reterr) _must_check_;
+DaemonConfig *daemon_config_free(DaemonConfig *c);
+DEFINE_CLEANUP(DaemonConfig *, daemon_config_free);
+
+/* The policy files of a directory in C-locale order: every "*.conf" that does not start with a dot. Each entry has either `config` or `error`. Two files of one service: the second
+ * is an error that names the first. */
+typedef struct PolicyFile {
+        char *path;
+        char *service;           /* when it could be read, else NULL */
+        ServiceConfig *config;
+        char *error;             /* lines */
+} PolicyFile;
+int config_read_directory(const char *path, PolicyFile **ret, size_t *ret_n, StrBuf *reterr) _must_check_;
+void policy_files_free(PolicyFile *files, size_t n);
+
+/* The whole value as configuration text with every default filled in, every key with its unit; secrets are names, conninfo's password is left out. To be freed. */
+char *config_dump_service(const ServiceConfig *c);
+char *config_dump_daemon(const DaemonConfig *c);
+/* Reads a secret by name: $CREDENTIALS_DIRECTORY first, then the secrets directory. Refuses a file that others may read. Returns the text without its last newline, to be wiped and freed. */
+int config_read_secret(const char *directory, const char *name, char **ret, StrBuf *reterr) _must_check_;

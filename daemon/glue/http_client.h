@@ -1,0 +1,34 @@
+/* http_client.h: outgoing requests that are not probes (webhooks), over libcurl's multi interface on the loop: total deadline, no proxy, no redirects, body cap counted in the
+ * write callback, CURLOPT_QUICK_EXIT. And one blocking request over a unix socket for rollbackctl. */
+#pragma once
+
+#include "offload.h"
+
+#define HTTP_CLIENT_REPLY_MAX (256 * 1024)
+#define HTTP_CLIENT_CONCURRENT 8
+
+typedef struct HttpClient HttpClient;
+typedef struct HttpRequest HttpRequest;
+
+typedef struct HttpReply {
+        int error;          /* 0, or -ETIMEDOUT, -ECONNREFUSED, -EHOSTUNREACH (name or route), -EPROTO (TLS and the rest), -EFBIG */
+        char words[160];    /* of the error */
+        unsigned status;
+        usec_t retry_after; /* from Retry-After in seconds; 0: none */
+        const char *body;   /* borrowed, NUL-terminated */
+        size_t body_size;
+} HttpReply;
+
+typedef void (*HttpReplyCallback)(void *userdata, const HttpReply *reply);
+
+int http_client_new(HttpClient **ret, Loop *loop) _must_check_;
+HttpClient *http_client_free(HttpClient *c);
+DEFINE_CLEANUP(HttpClient *, http_client_free);
+/* POSTs `body` (copied) with `headers` ("Name: value", copied, NULL-terminated). http and https (verified). Returns 0, -EAGAIN (HTTP_CLIENT_CONCURRENT in flight), -EINVAL. */
+int http_client_post(HttpClient *c, const char *url, const char *const *headers, const char *body, size_t body_size, usec_t timeout,
+                     HttpReplyCallback callback, void *userdata, HttpRequest **ret) _must_check_;
+void http_request_cancel(HttpRequest *r);
+
+/* Blocking, rollbackctl only: over a unix socket, or TCP when `socket` is NULL. Body of the reply is malloc'ed into *ret_body. Returns the status or a negative errno. */
+int http_client_call(const char *socket, const char *method, const char *url, const char *const *headers, const char *body,
+                     usec_t timeout, char **ret_body, size_t *ret_size) _must_check_;
