@@ -2,10 +2,9 @@
  * Hands out a read-only tree of nodes with file and line. Knows no keys. */
 #pragma once
 
-#include "strbuf.h"
+#include "config_text.h"
 
 #define CONFIG_FILE_MAX (1024 * 1024)
-#define CONFIG_FILE_DEPTH_MAX 16
 
 typedef struct ConfigFile ConfigFile;
 typedef struct ConfigNode ConfigNode; /* borrowed from its file */
