@@ -6,6 +6,7 @@
 
 #define HTTP_CLIENT_REPLY_MAX (256 * 1024)
 #define HTTP_CLIENT_CONCURRENT 8
+#define HTTP_CLIENT_CALL_MAX (16 * 1024 * 1024)
 
 typedef struct HttpClient HttpClient;
 typedef struct HttpRequest HttpRequest;
@@ -27,8 +28,10 @@ DEFINE_CLEANUP(HttpClient *, http_client_free);
 /* POSTs `body` (copied) with `headers` ("Name: value", copied, NULL-terminated). http and https (verified). Returns 0, -EAGAIN (HTTP_CLIENT_CONCURRENT in flight), -EINVAL. */
 int http_client_post(HttpClient *c, const char *url, const char *const *headers, const char *body, size_t body_size, usec_t timeout,
                      HttpReplyCallback callback, void *userdata, HttpRequest **ret) _must_check_;
+/* The callback is not called. Not for a request whose callback has begun. NULL: nothing. */
 void http_request_cancel(HttpRequest *r);
 
-/* Blocking, rollbackctl only: over a unix socket, or TCP when `socket` is NULL. Body of the reply is malloc'ed into *ret_body. Returns the status or a negative errno. */
+/* Blocking, rollbackctl only: over a unix socket, or TCP when `socket` is NULL. Body of the reply (at most HTTP_CLIENT_CALL_MAX) is malloc'ed into *ret_body, NUL-terminated. `headers` and
+ * `body` as above, body NULL: none. Returns the status, a negative errno of HttpReply, or -ENOENT and -EACCES of the socket. */
 int http_client_call(const char *socket, const char *method, const char *url, const char *const *headers, const char *body,
                      usec_t timeout, char **ret_body, size_t *ret_size) _must_check_;

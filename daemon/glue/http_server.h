@@ -6,7 +6,7 @@
 
 #include "loop.h"
 
-#define HTTP_SERVER_CONNECTIONS 128
+#define HTTP_SERVER_CONNECTIONS 128 /* of each of the two sockets */
 #define HTTP_SERVER_BODY_MAX (64 * 1024)
 #define HTTP_SERVER_DEADLINE (10 * USEC_PER_SEC)
 
@@ -34,6 +34,7 @@ typedef struct HttpAnswer {
         char etag[32];             /* or "" */
 } HttpAnswer;
 
+/* Fills *ret, which begins as an empty 500. HEAD comes as GET. */
 typedef void (*HttpHandler)(void *userdata, const HttpCall *call, HttpAnswer *ret);
 
 /* Serves on listening sockets that the caller opened (or was passed); both may be -1. Takes the descriptors over. */
@@ -42,6 +43,7 @@ HttpServer *http_server_free(HttpServer *s);
 DEFINE_CLEANUP(HttpServer *, http_server_free);
 /* Value of a query argument, borrowed for the call, or NULL. */
 const char *http_call_query(const HttpCall *call, const char *name);
-/* Opens a listening unix socket (replacing a stale one; mode 0660, group by name when it exists) or a loopback TCP socket ("127.0.0.1:0"). Returns the descriptor or -errno. */
+/* Opens a listening unix socket (replacing a stale one; mode 0660, group by name when it exists) or a loopback TCP socket ("127.0.0.1:0"). Returns the descriptor, or
+ * -EADDRINUSE (somebody serves the path), -ENOTSOCK (something else lies there), -EPERM (not loopback; or the group exists and may not be given), -EINVAL, other -errno. */
 int http_listen_unix(const char *path, const char *group) _must_check_;
 int http_listen_tcp(const char *address, char *ret_bound, size_t size) _must_check_;
