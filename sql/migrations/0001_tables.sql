@@ -58,6 +58,8 @@ CREATE TABLE rollbackd.version (
         PRIMARY KEY (service, version)
 ) WITH (fillfactor = 80);
 CREATE INDEX version_newest ON rollbackd.version (service, epoch DESC) WHERE epoch IS NOT NULL;
+CREATE INDEX version_stable ON rollbackd.version (service, epoch DESC)
+        WHERE stable_at IS NOT NULL;
 
 CREATE TABLE rollbackd.release (
         service         text NOT NULL REFERENCES rollbackd.service,

@@ -46,10 +46,21 @@ BEGIN
                         'behind_barrier', k.epoch < s.barrier_epoch,
                         'schema_fits', coalesce(k.schema_max >= s.schema_current, true),
                         'previous', k.previous) ORDER BY k.epoch DESC) AS list
-                  FROM (SELECT v.*, row_number() OVER (ORDER BY v.epoch DESC) = 1 AS previous
-                          FROM version v
-                         WHERE v.service = s.name AND v.version <> s.active AND v.epoch IS NOT NULL
-                         ORDER BY v.epoch DESC LIMIT 32) k
+                  FROM (SELECT w.*, row_number() OVER (ORDER BY w.epoch DESC) = 1 AS previous
+                          FROM (
+                        -- The newest 31, and the last stable one however old it is.
+                        (SELECT v.* FROM version v
+                          WHERE v.service = s.name AND v.version <> s.active
+                            AND v.epoch IS NOT NULL
+                          ORDER BY v.epoch DESC LIMIT 31)
+                        UNION
+                        (SELECT v.* FROM version v
+                          WHERE v.service = s.name AND v.version <> s.active
+                            AND v.stable_at IS NOT NULL AND v.epoch >= s.barrier_epoch
+                            AND coalesce(v.schema_max >= s.schema_current, true)
+                            AND coalesce(greatest(v.quarantined_until, v.banned_until) <= moment,
+                                    true)
+                          ORDER BY v.epoch DESC LIMIT 1)) w) k
           ) c ON true;
 END
 $$;
@@ -57,4 +68,4 @@ COMMENT ON FUNCTION rollbackd.load(text[], interval[], interval[]) IS
         'The facts of each of these services that is registered, with its policy''s cooldown and '
         'budget period; times as seconds by the database''s clock, 0 when over or not set. '
         'operation: the open one, or null. candidates: up to 32 other versions, newest release '
-        'first. For the daemon.';
+        'first, the last stable one always among them. For the daemon.';
