@@ -22,7 +22,7 @@ CFLAGS_sanitize := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined
 LDFLAGS_sanitize := -fsanitize=address,undefined
 CFLAGS_ALL = -std=gnu17 $(WARN) -fPIE -fstack-protector-strong -fno-math-errno -D_GNU_SOURCE \
-	-DROLLBACKD_VERSION='"$(VERSION)"' $(CFLAGS_$(M)) $(CFLAGS)
+	-DROLLBACKD_VERSION='"$(VERSION)"' -DROLLBACKD_SQL_DIRECTORY='"$(PREFIX)/share/rollbackd/sql"' $(CFLAGS_$(M)) $(CFLAGS)
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS_$(M)) $(LDFLAGS)
 
 # The floors: a folder sees itself and the floors below it, and nothing else.
@@ -62,13 +62,16 @@ DEPS_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -lpthread
 
 PROGRAMS := $(B)/rollbackd $(B)/rollbackctl
 
-all: $(PROGRAMS) ## build the daemon and rollbackctl
+all: $(PROGRAMS) compile_commands.json ## build the daemon and rollbackctl
 
+# Each compilation also leaves its line of compile_commands.json.
+COMPILE = $(CC) $(CFLAGS_ALL) $(if $(filter lib/%,$<),-Wconversion) \
+	$(call quote,$(FLOOR_$(subst /,_,$(patsubst %/,%,$(dir $<))))) $(DEPS_CFLAGS) -MMD -MP -c -o $@ $<
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(SAY) CC $<
-	$(Q)$(CC) $(CFLAGS_ALL) $(if $(filter lib/%,$<),-Wconversion) $(call quote,$(FLOOR_$(subst /,_,$(patsubst %/,%,$(dir $<))))) \
-		$(DEPS_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(COMPILE)
+	@printf '%s\n' '{"directory":"$(CURDIR)","file":"$<","output":"$@","command":"$(subst ",\",$(subst ','\'',$(COMPILE)))"},' >$(@:.o=.json)
 
 $(B)/librollback.a: $(call obj,$(LIB_SRC))
 	$(SAY) AR $@
@@ -88,22 +91,112 @@ $(B)/rollbackctl: $(call obj,$(CTL_SRC)) $(B)/libdaemon.a $(B)/librollback.a
 
 # One test program per file of test/unit; those that need the daemon's objects say so by name test_daemon_*.
 UNIT_SRC := $(sort $(wildcard test/unit/test_*.c))
+UNIT_HELP := $(sort $(filter-out $(UNIT_SRC),$(wildcard test/unit/*.c)))
 UNIT := $(patsubst test/unit/%.c,$(B)/test/%,$(UNIT_SRC))
-$(B)/test/%: $(B)/test/unit/%.o $(B)/librollback.a
+$(B)/test/test_daemon_%: $(B)/test/unit/test_daemon_%.o $(call obj,$(UNIT_HELP)) $(B)/libdaemon.a $(B)/librollback.a
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka -lm
-$(B)/test/test_daemon_%: $(B)/test/unit/test_daemon_%.o $(B)/libdaemon.a $(B)/librollback.a
-	@mkdir -p $(@D)
+	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(DEPS_LIBS)
-unit: $(UNIT) ## build the unit tests and run them
-	$(Q)for t in $(UNIT); do $$t || exit 1; done
+$(B)/test/test_%: $(B)/test/unit/test_%.o $(B)/librollback.a
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka -lm
+unit: $(UNIT) ## build and run the unit tests of this build
+	$(Q)test/run $(foreach t,$(UNIT),$(notdir $(t)).tap=$(t))
+
+# Packages. `make demo` and `make check` install what they lack; `make deps` installs all of it.
+DEPS_BUILD := gcc make pkg-config libc6-dev libsystemd-dev libpq-dev libmicrohttpd-dev libconfig-dev libjansson-dev libssl-dev \
+	libpcre2-dev libcurl4-openssl-dev
+DEPS_DEMO := $(DEPS_BUILD) postgresql-15 postgresql-client-15 python3 python3-psycopg
+DEPS_CHECK := $(DEPS_DEMO) git libcmocka-dev python3-pytest python3-hypothesis systemd shellcheck universal-ctags mandoc
+DEPS_BENCH := $(DEPS_DEMO) postgresql-contrib haproxy
+deps-build:
+	@test/deps "the build" $(DEPS_BUILD)
+deps-demo:
+	@test/deps "make demo" $(DEPS_DEMO)
+deps-check:
+	@test/deps "make check" $(DEPS_CHECK)
+deps-bench:
+	@test/deps "make bench" $(DEPS_BENCH)
+deps: ## install every Debian package that any target needs
+	@test/deps "rollbackd" $(sort $(DEPS_CHECK) $(DEPS_BENCH))
+
+# A fresh make reads pkg-config again once the packages are there.
+MAKE_AGAIN = +$(Q)$(MAKE) --no-print-directory
+demo: deps-demo ## the main job in under a minute: a bad release, noticed and taken back (BAD=none|both|dependency, SEED=, KEEP=1)
+	$(MAKE_AGAIN) demo-run
+demo-run: $(PROGRAMS) $(B)/demo/platform
+	$(Q)test/demo/run $(B)
+$(B)/demo/%: $(B)/test/demo/%.o $(B)/libdaemon.a $(B)/librollback.a
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(DEPS_LIBS)
+
+check: deps-check ## every test: unit, scenarios, ledger, end to end, sanitizers, units, lint
+	$(MAKE_AGAIN) check-run
+UNIT_SANITIZE := $(patsubst $(B)/test/%,build/sanitize/test/%,$(UNIT))
+check-build: $(PROGRAMS) $(UNIT)
+check-run: check-build
+	$(MAKE_AGAIN) M=sanitize check-build
+	$(Q)test/run lint=test/lint "symbols=test/check-symbols $(B)/librollback.a test/lib.symbols" "systemd=test/check-systemd $(B)" \
+		$(foreach t,$(UNIT),$(notdir $(t)).tap=$(t)) \
+		$(foreach t,$(UNIT_SANITIZE),sanitize-$(notdir $(t)).tap=$(t)) \
+		"end-to-end.pytest=BUILD=$(B) /usr/bin/python3 -m pytest -q --junitxml=\$$JUNIT test/e2e" \
+		"sanitize-end-to-end.pytest=BUILD=build/sanitize /usr/bin/python3 -m pytest -q -m sanitize --junitxml=\$$JUNIT test/e2e"
+sanitize: ## everything built with AddressSanitizer and UndefinedBehaviorSanitizer, and the unit tests run
+	$(MAKE_AGAIN) M=sanitize all unit
+lint: deps-check ## what the compiler cannot refuse
+	$(Q)test/lint
+
+BENCH_SRC := $(sort $(wildcard test/bench/bench_*.c))
+BENCH := $(patsubst test/bench/%.c,$(B)/bench/%,$(BENCH_SRC))
+$(B)/bench/%: $(B)/test/bench/%.o $(B)/libdaemon.a $(B)/librollback.a
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(DEPS_LIBS)
+bench: deps-bench ## figures as JSON lines, each beside a peer or a floor of the same run
+	$(MAKE_AGAIN) M=release bench-run
+bench-run: $(PROGRAMS) $(BENCH)
+	$(Q)test/bench/run $(B)
+
+compile_commands.json: $(call obj,$(LIB_SRC) $(DAEMON_SRC) daemon/main.c $(CTL_SRC))
+	$(Q)printf '[%s]\n' "$$(cat $(^:.o=.json) | sed '$$ s/,$$//')" >$@
+
+# Where things go on a host.
+BINDIR := $(DESTDIR)$(PREFIX)/bin
+SBINDIR := $(DESTDIR)$(PREFIX)/sbin
+SHAREDIR := $(DESTDIR)$(PREFIX)/share/rollbackd
+MANDIR := $(DESTDIR)$(PREFIX)/share/man
+UNITDIR := $(DESTDIR)/lib/systemd/system
+SYSUSERSDIR := $(DESTDIR)/usr/lib/sysusers.d
+TMPFILESDIR := $(DESTDIR)/usr/lib/tmpfiles.d
+CONFDIR := $(DESTDIR)/etc/rollbackd
+install: all ## copy programs, units, SQL and configuration below $$DESTDIR, never over a configuration that is there
+	install -D -m 0755 $(B)/rollbackd $(SBINDIR)/rollbackd
+	install -D -m 0755 $(B)/rollbackctl $(BINDIR)/rollbackctl
+	install -d $(SHAREDIR)/sql/migrations $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(CONFDIR)/policies.d $(MANDIR)/man8 $(MANDIR)/man1
+	install -m 0644 sql/roles.sql $(SHAREDIR)/sql/
+	install -m 0644 sql/migrations/*.sql $(SHAREDIR)/sql/migrations/
+	install -m 0644 systemd/rollbackd.service systemd/rollbackd.socket $(UNITDIR)/
+	install -m 0644 systemd/rollbackd.sysusers $(SYSUSERSDIR)/rollbackd.conf
+	install -m 0644 systemd/rollbackd.tmpfiles $(TMPFILESDIR)/rollbackd.conf
+	install -m 0644 daemon/rollbackd.8 $(MANDIR)/man8/
+	install -m 0644 daemon/ctl/rollbackctl.1 $(MANDIR)/man1/
+	install -m 0644 etc/policies.d/*.example $(CONFDIR)/policies.d/
+	test -e $(CONFDIR)/rollbackd.conf || install -m 0644 etc/rollbackd.conf $(CONFDIR)/rollbackd.conf
+uninstall: ## remove what install copied; configuration and database stay
+	rm -f $(SBINDIR)/rollbackd $(BINDIR)/rollbackctl $(UNITDIR)/rollbackd.service $(UNITDIR)/rollbackd.socket
+	rm -f $(SYSUSERSDIR)/rollbackd.conf $(TMPFILESDIR)/rollbackd.conf $(MANDIR)/man8/rollbackd.8 $(MANDIR)/man1/rollbackctl.1
+	rm -rf $(SHAREDIR)
+man: ## check the man pages
+	$(Q)mandoc -T lint -W warning daemon/rollbackd.8 daemon/ctl/rollbackctl.1
 
 clean: ## remove build/
 	rm -rf build
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: all unit clean help
+.PHONY: all unit clean help deps deps-build deps-demo deps-check deps-bench demo demo-run check check-build check-run sanitize lint bench bench-run install uninstall man
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
