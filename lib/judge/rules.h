@@ -20,6 +20,8 @@ typedef enum VerdictWhy {
         WHY_UNCOVERED,         /* a rate with less than half of its window covered */
         WHY_TARGETS_UNKNOWN,   /* too many targets unknown to say */
         WHY_NO_TARGETS,        /* all targets are stragglers */
+        WHY_STALE,             /* what was known is too old to act upon */
+        WHY_WARMING,           /* within warm-up or settle, which convict nobody */
         WHY_ABOVE,             /* bad: above the enter limit with certainty */
         WHY_NOT_BELOW,         /* still bad: not yet below the leave limit */
         WHY_BELOW,             /* good: below the leave limit */
