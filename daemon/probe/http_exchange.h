@@ -1,0 +1,37 @@
+/* http_exchange.h: one GET over a connection of its own: connect, send, feed the answer to the parser, hand the body out,
+ * close. Follows no redirect and keeps no deadline: that is the prober's. Knows nothing of what the answer means. */
+#pragma once
+
+#include "http_response.h"
+#include "probe_kind.h"
+
+#define HTTP_REQUEST_MAX 4096 /* bytes of a request: its line and headers */
+
+typedef struct HttpExchange HttpExchange;
+
+/* Borrowed until the end but for `address`, which is for the call. */
+typedef struct HttpExchangeSetup {
+        Loop *loop;
+        const Address *address;
+        const TargetConfig *target;
+        const char *accept;  /* media types to ask for */
+        const char *capture; /* a header to keep, or NULL */
+        uint64_t max_body;   /* bytes, after the transfer coding */
+        /* Body bytes, borrowed for the call. False: enough has been seen, end well. */
+        bool (*on_body)(void *userdata, Slice body);
+        /* The end, once, with the transport's outcome and words; the exchange may be freed from within. Never called from http_exchange_start(). */
+        void (*on_done)(void *userdata, ProbeOutcome outcome, const char *words);
+        void *userdata;
+} HttpExchangeSetup;
+
+/* Returns 0 when target and headers make a request that fits and can be sent; -EINVAL or -E2BIG when not. */
+int http_exchange_check(const TargetConfig *target, const char *accept) _must_check_;
+/* Starts. Returns 0, or the negative errno of what failed at once. */
+int http_exchange_start(HttpExchange **ret, const HttpExchangeSetup *setup) _must_check_;
+/* Closes, without a word to on_done(). */
+HttpExchange *http_exchange_free(HttpExchange *x);
+DEFINE_CLEANUP(HttpExchange *, http_exchange_free);
+/* The answer so far: status (0: none yet) and captured header. */
+const HttpResponse *http_exchange_response(const HttpExchange *x);
+/* What the target still owes: "connection", "answer", "end of the answer". */
+const char *http_exchange_waiting_for(const HttpExchange *x);

@@ -1,0 +1,173 @@
+/* probe_http.c: good when the status is in one of the accepted ranges and the body contains the wanted text. A redirect
+ * is what it is: a status. The version that answered may be named by a header. */
+#include <errno.h>
+
+#include "http_exchange.h"
+
+#define ACCEPT "*/*"
+
+/* The wanted text with its failure table (Knuth, Morris, Pratt): a body is searched as it comes, however it is cut. */
+typedef struct HttpShared {
+        size_t length;
+        uint32_t *fallback; /* [i]: length of the longest proper prefix of the text that ends at its byte i */
+} HttpShared;
+
+typedef struct HttpRun {
+        HttpExchange *exchange;
+        const ProbeConfig *config;
+        const HttpShared *shared;
+        size_t matched; /* bytes of the text that the body ends with so far; all of them: found */
+        void (*done)(void *userdata, const ProbeResult *result);
+        void *userdata;
+} HttpRun;
+
+static void http_release(void *shared) {
+        HttpShared *s = shared;
+
+        if (s)
+                free(s->fallback);
+        free(s);
+}
+
+static int http_prepare(const ProbeConfig *config, void **ret_shared) {
+        for (size_t i = 0; i < config->n_targets; i++) {
+                int r = http_exchange_check(&config->targets[i], ACCEPT);
+
+                if (r < 0)
+                        return r;
+        }
+
+        HttpShared *s = calloc(1, sizeof *s);
+        if (!s)
+                return -ENOMEM;
+        s->length = config->body ? strlen(config->body) : 0;
+        s->fallback = calloc(s->length + 1, sizeof *s->fallback);
+        if (!s->fallback) {
+                http_release(s);
+                return -ENOMEM;
+        }
+
+        uint32_t matched = 0;
+        for (size_t i = 1; i < s->length; i++) {
+                while (matched > 0 && config->body[i] != config->body[matched])
+                        matched = s->fallback[matched - 1];
+                if (config->body[i] == config->body[matched])
+                        matched++;
+                s->fallback[i] = matched;
+        }
+        *ret_shared = s;
+        return 0;
+}
+
+static bool status_accepted(const ProbeConfig *config, unsigned status) {
+        for (size_t i = 0; i < config->n_status; i++)
+                if (status >= config->status[i].low && status <= config->status[i].high)
+                        return true;
+        return false;
+}
+
+static bool on_body(void *userdata, Slice body) {
+        HttpRun *run = userdata;
+        const char *text = run->config->body;
+
+        /* The rest of a refused answer changes nothing. */
+        if (!status_accepted(run->config, http_exchange_response(run->exchange)->status))
+                return false;
+        for (size_t i = 0; i < body.n && run->matched < run->shared->length; i++) {
+                while (run->matched > 0 && body.p[i] != text[run->matched])
+                        run->matched = run->shared->fallback[run->matched - 1];
+                if (body.p[i] == text[run->matched])
+                        run->matched++;
+        }
+        return true;
+}
+
+static void judge_answer(const HttpRun *run, ProbeResult *result) {
+        STRBUF(words, PROBE_WORDS_SIZE);
+
+        if (!status_accepted(run->config, result->status)) {
+                strbuf_add(&words, "HTTP ");
+                strbuf_add_u64(&words, result->status);
+                if (result->status >= 300 && result->status < 400)
+                        strbuf_add(&words, ", a redirect, which a probe does not follow");
+                probe_result_set(result, OUTCOME_BAD_STATUS, words.text);
+        } else if (run->matched < run->shared->length) {
+                strbuf_add(&words, "body lacks \"");
+                /* Cut so that the closing quote fits, even when every byte takes four to write. */
+                strbuf_add_escaped(&words, run->config->body, MIN(run->shared->length, (size_t)32));
+                strbuf_add(&words, run->shared->length > 32 ? "...\"" : "\"");
+                probe_result_set(result, OUTCOME_BAD_BODY, words.text);
+        }
+}
+
+static void on_done(void *userdata, ProbeOutcome outcome, const char *words) {
+        HttpRun *run = userdata;
+        const HttpResponse *response = http_exchange_response(run->exchange);
+        ProbeResult result = { .outcome = outcome, .status = (uint16_t)response->status };
+
+        if (outcome != OUTCOME_OK)
+                probe_result_set(&result, outcome, words);
+        else
+                judge_answer(run, &result);
+        if (response->capture[0])
+                probe_result_set_version(&result, response->capture, strlen(response->capture));
+
+        void (*done)(void *, const ProbeResult *) = run->done;
+        void *owner = run->userdata;
+        http_exchange_free(run->exchange);
+        free(run);
+        done(owner, &result);
+}
+
+static int http_start(const ProbeStart *start, ProbeResult *ret, void **ret_run) {
+        _cleanup_(freep) HttpRun *run = calloc(1, sizeof *run);
+        int r;
+
+        if (!run) {
+                probe_result_set_errno(ret, ENOMEM);
+                return 0;
+        }
+        *run = (HttpRun){
+                .config = start->config,
+                .shared = start->shared,
+                .done = start->done,
+                .userdata = start->userdata,
+        };
+        r = http_exchange_start(&run->exchange, &(HttpExchangeSetup){
+                .loop = start->loop,
+                .address = start->address,
+                .target = start->target,
+                .accept = ACCEPT,
+                .capture = start->config->version_header,
+                .max_body = start->config->max_body,
+                .on_body = on_body,
+                .on_done = on_done,
+                .userdata = run,
+        });
+        if (r < 0) {
+                probe_result_set_errno(ret, r);
+                return 0;
+        }
+        *ret_run = TAKE_PTR(run);
+        return 1;
+}
+
+static const char *http_waiting_for(const void *run) {
+        return http_exchange_waiting_for(((const HttpRun *)run)->exchange);
+}
+
+static void http_cancel(void *userdata) {
+        HttpRun *run = userdata;
+
+        http_exchange_free(run->exchange);
+        free(run);
+}
+
+const ProbeKind probe_kind_http = {
+        .name = "http",
+        .prepare = http_prepare,
+        .release = http_release,
+        .start = http_start,
+        .waiting_for = http_waiting_for,
+        .cancel = http_cancel,
+};

@@ -1,0 +1,53 @@
+#include <errno.h>
+
+#include "probe_kind.h"
+
+static const ProbeKind *const probe_kinds[_PROBE_KIND_MAX] = {
+        [PROBE_HTTP] = &probe_kind_http,
+        [PROBE_TCP] = &probe_kind_tcp,
+        [PROBE_METRICS] = &probe_kind_metrics,
+};
+
+const ProbeKind *probe_kind(ProbeKindId id) {
+        assert(id < _PROBE_KIND_MAX);
+        return probe_kinds[id];
+}
+
+void probe_result_set(ProbeResult *r, ProbeOutcome outcome, const char *words) {
+        StrBuf b;
+
+        r->outcome = outcome;
+        strbuf_init(&b, r->words, sizeof r->words);
+        strbuf_add(&b, *words ? words : outcome_words(outcome));
+}
+
+void probe_result_set_errno(ProbeResult *r, int error) {
+        if (error < 0)
+                error = -error;
+
+        ProbeOutcome outcome = outcome_from_errno(error);
+        const char *name = strerrorname_np(error);
+        STRBUF(words, PROBE_WORDS_SIZE);
+
+        strbuf_add(&words, outcome_words(outcome));
+        /* What is our own fault is for our own operator, who wants the cause. */
+        if (outcome_verdict(outcome) == TRI_UNKNOWN) {
+                strbuf_add(&words, " (");
+                strbuf_add(&words, name ? name : "an errno without a name");
+                strbuf_add(&words, ")");
+        }
+        probe_result_set(r, outcome, words.text);
+}
+
+void probe_result_set_version(ProbeResult *r, const char *text, size_t n) {
+        bool sound = n < sizeof r->version;
+
+        for (size_t i = 0; sound && i < n; i++)
+                sound = text[i] > 0x20 && text[i] < 0x7f;
+        r->version[0] = '\0';
+        if (sound) {
+                memcpy(r->version, text, n);
+                r->version[n] = '\0';
+        } else if (r->outcome == OUTCOME_OK)
+                probe_result_set(r, OUTCOME_OK, "the version that it names is no plain text of 1 to 63 characters: not used");
+}

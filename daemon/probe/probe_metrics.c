@@ -1,0 +1,211 @@
+/* probe_metrics.c: fetches a page of metrics and has it read. Good when the page is whole and well-formed, whatever it
+ * says; a page that is not tells nothing (unknown); a target that does not give one is bad. */
+#include <errno.h>
+
+#include "http_exchange.h"
+#include "metrics_page.h"
+
+#define ACCEPT "text/plain;version=0.0.4,*/*;q=0.1"
+#define BODY_FIRST (16 * 1024)
+
+typedef struct MetricsRun {
+        Loop *loop;
+        HttpExchange *exchange; /* until the page is there */
+        LoopTimer *timer;       /* from then on: the next part of it */
+        usec_t arrived;
+        char *body;
+        size_t size, capacity;
+        bool out_of_memory;
+        const MetricsWanted *wanted;
+        MetricsMemory *memory;
+        MetricsPage page;
+        ProbeResult result;
+        void (*done)(void *userdata, const ProbeResult *result);
+        void *userdata;
+} MetricsRun;
+
+static MetricsRun *metrics_run_free(MetricsRun *run) {
+        if (!run)
+                return NULL;
+        http_exchange_free(run->exchange);
+        loop_timer_free(run->timer);
+        free(run->body);
+        free(run);
+        return NULL;
+}
+DEFINE_CLEANUP(MetricsRun *, metrics_run_free);
+
+static void metrics_release(void *shared) {
+        metrics_wanted_free(shared);
+}
+
+static int metrics_prepare(const ProbeConfig *config, void **ret_shared) {
+        MetricsWanted *wanted;
+        int r;
+
+        for (size_t i = 0; i < config->n_targets; i++) {
+                r = http_exchange_check(&config->targets[i], ACCEPT);
+                if (r < 0)
+                        return r;
+        }
+        r = metrics_wanted_new(&wanted, config);
+        if (r < 0)
+                return r;
+        *ret_shared = wanted;
+        return 0;
+}
+
+static int memory_new(const ProbeConfig *config _unused_, void **ret) {
+        MetricsMemory *m;
+        int r = metrics_memory_new(&m);
+
+        if (r < 0)
+                return r;
+        *ret = m;
+        return 0;
+}
+
+static void memory_free(void *memory) {
+        metrics_memory_free(memory);
+}
+
+static void memory_start_epoch(void *memory) {
+        ((MetricsMemory *)memory)->epoch = true;
+}
+
+static void finish(MetricsRun *run) {
+        ProbeResult result = run->result;
+        void (*done)(void *, const ProbeResult *) = run->done;
+        void *owner = run->userdata;
+
+        metrics_run_free(run);
+        done(owner, &result);
+}
+
+static bool on_body(void *userdata, Slice body) {
+        MetricsRun *run = userdata;
+
+        if (http_exchange_response(run->exchange)->status != 200)
+                return false;
+        if (run->size + body.n > run->capacity) {
+                size_t capacity = MAX(run->capacity * 2, (size_t)BODY_FIRST);
+
+                while (capacity < run->size + body.n)
+                        capacity *= 2;
+
+                char *larger = realloc(run->body, capacity);
+
+                if (!larger) {
+                        run->out_of_memory = true;
+                        return false;
+                }
+                run->body = larger;
+                run->capacity = capacity;
+        }
+        memcpy(run->body + run->size, body.p, body.n);
+        run->size += body.n;
+        return true;
+}
+
+static void on_turn(void *userdata, usec_t now) {
+        MetricsRun *run = userdata;
+
+        if (metrics_page_read(&run->page, run->arrived) > 0)
+                loop_timer_set(run->timer, now);
+        else
+                finish(run);
+}
+
+/* Reads the first part at once; most pages have no other. Returns whether there is more to come. */
+static bool read_page(MetricsRun *run) {
+        if (metrics_page_begin(&run->page, run->wanted, run->memory, run->body, run->size, &run->result) == 0 ||
+            metrics_page_read(&run->page, run->arrived) == 0)
+                return false;
+
+        int r = loop_add_timer(run->loop, on_turn, run, "probe-metrics", &run->timer);
+        if (r < 0) {
+                metrics_page_abandon(&run->page);
+                probe_result_set_errno(&run->result, ENOMEM);
+                return false;
+        }
+        loop_timer_set(run->timer, run->arrived);
+        return true;
+}
+
+static void on_done(void *userdata, ProbeOutcome outcome, const char *words) {
+        MetricsRun *run = userdata;
+        STRBUF(status, 64);
+
+        run->result.status = (uint16_t)http_exchange_response(run->exchange)->status;
+        run->exchange = http_exchange_free(run->exchange);
+        run->arrived = loop_now(run->loop);
+        if (outcome != OUTCOME_OK)
+                probe_result_set(&run->result, outcome, words);
+        else if (run->result.status != 200) {
+                strbuf_add(&status, "HTTP ");
+                strbuf_add_u64(&status, run->result.status);
+                strbuf_add(&status, " instead of a page of metrics");
+                probe_result_set(&run->result, OUTCOME_BAD_STATUS, status.text);
+        } else if (run->out_of_memory)
+                probe_result_set_errno(&run->result, ENOMEM);
+        else if (read_page(run))
+                return;
+        finish(run);
+}
+
+static int metrics_start(const ProbeStart *start, ProbeResult *ret, void **ret_run) {
+        _cleanup_(metrics_run_freep) MetricsRun *run = calloc(1, sizeof *run);
+        int r;
+
+        if (!run) {
+                probe_result_set_errno(ret, ENOMEM);
+                return 0;
+        }
+        run->loop = start->loop;
+        run->wanted = start->shared;
+        run->memory = start->memory;
+        run->done = start->done;
+        run->userdata = start->userdata;
+        r = http_exchange_start(&run->exchange, &(HttpExchangeSetup){
+                .loop = start->loop,
+                .address = start->address,
+                .target = start->target,
+                .accept = ACCEPT,
+                .max_body = start->config->max_body,
+                .on_body = on_body,
+                .on_done = on_done,
+                .userdata = run,
+        });
+        if (r < 0) {
+                probe_result_set_errno(ret, r);
+                return 0;
+        }
+        *ret_run = TAKE_PTR(run);
+        return 1;
+}
+
+static const char *metrics_waiting_for(const void *userdata) {
+        const MetricsRun *run = userdata;
+
+        return run->exchange ? http_exchange_waiting_for(run->exchange) : NULL;
+}
+
+static void metrics_cancel(void *userdata) {
+        MetricsRun *run = userdata;
+
+        if (!run->exchange)
+                metrics_page_abandon(&run->page);
+        metrics_run_free(run);
+}
+
+const ProbeKind probe_kind_metrics = {
+        .name = "metrics",
+        .prepare = metrics_prepare,
+        .release = metrics_release,
+        .memory_new = memory_new,
+        .memory_free = memory_free,
+        .memory_start_epoch = memory_start_epoch,
+        .start = metrics_start,
+        .waiting_for = metrics_waiting_for,
+        .cancel = metrics_cancel,
+};

@@ -1,0 +1,74 @@
+/* probe_tcp.c: good once the connection stands; nothing is sent or read. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "connection.h"
+#include "probe_kind.h"
+
+typedef struct TcpRun {
+        int fd;
+        LoopIo *io;
+        void (*done)(void *userdata, const ProbeResult *result);
+        void *userdata;
+} TcpRun;
+
+static TcpRun *tcp_run_free(TcpRun *run) {
+        if (!run)
+                return NULL;
+        loop_io_free(run->io);
+        if (run->fd >= 0)
+                close(run->fd);
+        free(run);
+        return NULL;
+}
+DEFINE_CLEANUP(TcpRun *, tcp_run_free);
+
+static void on_connected(void *userdata, int fd, uint32_t events _unused_) {
+        TcpRun *run = userdata;
+        ProbeResult result = { .outcome = OUTCOME_OK };
+        int r = connection_result(fd);
+
+        if (r < 0)
+                probe_result_set_errno(&result, r);
+
+        void (*done)(void *, const ProbeResult *) = run->done;
+        void *owner = run->userdata;
+        tcp_run_free(run);
+        done(owner, &result);
+}
+
+static int tcp_start(const ProbeStart *start, ProbeResult *ret, void **ret_run) {
+        _cleanup_(tcp_run_freep) TcpRun *run = calloc(1, sizeof *run);
+        int r;
+
+        if (!run) {
+                probe_result_set_errno(ret, ENOMEM);
+                return 0;
+        }
+        run->done = start->done;
+        run->userdata = start->userdata;
+        r = run->fd = connection_start(start->address);
+        if (r >= 0)
+                r = loop_add_io(start->loop, run->fd, EPOLLOUT, on_connected, run, "probe-tcp", &run->io);
+        if (r < 0) {
+                probe_result_set_errno(ret, r);
+                return 0;
+        }
+        *ret_run = TAKE_PTR(run);
+        return 1;
+}
+
+static const char *tcp_waiting_for(const void *run _unused_) {
+        return "connection";
+}
+
+static void tcp_cancel(void *run) {
+        tcp_run_free(run);
+}
+
+const ProbeKind probe_kind_tcp = {
+        .name = "tcp",
+        .start = tcp_start,
+        .waiting_for = tcp_waiting_for,
+        .cancel = tcp_cancel,
+};
