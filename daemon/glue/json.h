@@ -4,6 +4,10 @@
 
 #include "evidence.h"
 
+/* jansson exports functions of these two names; ours are linked under others. */
+#define json_copy json_value_copy
+#define json_number_value json_value_number
+
 typedef struct Json Json; /* is a json_t; reference-counted by jansson, owned as said */
 
 #define JSON_INPUT_MAX (1024 * 1024)
@@ -13,7 +17,7 @@ Json *json_free(Json *j);
 DEFINE_CLEANUP(Json *, json_free);
 /* Parses text of n bytes. Returns NULL with the reason in *reterr. */
 Json *json_parse(const char *text, size_t n, StrBuf *reterr);
-/* Compact text to be freed; NULL without memory. */
+/* Compact text to be freed, numbers with 15 significant digits; NULL without memory. */
 char *json_text(const Json *j);
 char *json_text_pretty(const Json *j);
 
@@ -21,7 +25,7 @@ Json *json_new_object(void);
 Json *json_new_array(void);
 /* Setters copy text; invalid UTF-8 is escaped first. They take memory failure as an error of the whole object, kept until json_text() (which then returns NULL). */
 void json_set_text(Json *object, const char *key, const char *value); /* NULL value: null */
-void json_set_u64(Json *object, const char *key, uint64_t value);
+void json_set_u64(Json *object, const char *key, uint64_t value); /* above INT64_MAX (USEC_INFINITY): null */
 void json_set_i64(Json *object, const char *key, int64_t value);
 void json_set_double(Json *object, const char *key, double value); /* NaN and infinities: null */
 void json_set_bool(Json *object, const char *key, bool value);

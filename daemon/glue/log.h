@@ -11,6 +11,8 @@ typedef struct LogField {
 
 /* Opens the journal's socket unless `foreground` (then stderr). Returns 0 or -errno (and falls back to stderr). */
 int log_open(bool foreground);
+/* The same with the journal's socket at `path`. */
+int log_open_at(const char *path);
 void log_close(void);
 void log_message(Severity severity, const char *format, ...) _printf_(2, 3);
 /* With an event's message id (or NULL) and fields. */

@@ -9,5 +9,5 @@ typedef struct Pattern Pattern;
 int pattern_new(Pattern **ret, const char *text, size_t *reterr_at, char *reterr_why, size_t why_size) _must_check_;
 Pattern *pattern_free(Pattern *p);
 DEFINE_CLEANUP(Pattern *, pattern_free);
-/* 1: matches, 0: does not, -E2BIG: a limit was reached. */
+/* 1: matches, 0: does not (text that is not UTF-8 never does), -E2BIG: a limit was reached. */
 int pattern_match(const Pattern *p, const char *text, size_t n) _must_check_;

@@ -1,0 +1,288 @@
+/* loop.c: sd-event behind our own names. Lifetimes: a timer or descriptor watch is the caller's, and so is its userdata, which must outlive the watch. Either may be freed
+ * inside its own callback: sd-event keeps its source until the dispatch is over, and nothing here touches our half after the callback. */
+#include "loop.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+
+/* sd-event reads 0 as 250 ms. */
+#define ACCURACY USEC_PER_MSEC
+/* An idle loop sleeps for as long as it likes, so a tick of its own makes turns come at least this often, and a longer gap between turns means that we stood still. */
+#define TICK USEC_PER_SEC
+#define GAP_MAX (2 * USEC_PER_SEC)
+
+typedef struct LoopSignal LoopSignal;
+
+struct LoopSignal {
+        LoopSignalCallback callback;
+        void *userdata;
+        sd_event_source *source;
+        LoopSignal *next;
+};
+
+struct Loop {
+        sd_event *event;
+        sd_event_source *tick;
+        LoopSignal *signals;
+        LoopJumpCallback on_jump;
+        void *jump_userdata;
+        usec_t last_turn;
+        usec_t longest_turn;
+};
+
+struct LoopTimer {
+        Loop *loop;
+        sd_event_source *source;
+        LoopTimerCallback callback;
+        void *userdata;
+};
+
+struct LoopIo {
+        sd_event_source *source;
+        LoopIoCallback callback;
+        void *userdata;
+};
+
+static usec_t clock_usec(clockid_t clock) {
+        struct timespec t;
+
+        if (clock_gettime(clock, &t) < 0)
+                return 0;
+        return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
+}
+
+usec_t loop_now(Loop *l) {
+        uint64_t now;
+
+        assert(l);
+        /* Fails only for a clock that sd-event does not know, or in a forked child. */
+        return sd_event_now(l->event, CLOCK_BOOTTIME, &now) < 0 ? clock_usec(CLOCK_BOOTTIME) : now;
+}
+
+static int on_tick(sd_event_source *source, uint64_t at, void *userdata) {
+        Loop *l = userdata;
+
+        (void)at;
+        (void)sd_event_source_set_time(source, usec_add(loop_now(l), TICK));
+        (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+int loop_new(Loop **ret) {
+        _cleanup_(loop_freep) Loop *l = calloc(1, sizeof *l);
+        int r;
+
+        assert(ret);
+        if (!l)
+                return -ENOMEM;
+        r = sd_event_new(&l->event);
+        if (r < 0)
+                return r;
+        r = sd_event_add_time(l->event, &l->tick, CLOCK_BOOTTIME, usec_add(loop_now(l), TICK), ACCURACY, on_tick, l);
+        if (r < 0)
+                return r;
+        (void)sd_event_source_set_description(l->tick, "tick");
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+Loop *loop_free(Loop *l) {
+        if (!l)
+                return NULL;
+        while (l->signals) {
+                LoopSignal *s = l->signals;
+
+                l->signals = s->next;
+                sd_event_source_disable_unref(s->source);
+                free(s);
+        }
+        sd_event_source_disable_unref(l->tick);
+        sd_event_unref(l->event);
+        free(l);
+        return NULL;
+}
+
+static int on_timer(sd_event_source *source, uint64_t at, void *userdata) {
+        LoopTimer *t = userdata;
+
+        (void)source;
+        (void)at;
+        t->callback(t->userdata, loop_now(t->loop));
+        return 0;
+}
+
+int loop_add_timer(Loop *l, LoopTimerCallback callback, void *userdata, const char *name, LoopTimer **ret) {
+        _cleanup_(loop_timer_freep) LoopTimer *t = calloc(1, sizeof *t);
+        int r;
+
+        assert(l && callback && ret);
+        if (!t)
+                return -ENOMEM;
+        *t = (LoopTimer){.loop = l, .callback = callback, .userdata = userdata};
+        r = sd_event_add_time(l->event, &t->source, CLOCK_BOOTTIME, USEC_INFINITY, ACCURACY, on_timer, t);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_enabled(t->source, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+        (void)sd_event_source_set_description(t->source, name);
+        *ret = TAKE_PTR(t);
+        return 0;
+}
+
+void loop_timer_set(LoopTimer *t, usec_t at) {
+        assert(t);
+        /* Neither call allocates for a source that is there; they refuse only when the loop has finished, and then no timer matters. */
+        if (at != USEC_INFINITY)
+                (void)sd_event_source_set_time(t->source, at);
+        (void)sd_event_source_set_enabled(t->source, at == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+}
+
+LoopTimer *loop_timer_free(LoopTimer *t) {
+        if (!t)
+                return NULL;
+        sd_event_source_disable_unref(t->source);
+        free(t);
+        return NULL;
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        LoopIo *io = userdata;
+
+        (void)source;
+        io->callback(io->userdata, fd, events);
+        return 0;
+}
+
+int loop_add_io(Loop *l, int fd, uint32_t events, LoopIoCallback callback, void *userdata, const char *name, LoopIo **ret) {
+        _cleanup_(loop_io_freep) LoopIo *io = calloc(1, sizeof *io);
+        int r;
+
+        assert(l && callback && ret);
+        if (!io)
+                return -ENOMEM;
+        *io = (LoopIo){.callback = callback, .userdata = userdata};
+        r = sd_event_add_io(l->event, &io->source, fd, events, on_io, io);
+        if (r < 0)
+                return r;
+        (void)sd_event_source_set_description(io->source, name);
+        *ret = TAKE_PTR(io);
+        return 0;
+}
+
+int loop_io_set(LoopIo *io, uint32_t events) {
+        assert(io);
+        return sd_event_source_set_io_events(io->source, events);
+}
+
+LoopIo *loop_io_free(LoopIo *io) {
+        if (!io)
+                return NULL;
+        sd_event_source_disable_unref(io->source);
+        free(io);
+        return NULL;
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        LoopSignal *s = userdata;
+
+        (void)source;
+        s->callback(s->userdata, (int)info->ssi_signo);
+        return 0;
+}
+
+int loop_add_signal(Loop *l, int signal_number, LoopSignalCallback callback, void *userdata) {
+        _cleanup_(freep) LoopSignal *s = calloc(1, sizeof *s);
+        sigset_t set;
+        int r;
+
+        assert(l && callback);
+        if (!s)
+                return -ENOMEM;
+        s->callback = callback;
+        s->userdata = userdata;
+        if (sigemptyset(&set) < 0 || sigaddset(&set, signal_number) < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+                return -errno;
+        r = sd_event_add_signal(l->event, &s->source, signal_number, on_signal, s);
+        if (r < 0)
+                return r;
+        s->next = l->signals;
+        l->signals = TAKE_PTR(s);
+        return 0;
+}
+
+void loop_on_jump(Loop *l, LoopJumpCallback callback, void *userdata) {
+        assert(l);
+        l->on_jump = callback;
+        l->jump_userdata = userdata;
+}
+
+int loop_enable_watchdog(Loop *l) {
+        int r;
+
+        assert(l);
+        r = sd_event_set_watchdog(l->event, 1);
+        return r < 0 ? r : 0;
+}
+
+void loop_notify(Loop *l, const char *text) {
+        assert(l && text);
+        (void)sd_notify(0, text);
+}
+
+int loop_listen_fds(void) {
+        return sd_listen_fds(1);
+}
+
+/* Compares this turn's instant with the one before, ahead of every callback of the turn. */
+static void watch_clock(Loop *l) {
+        usec_t now = loop_now(l), last = l->last_turn;
+
+        l->last_turn = now;
+        if (!l->on_jump)
+                return;
+        if (now < last)
+                l->on_jump(l->jump_userdata, 0, now);
+        else if (now - last > GAP_MAX)
+                l->on_jump(l->jump_userdata, now - last, now);
+}
+
+int loop_run(Loop *l) {
+        usec_t cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID);
+        int r, code = 0;
+
+        assert(l);
+        l->last_turn = clock_usec(CLOCK_BOOTTIME);
+        while (sd_event_get_state(l->event) != SD_EVENT_FINISHED) {
+                r = sd_event_prepare(l->event);
+                if (r == 0) {
+                        /* Nothing is left to do: this turn is over, and the next one starts when the kernel wakes us. */
+                        l->longest_turn = MAX(l->longest_turn, clock_usec(CLOCK_THREAD_CPUTIME_ID) - cpu);
+                        r = sd_event_wait(l->event, USEC_INFINITY);
+                        cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID);
+                }
+                if (r < 0)
+                        return r;
+                if (r == 0)
+                        continue;
+                watch_clock(l);
+                r = sd_event_dispatch(l->event);
+                if (r < 0)
+                        return r;
+        }
+        r = sd_event_get_exit_code(l->event, &code);
+        return r < 0 ? r : code;
+}
+
+void loop_exit(Loop *l, int code) {
+        assert(l);
+        (void)sd_event_exit(l->event, code);
+}
+
+usec_t loop_longest_turn(const Loop *l) {
+        assert(l);
+        return l->longest_turn;
+}

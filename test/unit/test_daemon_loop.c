@@ -1,0 +1,234 @@
+/* test_daemon_loop.c: timers, descriptors, signals, the jump, and freeing things inside their own callbacks. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "loop.h"
+
+typedef struct Story {
+        Loop *loop;
+        LoopTimer *timer, *other;
+        LoopIo *io;
+        usec_t fired_at, gap;
+        int fd[2];
+        unsigned count, jumps;
+} Story;
+
+static void give_up(void *userdata, usec_t now) {
+        Story *s = userdata;
+
+        (void)now;
+        loop_exit(s->loop, -ETIMEDOUT);
+}
+
+static int set_up(void **state) {
+        Story *s = calloc(1, sizeof *s);
+
+        assert_non_null(s);
+        assert_int_equal(loop_new(&s->loop), 0);
+        assert_int_equal(loop_add_timer(s->loop, give_up, s, "give up", &s->other), 0);
+        loop_timer_set(s->other, usec_add(loop_now(s->loop), 20 * USEC_PER_SEC));
+        assert_int_equal(pipe2(s->fd, O_CLOEXEC | O_NONBLOCK), 0);
+        *state = s;
+        return 0;
+}
+
+static int tear_down(void **state) {
+        Story *s = *state;
+
+        loop_io_free(s->io);
+        loop_timer_free(s->timer);
+        loop_timer_free(s->other);
+        loop_free(s->loop);
+        close(s->fd[0]);
+        close(s->fd[1]);
+        free(s);
+        return 0;
+}
+
+static void fire_and_free(void *userdata, usec_t now) {
+        Story *s = userdata;
+
+        s->fired_at = now;
+        s->timer = loop_timer_free(s->timer);
+        loop_exit(s->loop, 7);
+}
+
+static void timer_is_never_early_and_may_free_itself(void **state) {
+        Story *s = *state;
+        usec_t at;
+
+        assert_int_equal(loop_add_timer(s->loop, fire_and_free, s, "once", &s->timer), 0);
+        at = usec_add(loop_now(s->loop), 5 * USEC_PER_MSEC);
+        loop_timer_set(s->timer, at);
+        assert_int_equal(loop_run(s->loop), 7);
+        assert_true(s->fired_at >= at);
+        assert_null(s->timer);
+}
+
+static void count_three(void *userdata, usec_t now) {
+        Story *s = userdata;
+
+        if (++s->count == 3)
+                loop_exit(s->loop, 0);
+        else
+                loop_timer_set(s->timer, now);
+}
+
+static void timer_is_armed_again_in_its_callback(void **state) {
+        Story *s = *state;
+
+        assert_int_equal(loop_add_timer(s->loop, count_three, s, "thrice", &s->timer), 0);
+        loop_timer_set(s->timer, 0);
+        assert_int_equal(loop_run(s->loop), 0);
+        assert_int_equal(s->count, 3);
+}
+
+static void exit_zero(void *userdata, usec_t now) {
+        Story *s = userdata;
+
+        (void)now;
+        loop_exit(s->loop, 0);
+}
+
+static void disarmed_timer_stays_quiet(void **state) {
+        Story *s = *state;
+        LoopTimer *end;
+
+        assert_int_equal(loop_add_timer(s->loop, fire_and_free, s, "disarmed", &s->timer), 0);
+        loop_timer_set(s->timer, 0);
+        loop_timer_set(s->timer, USEC_INFINITY);
+        assert_int_equal(loop_add_timer(s->loop, exit_zero, s, "end", &end), 0);
+        loop_timer_set(end, usec_add(loop_now(s->loop), 20 * USEC_PER_MSEC));
+        assert_int_equal(loop_run(s->loop), 0);
+        assert_int_equal(s->fired_at, 0);
+        loop_timer_free(end);
+}
+
+static void read_and_free(void *userdata, int fd, uint32_t events) {
+        Story *s = userdata;
+        char c;
+
+        assert_true(events & EPOLLIN);
+        assert_int_equal(read(fd, &c, 1), 1);
+        s->count++;
+        s->io = loop_io_free(s->io);
+        loop_exit(s->loop, 0);
+}
+
+static void io_is_called_and_may_free_itself(void **state) {
+        Story *s = *state;
+
+        assert_int_equal(loop_add_io(s->loop, s->fd[0], EPOLLIN, read_and_free, s, "pipe", &s->io), 0);
+        assert_int_equal(write(s->fd[1], "x", 1), 1);
+        assert_int_equal(loop_run(s->loop), 0);
+        assert_int_equal(s->count, 1);
+        assert_null(s->io);
+}
+
+static void on_usr1(void *userdata, int signal_number) {
+        Story *s = userdata;
+
+        assert_int_equal(signal_number, SIGUSR1);
+        loop_exit(s->loop, 3);
+}
+
+static void signal_reaches_the_loop(void **state) {
+        Story *s = *state;
+
+        assert_int_equal(loop_add_signal(s->loop, SIGUSR1, on_usr1, s), 0);
+        assert_int_equal(kill(getpid(), SIGUSR1), 0);
+        assert_int_equal(loop_run(s->loop), 3);
+}
+
+static void on_jump(void *userdata, usec_t gap, usec_t now) {
+        Story *s = userdata;
+
+        (void)now;
+        s->jumps++;
+        s->gap = gap;
+        loop_exit(s->loop, 0);
+}
+
+/* Standing still is what is tested, so this callback really does. */
+static void stand_still(void *userdata, usec_t now) {
+        (void)userdata;
+        (void)now;
+        assert_int_equal(poll(NULL, 0, 2200), 0);
+}
+
+static void standing_still_is_a_jump(void **state) {
+        Story *s = *state;
+
+        loop_on_jump(s->loop, on_jump, s);
+        assert_int_equal(loop_add_timer(s->loop, stand_still, s, "still", &s->timer), 0);
+        loop_timer_set(s->timer, 0);
+        assert_int_equal(loop_run(s->loop), 0);
+        assert_int_equal(s->jumps, 1);
+        assert_true(s->gap > 2 * USEC_PER_SEC);
+}
+
+static void idling_is_no_jump(void **state) {
+        Story *s = *state;
+
+        loop_on_jump(s->loop, on_jump, s);
+        assert_int_equal(loop_add_timer(s->loop, exit_zero, s, "end", &s->timer), 0);
+        loop_timer_set(s->timer, usec_add(loop_now(s->loop), 2500 * USEC_PER_MSEC));
+        assert_int_equal(loop_run(s->loop), 0);
+        assert_int_equal(s->jumps, 0);
+}
+
+static usec_t cpu_now(void) {
+        struct timespec t;
+
+        assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t), 0);
+        return (usec_t)t.tv_sec * USEC_PER_SEC + (usec_t)t.tv_nsec / 1000;
+}
+
+static void burn(void *userdata, usec_t now) {
+        Story *s = userdata;
+        usec_t start = cpu_now();
+
+        (void)now;
+        while (cpu_now() - start < 30 * USEC_PER_MSEC)
+                ;
+        loop_timer_set(s->timer, USEC_INFINITY);
+        assert_int_equal(loop_add_timer(s->loop, exit_zero, s, "end", &s->timer), 0);
+        loop_timer_set(s->timer, usec_add(loop_now(s->loop), 100 * USEC_PER_MSEC));
+}
+
+static void longest_turn_is_cpu_time(void **state) {
+        Story *s = *state;
+        LoopTimer *burner;
+
+        assert_int_equal(loop_add_timer(s->loop, burn, s, "burn", &burner), 0);
+        s->timer = burner;
+        loop_timer_set(burner, 0);
+        assert_int_equal(loop_run(s->loop), 0);
+        assert_true(loop_longest_turn(s->loop) >= 30 * USEC_PER_MSEC);
+        loop_timer_free(burner);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(timer_is_never_early_and_may_free_itself, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(timer_is_armed_again_in_its_callback, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(disarmed_timer_stays_quiet, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(io_is_called_and_may_free_itself, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(signal_reaches_the_loop, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(standing_still_is_a_jump, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(idling_is_no_jump, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(longest_turn_is_cpu_time, set_up, tear_down),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
