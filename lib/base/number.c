@@ -7,6 +7,8 @@ typedef unsigned __int128 uint128;
 
 #define SIGNIFICANT_DIGITS_MAX 19  /* that many always fit 64 bits */
 #define POWER_STEP 27              /* 5^27 is the greatest power of five below 2^64 */
+#define EXACT_INTEGER_MAX (1ULL << 53) /* up to here every integer is a double */
+#define EXACT_POWER_MAX 22         /* 10^22 is the greatest power of ten that is a double */
 #define EXPONENT_MAX 1000000       /* far past every double; larger ones are clamped here */
 
 static bool is_digit(char c) {
@@ -117,12 +119,20 @@ static int leading_zeros(uint128 m) {
         return high > 0 ? __builtin_clzll(high) : 64 + __builtin_clzll((uint64_t)m);
 }
 
+static const double powers[] = {
+        1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+        1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+};
+
 /* Multiplies or divides by five step by step in 128 bits; a single step is exact but for a sticky last bit, each
  * further one costs less than 2^-62 of the value. The powers of two go into the exponent. */
 static double decimal_to_double(Decimal d) {
         int e10 = d.exponent, e = d.exponent;
         uint128 m = d.digits;
 
+        /* One operation on two exact doubles rounds once. */
+        if (d.digits <= EXACT_INTEGER_MAX && e10 >= -EXACT_POWER_MAX && e10 <= EXACT_POWER_MAX)
+                return e10 < 0 ? (double)d.digits / powers[-e10] : (double)d.digits * powers[e10];
         if (m == 0 || e10 < -400)
                 return 0;
         if (e10 > 400)
