@@ -1,0 +1,146 @@
+/* The tcp probe, and what connecting itself can come to. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "probe_harness.h"
+
+static const Result *probe_port(Harness *h, uint16_t port) {
+        harness_init(h, PROBE_TCP, port);
+        harness_begin(h);
+        harness_run(h, 1);
+        return &h->results[0];
+}
+
+static void a_port_that_listens_is_good(void **state _unused_) {
+        ScriptedServer server;
+        Harness h;
+
+        server_listen(&server);
+        const Result *r = probe_port(&h, server.port);
+        assert_int_equal(r->outcome, OUTCOME_OK);
+        assert_string_equal(r->words, "");
+        assert_int_equal(r->status, 0);
+        assert_false(r->has_version);
+        harness_done(&h);
+        server_stop(&server);
+}
+
+static void a_port_that_nobody_holds_is_refused(void **state _unused_) {
+        ScriptedServer server;
+        Harness h;
+
+        server_listen(&server);
+        server_stop(&server);
+        const Result *r = probe_port(&h, server.port);
+        assert_int_equal(r->outcome, OUTCOME_REFUSED);
+        assert_string_equal(r->words, outcome_words(OUTCOME_REFUSED));
+        harness_done(&h);
+}
+
+static void no_descriptors_of_our_own_is_unknown(void **state _unused_) {
+        struct rlimit old, none;
+        ScriptedServer server;
+        Harness h;
+
+        server_listen(&server);
+        harness_init(&h, PROBE_TCP, server.port);
+        harness_begin(&h);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+        none = old;
+        none.rlim_cur = 0; /* no new descriptor; those that are open stay */
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        harness_run(&h, 1);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+
+        assert_int_equal(h.results[0].outcome, OUTCOME_RESOURCES);
+        assert_int_equal(outcome_verdict(h.results[0].outcome), TRI_UNKNOWN);
+        assert_non_null(strstr(h.results[0].words, "EMFILE"));
+        assert_int_equal(prober_counts(h.prober).in_flight, 0);
+        harness_done(&h);
+        server_stop(&server);
+}
+
+static void a_name_is_resolved_and_kept(void **state _unused_) {
+        ScriptedServer server;
+        Harness h;
+
+        server_listen(&server);
+        harness_init(&h, PROBE_TCP, server.port);
+        h.targets[0].host = (char *)"localhost";
+        harness_add_target(&h, "localhost", server.port);
+        harness_begin(&h);
+        harness_run(&h, 2);
+        /* localhost may be ::1 first, where nobody listens: an address was found either way. */
+        for (size_t i = 0; i < 2; i++)
+                assert_true(h.results[i].outcome == OUTCOME_OK || h.results[i].outcome == OUTCOME_REFUSED);
+        harness_done(&h);
+        server_stop(&server);
+}
+
+static void a_name_that_does_not_resolve_is_unknown(void **state _unused_) {
+        Harness h;
+
+        harness_init(&h, PROBE_TCP, 1);
+        h.targets[0].host = (char *)"no-such-host.invalid";
+        harness_begin(&h);
+        harness_run(&h, 1);
+        assert_int_equal(h.results[0].outcome, OUTCOME_RESOLVER);
+        assert_int_equal(outcome_verdict(h.results[0].outcome), TRI_UNKNOWN);
+        assert_non_null(strstr(h.results[0].words, "no-such-host.invalid"));
+        harness_done(&h);
+}
+
+static int descriptors(void) {
+        int n = 0;
+
+        for (int fd = 0; fd < 1024; fd++)
+                n += fcntl(fd, F_GETFD) >= 0;
+        return n;
+}
+
+/* Counts when nothing is in flight: between the end of a probe and the start of the next. */
+static void count_descriptors(Harness *h, const Result *r _unused_) {
+        int *counts = h->extra;
+
+        counts[h->n_results == 1 ? 0 : 1] = descriptors();
+        if (h->n_results < h->wanted)
+                prober_probe_now(h->prober, 7, 0);
+}
+
+static void descriptors_come_back(void **state _unused_) {
+        ScriptedServer server;
+        int counts[2] = {};
+        Harness h;
+
+        server_listen(&server);
+        harness_init(&h, PROBE_TCP, server.port);
+        h.extra = counts;
+        h.react = count_descriptors;
+        harness_begin(&h);
+        harness_run(&h, 101);
+        assert_true(counts[0] > 0);
+        assert_int_equal(counts[1], counts[0]);
+        harness_done(&h);
+        server_stop(&server);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_port_that_listens_is_good),
+                cmocka_unit_test(a_port_that_nobody_holds_is_refused),
+                cmocka_unit_test(no_descriptors_of_our_own_is_unknown),
+                cmocka_unit_test(a_name_is_resolved_and_kept),
+                cmocka_unit_test(a_name_that_does_not_resolve_is_unknown),
+                cmocka_unit_test(descriptors_come_back),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
