@@ -21,7 +21,12 @@ typedef struct LedgerOwner {
         void (*on_facts)(void *userdata, const char *service, const ServiceFacts *facts, usec_t at);
         /* Fresh lists for the API, handed over: arrays as the views print them (newest first). */
         void (*on_recent)(void *userdata, Json *operations, Json *events);
+        /* What went wrong without the ledger being down: facts that cannot be read, a write that the ledger refused and that is now given up. `what` names it: "facts of users-api". NULL: not wanted. */
+        void (*on_trouble)(void *userdata, const char *what, const PgFailure *failure);
 } LedgerOwner;
+
+/* The ledger's schema that this program was built for. */
+#define LEDGER_SCHEMA 1
 
 int ledger_new(Ledger **ret, Loop *loop, Offload *offload, const char *conninfo, const char *password, const LedgerOwner *owner, uint64_t seed) _must_check_;
 Ledger *ledger_free(Ledger *l);
@@ -32,6 +37,9 @@ bool ledger_is_up(const Ledger *l);
 int ledger_watch(Ledger *l, const LedgerService services[], size_t n) _must_check_;
 /* Reads one service's facts now. */
 void ledger_refresh(Ledger *l, const char *service);
+
+/* Stands for a parameter that the ledger fills in itself: the instant of the release that is being left. Compared by address. */
+extern const char ledger_released_at[];
 
 typedef struct AtomicStep {
         unsigned n;              /* step number */
@@ -58,11 +66,14 @@ typedef struct CommitRequest {
 
 /* Result of a commit; `epoch` of the new release when done. COMMIT_IN_DOUBT may be called any number of times before the last one. `detail`: the ledger's words. */
 typedef void (*LedgerCommitCallback)(void *userdata, CommitResult result, uint64_t epoch, const char *detail);
-/* Runs the short transaction (copies everything): one call without atomic steps; with them BEGIN, call, per step SAVEPOINT, SET LOCAL ROLE, statement, RESET ROLE, result, COMMIT. Retries PG_RETRY with jitter as long as
+/* An answer of the ledger ends it: COMMIT_LOST, COMMIT_REFUSED with its words ("cooldown: ..."), COMMIT_FAILED. When the ledger could not be asked within 30 s it is COMMIT_REFUSED "ledger: ...".
+ * What is in doubt is asked until it is known; after the 30 s it is only asked, never done anew. Not called any more once ledger_free() was called.
+ * Runs the short transaction (copies everything): one call without atomic steps; with them BEGIN, call, per step SAVEPOINT, SET LOCAL ROLE, statement, RESET ROLE, result, COMMIT. Retries PG_RETRY with jitter as long as
  * the result could still be wanted (30 s), asks again with the same id when in doubt, tries an aborting atomic step three times. On `replay` no step runs. */
 int ledger_commit(Ledger *l, const CommitRequest *request, LedgerCommitCallback callback, void *userdata) _must_check_;
 
-/* Writes that must reach the ledger: kept in order in a bounded queue over reconnects (256; -EAGAIN beyond), retried until they are answered. */
+/* Writes that must reach the ledger, and claims: kept in order in one bounded queue over reconnects (256; -EAGAIN beyond), so that a claim sees every result given before it. Writes are
+ * retried until they are answered; a claim that fails says so. */
 int ledger_move_operation(Ledger *l, const char *id, OperationState state, const char *detail, const char *fields) _must_check_;
 int ledger_record_event(Ledger *l, const char *id, const char *service, const char *kind, const char *operation, const char *actor, const char *fields) _must_check_;
 int ledger_earn_stable(Ledger *l, const char *service, uint64_t epoch) _must_check_;
@@ -97,6 +108,6 @@ typedef void (*LedgerDeliveriesCallback)(void *userdata, const PgFailure *failur
 int ledger_claim_deliveries(Ledger *l, unsigned n, usec_t lease, LedgerDeliveriesCallback callback, void *userdata) _must_check_;
 int ledger_delivery_result(Ledger *l, const char *id, const char *state, usec_t retry_in, const char *error) _must_check_;
 
-/* One row of any read for the API: an operation or event by id, as JSON; NULL when there is none. */
+/* One row of any read for the API: an operation or event by id, as JSON; NULL when there is none. Returns 0, -EINVAL when `id` is not a UUID, -ENOTCONN, -EAGAIN. */
 typedef void (*LedgerJsonCallback)(void *userdata, const PgFailure *failure, const Json *value);
 int ledger_find(Ledger *l, const char *id, LedgerJsonCallback callback, void *userdata) _must_check_;

@@ -5,6 +5,7 @@
 #include "config.h"
 #include "json.h"
 #include "pg.h"
+#include "sql_lexer.h"
 
 /* Parameter values of SQL steps, from the operation. */
 typedef struct StepParameters {
@@ -18,6 +19,21 @@ typedef struct StepParameters {
 char *step_rows(const ServiceConfig *config);
 /* Names of the generations to bump, borrowed from the config. Returns how many. */
 size_t step_generations(const ServiceConfig *config, const char *ret[static CONFIG_STEPS_MAX]);
+
+/* The atomic sql steps of a policy, for the commit: `n` is the number of their row. Owns its texts. */
+typedef struct StepAtomic {
+        unsigned n;
+        char *role, *statement; /* with $1.. */
+        SqlParameter parameters[SQL_PARAMETERS_MAX];
+        size_t n_parameters;
+        bool abort_on_error;
+} StepAtomic;
+/* To be freed by step_atomics_free(). Returns 0, -EINVAL or -ENOMEM with words in *reterr. */
+int step_atomics(const ServiceConfig *config, StepAtomic **ret, size_t *ret_n, StrBuf *reterr) _must_check_;
+void step_atomics_free(StepAtomic *atomics, size_t n);
+#define STEP_NUMBER_SIZE 24
+/* The text to bind for a parameter: borrowed from *values, or written to ret_number. NULL: the value is not known. */
+const char *step_parameter_value(const StepParameters *values, SqlParameter p, char ret_number[static STEP_NUMBER_SIZE]);
 
 typedef struct StepRow {
         unsigned n;

@@ -1,0 +1,103 @@
+/* ledger_internal.h: the ledger's inside, for its own files: ledger.c (life, watch, state), ledger_check.c (a new connection), ledger_load.c (rows to facts), ledger_commit.c and ledger_atomic.c (the short transaction), ledger_request.c (its copies), ledger_queue.c
+ * (what must reach the ledger), ledger_claims.c (steps and deliveries), ledger_read.c (lists for the API). */
+#pragma once
+
+#include "ledger.h"
+
+#define LEDGER_STATEMENT_TIMEOUT (8 * USEC_PER_SEC) /* the server's own limit of 5 s answers first */
+#define LEDGER_POLL (10 * USEC_PER_SEC)
+#define LEDGER_QUEUE_MAX 256
+#define LEDGER_COMMITS_MAX 64     /* in flight at once */
+#define LEDGER_CALL_VALUES 8
+#define LEDGER_LOAD_BATCH 100     /* services of one statement: parsing them stays well below 50 ms of the loop */
+
+typedef struct LedgerWatched {
+        char service[NAME_SIZE];
+        usec_t cooldown, budget_per;
+        bool dirty;
+} LedgerWatched;
+
+typedef struct LedgerCall LedgerCall;
+typedef void (*LedgerAnswer)(Ledger *l, LedgerCall *c, const PgFailure *failure, const PgResult *result);
+
+struct LedgerCall {
+        LedgerCall *next;
+        const char *what;    /* static: name of the prepared statement, and what trouble is told of */
+        const char *sql;     /* static */
+        char *values[LEDGER_CALL_VALUES];
+        size_t n_values;
+        bool must;           /* retried until it is answered */
+        unsigned tries;
+        bool told;           /* its trouble was told */
+        LedgerAnswer answer; /* NULL: nobody waits for it */
+        union {
+                LedgerStepCallback step;
+                LedgerDeliveriesCallback deliveries;
+                PgCallback plain;
+        } callback;
+        void *userdata;
+        uint64_t number;     /* of the caller's own */
+        usec_t lease;
+};
+
+typedef struct LedgerCommit LedgerCommit;
+
+struct Ledger {
+        Loop *loop;
+        Pg *pg;
+        LedgerOwner owner;
+        uint64_t seed;
+        char host[256];
+        bool up, closing;
+        PgFailure failure;         /* why it is not up */
+        LoopTimer *check_timer, *poll_timer, *flush_timer, *queue_timer, *recent_timer;
+        usec_t seen_at;
+        LedgerWatched *watched;
+        size_t n_watched;
+        LedgerCall *head, **tail;
+        size_t n_queued;
+        bool in_flight;            /* the head of the queue */
+        LedgerCommit *commits;
+        size_t n_commits;
+        bool recent_in_flight, recent_again;
+        Json *recent_operations;   /* of a pair that is being read */
+};
+
+/* ledger.c */
+void ledger_tell_trouble(Ledger *l, const char *what, const char *of, const PgFailure *failure);
+/* A failure of our own making: an answer that cannot be read. */
+PgFailure ledger_unreadable(const char *words, const char *detail);
+
+void ledger_go_down(Ledger *l, const PgFailure *failure);
+void ledger_go_up(Ledger *l);
+
+/* ledger_check.c: asks the new connection, and then goes up or down. */
+void ledger_check(Ledger *l);
+void ledger_on_check_timer(void *userdata, usec_t now);
+
+/* ledger_load.c: reads what is dirty. */
+void ledger_load_dirty(Ledger *l);
+
+/* ledger_commit.c */
+void ledger_commits_kick(Ledger *l);
+void ledger_commits_free(Ledger *l);
+
+/* ledger_queue.c: takes the call over, in every case. Returns 0, -EAGAIN when the queue is full, -ENOMEM when the call is NULL. */
+int ledger_enqueue(Ledger *l, LedgerCall *c) _must_check_;
+void ledger_queue_pump(Ledger *l);
+void ledger_queue_free(Ledger *l);
+/* A call with copies of the values (NULL: SQL NULL), or NULL without memory. */
+LedgerCall *ledger_call_new(const char *what, const char *sql, size_t n, const char *const values[]);
+
+/* ledger_read.c: the lists for the API, soon. */
+void ledger_recent_soon(Ledger *l);
+void ledger_recent_now(Ledger *l);
+
+/* "12.500000 seconds", for an interval. */
+#define LEDGER_INTERVAL_SIZE 48
+const char *ledger_interval(usec_t t, char ret[static LEDGER_INTERVAL_SIZE]);
+/* Seconds as float8 prints them. Returns 0 or -EINVAL (NULL, negative, NaN). */
+int ledger_parse_seconds(const char *cell, usec_t *ret) _must_check_;
+int ledger_parse_u64(const char *cell, uint64_t *ret) _must_check_;
+/* "t" or "f". */
+int ledger_parse_bool(const char *cell, bool *ret) _must_check_;
