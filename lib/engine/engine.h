@@ -10,6 +10,7 @@
 typedef struct Engine Engine;
 
 #define ENGINE_EFFECTS_PER_SERVICE 16 /* queued at once; the shell takes them after every step */
+#define ENGINE_TEXT_SIZE 512
 #define ENGINE_NO_SERVICE UINT32_MAX
 #define ENGINE_UNVERIFIED_FACTOR 10   /* times `verify`, then an unverified operation is closed and paged */
 
@@ -39,14 +40,15 @@ typedef struct Effect {
         uint32_t service;
         uint16_t probe;
         uint16_t row;               /* number of the machine's row that asked for it, 0: none */
-        OperationPlan operation;    /* COMMIT; of the others only id, kind and automatic */
+        OperationPlan operation;    /* COMMIT; of the others only id, kind and automatic; of RECORD the id of the event */
         OperationState state;       /* MOVE_OPERATION */
+        bool adopt;                 /* RUN_STEPS: the operation has no step rows yet (break-glass): insert the policy's first */
         EventKind event;            /* ALERT, RECORD */
         bool raise;                 /* ALERT: raise, or over */
         char key[NAME_SIZE];        /* ALERT: what tells this reason from another of the same event: the guard's or the rule's name */
-        char text[256];             /* ALERT, MOVE_OPERATION: the sentence with numbers */
+        char text[ENGINE_TEXT_SIZE]; /* ALERT, MOVE_OPERATION: the sentence with numbers; what did not fit ends in "..." */
         uint64_t epoch;
-        const Evidence *evidence;   /* COMMIT, RECORD, MOVE_OPERATION, ALERT: borrowed until the next call of engine_step(); NULL: none */
+        const Evidence *evidence;   /* COMMIT, RECORD, MOVE_OPERATION, ALERT: borrowed until the next engine_step() or engine_request(); NULL: none */
 } Effect;
 
 typedef enum CommitResult {
