@@ -1,0 +1,242 @@
+#include <math.h>
+
+#include "config_check.h"
+#include "config_suggest.h"
+#include "config_value.h"
+
+#define TIMEOUT_DEFAULT (2 * USEC_PER_SEC)
+#define MIN_SAMPLES_DEFAULT 100
+
+/* Adds a mistake at "GROUP.NAME.KEY". */
+static void refuse_named(ConfigErrors *e, unsigned line, const char *group, const char *name, const char *key, const char *words) {
+        STRBUF(path, CONFIG_PATH_SIZE);
+
+        strbuf_add(&path, group);
+        strbuf_add_char(&path, '.');
+        strbuf_add(&path, name);
+        strbuf_add_char(&path, '.');
+        strbuf_add(&path, key);
+        config_errors_add(e, line, path.text, words);
+}
+
+static void refuse_rule(ConfigErrors *e, const ServiceConfig *c, const RuleConfig *r, const char *key, const char *words) {
+        STRBUF(path, CONFIG_PATH_SIZE);
+
+        strbuf_add(&path, "rules[");
+        strbuf_add_u64(&path, (uint64_t)(r - c->rules));
+        strbuf_add(&path, "].");
+        strbuf_add(&path, key);
+        config_errors_add(e, r->line, path.text, words);
+}
+
+size_t config_find_probe(const ServiceConfig *c, const char *name) {
+        for (size_t i = 0; i < c->n_probes; i++)
+                if (streq(c->probes[i].name, name))
+                        return i;
+        return SIZE_MAX;
+}
+
+size_t config_find_signal(const ServiceConfig *c, const char *name) {
+        for (size_t i = 0; i < c->n_signals; i++)
+                if (streq(c->signals[i].name, name))
+                        return i;
+        return SIZE_MAX;
+}
+
+static const char *probe_name(const void *userdata, size_t i) {
+        return ((const ServiceConfig *)userdata)->probes[i].name;
+}
+
+static const char *signal_name(const void *userdata, size_t i) {
+        return ((const ServiceConfig *)userdata)->signals[i].name;
+}
+
+static void check_targets(const ProbeConfig *p, ConfigErrors *e) {
+        TargetScheme wanted = p->kind == PROBE_TCP ? TARGET_TCP : TARGET_HTTP;
+
+        for (size_t i = 0; i < p->n_targets; i++) {
+                const TargetConfig *t = &p->targets[i];
+                STRBUF(words, 512);
+
+                config_add_shown(&words, t->url);
+                if (t->scheme != wanted) {
+                        strbuf_add(&words, wanted == TARGET_TCP ? " is no target of kind \"tcp\"; write host:port"
+                                                                : " is no http URL; write http://host:port/path");
+                        refuse_named(e, p->line, "probes", p->name, "targets", words.text);
+                        continue;
+                }
+                for (size_t j = 0; j < i; j++)
+                        if (p->targets[j].port == t->port && p->targets[j].scheme == t->scheme
+                            && strcasecmp(p->targets[j].host, t->host) == 0
+                            && streq(p->targets[j].path ?: "", t->path ?: "")) {
+                                strbuf_add(&words, " is there twice; remove one");
+                                refuse_named(e, p->line, "probes", p->name, "targets", words.text);
+                                break;
+                        }
+        }
+}
+
+static void check_probe(ProbeConfig *p, ConfigErrors *e) {
+        if (p->timeout == 0)
+                p->timeout = MIN(p->interval, TIMEOUT_DEFAULT);
+        if (p->timeout > p->interval)
+                refuse_named(e, p->line, "probes", p->name, "timeout", "is longer than the interval; a target is probed once at a time, write at most the interval");
+        if (p->fast_interval >= p->interval)
+                refuse_named(e, p->line, "probes", p->name, "fast_interval", "is not shorter than the interval; write a shorter one, or remove it");
+        check_targets(p, e);
+}
+
+static void check_signal(const ServiceConfig *c, const SignalConfig *s, ConfigErrors *e) {
+        size_t i = config_find_probe(c, s->probe);
+        STRBUF(words, 512);
+
+        if (i == SIZE_MAX) {
+                strbuf_add(&words, "there is no probe ");
+                config_add_shown(&words, s->probe);
+                config_suggest_name(s->probe, c->n_probes, probe_name, c, &words);
+                refuse_named(e, s->line, "signals", s->name, "probe", words.text);
+                return;
+        }
+        if (c->probes[i].line == 0)
+                return;
+        if (c->probes[i].dependency)
+                refuse_named(e, s->line, "signals", s->name, "probe", "is a dependency, which is no evidence about this service; name a probe of the service itself");
+        else if (s->kind != SIGNAL_AVAILABILITY && c->probes[i].kind != PROBE_METRICS)
+                refuse_named(e, s->line, "signals", s->name, "probe", "is not of kind \"metrics\", and only those have counters; name a metrics probe");
+}
+
+static void check_down(const ServiceConfig *c, const RuleConfig *r, ConfigErrors *e) {
+        size_t i = config_find_probe(c, r->probe);
+        STRBUF(words, 512);
+
+        if (i == SIZE_MAX) {
+                strbuf_add(&words, "there is no probe ");
+                config_add_shown(&words, r->probe);
+                config_suggest_name(r->probe, c->n_probes, probe_name, c, &words);
+                refuse_rule(e, c, r, "probe", words.text);
+        } else if (c->probes[i].line > 0 && c->probes[i].dependency) {
+                refuse_rule(e, c, r, "probe", "is a dependency, which is no evidence about this service; name a probe of the service itself");
+        }
+}
+
+/* A rate is judged per second, everything else is a share. */
+static void check_limits(const ServiceConfig *c, const RuleConfig *r, bool rate, ConfigErrors *e) {
+        const char *wanted = rate ? "is a share, but the signal is a rate; write events per second such as \"20/s\""
+                                  : "is a rate, but the signal is a share; write a share such as \"5%\"";
+
+        if (r->enter.per_second != rate)
+                refuse_rule(e, c, r, "enter", wanted);
+        if (r->leave.per_second != rate)
+                refuse_rule(e, c, r, "leave", wanted);
+        if (r->enter.per_second != rate || r->leave.per_second != rate)
+                return;
+        if (!rate && r->enter.value >= 1)
+                refuse_rule(e, c, r, "enter", "can never be exceeded; write less than 100%");
+        if (r->leave.value <= 0)
+                refuse_rule(e, c, r, "leave", "can never be fallen below; write more than 0");
+        if (r->leave.value > r->enter.value)
+                refuse_rule(e, c, r, "leave", "is above enter; write at most enter");
+}
+
+static void check_threshold(const ServiceConfig *c, RuleConfig *r, ConfigErrors *e) {
+        size_t i = config_find_signal(c, r->signal);
+        STRBUF(words, 512);
+        bool rate;
+
+        if (i == SIZE_MAX) {
+                strbuf_add(&words, "there is no signal ");
+                config_add_shown(&words, r->signal);
+                config_suggest_name(r->signal, c->n_signals, signal_name, c, &words);
+                refuse_rule(e, c, r, "signal", words.text);
+                return;
+        }
+        if (c->signals[i].line == 0)
+                return;
+        rate = c->signals[i].kind == SIGNAL_RATE;
+        check_limits(c, r, rate, e);
+        if (rate && !isnan(r->min_samples))
+                refuse_rule(e, c, r, "min_samples", "has no meaning for a rate; remove it");
+        if (!rate && isnan(r->min_samples))
+                r->min_samples = MIN_SAMPLES_DEFAULT;
+}
+
+static void check_rules(ServiceConfig *c, ConfigErrors *e) {
+        for (size_t i = 0; i < c->n_rules; i++) {
+                RuleConfig *r = &c->rules[i];
+
+                if (r->line == 0)
+                        continue;
+                for (size_t j = 0; j < i; j++)
+                        if (c->rules[j].name && streq(c->rules[j].name, r->name)) {
+                                refuse_rule(e, c, r, "name", "is the name of an earlier rule too; write another");
+                                break;
+                        }
+                if (r->kind == RULE_DOWN)
+                        check_down(c, r, e);
+                else
+                        check_threshold(c, r, e);
+        }
+}
+
+static bool has_ratio(const ServiceConfig *c) {
+        for (size_t i = 0; i < c->n_signals; i++)
+                if (c->signals[i].line == 0 || c->signals[i].kind == SIGNAL_RATIO)
+                        return true;
+        return false;
+}
+
+static bool has_rollback_rule(const ServiceConfig *c) {
+        for (size_t i = 0; i < c->n_rules; i++)
+                if (c->rules[i].line == 0 || c->rules[i].response == RESPONSE_ROLLBACK)
+                        return true;
+        return false;
+}
+
+/* The line of a key of a top-level group, or of the group. */
+static unsigned line_of(const ConfigNode *root, const char *group, const char *key) {
+        const ConfigNode *n = config_node_get(root, group), *inner;
+
+        if (!n)
+                return config_node_line(root);
+        inner = config_node_type(n) == CONFIG_GROUP ? config_node_get(n, key) : NULL;
+        return config_node_line(inner ?: n);
+}
+
+static void check_rollback(const ServiceConfig *c, const ConfigNode *root, ConfigErrors *e) {
+        const RollbackPolicy *p = &c->policy.rollback;
+        unsigned bake = line_of(root, "release", "bake"), strategy = line_of(root, "rollback", "strategy");
+
+        if (c->policy.release.bake_requests > 0 && !has_ratio(c))
+                config_errors_add(e, bake, "release.bake.requests", "needs a signal of kind \"ratio\" that counts requests; add one, or remove it");
+        if (p->mode == MODE_AUTOMATIC && !has_rollback_rule(c))
+                config_errors_add(e, line_of(root, "rollback", "mode"), "rollback.mode", "is \"automatic\", but no rule asks for a rollback; write response = \"rollback\" in a rule");
+        if (p->strategy == STRATEGY_VERSION && !p->version)
+                config_errors_add(e, strategy, "rollback.version", "is missing; strategy \"version\" needs the version to go back to");
+        if (p->strategy != STRATEGY_VERSION && p->version)
+                config_errors_add(e, line_of(root, "rollback", "version"), "rollback.version", "is only for strategy \"version\"; remove it, or write strategy = \"version\"");
+}
+
+void config_check_service(ServiceConfig *c, const ConfigNode *root, ConfigErrors *e) {
+        unsigned before = e->n;
+
+        if (e->no_memory)
+                return;
+        for (size_t i = 0; i < c->n_probes; i++)
+                if (c->probes[i].line > 0)
+                        check_probe(&c->probes[i], e);
+        for (size_t i = 0; i < c->n_signals; i++)
+                if (c->signals[i].line > 0)
+                        check_signal(c, &c->signals[i], e);
+        check_rules(c, e);
+        config_check_steps(c, root, e);
+        /* A group of the top that could not be read holds defaults, and these would be blamed for what was meant. */
+        if (before == 0)
+                check_rollback(c, root, e);
+}
+
+void config_check_daemon(const DaemonConfig *c, const ConfigNode *root, ConfigErrors *e) {
+        if (c->password_file && !c->conninfo)
+                config_errors_add(e, line_of(root, "ledger", "password_file"), "ledger.password_file", "is given without ledger.conninfo; write both, or none");
+        if (!*c->socket && !*c->listen)
+                config_errors_add(e, line_of(root, "http", "socket"), "http.socket", "and http.listen are both empty, so that nobody could ask anything; write at least one");
+}
