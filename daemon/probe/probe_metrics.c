@@ -12,7 +12,6 @@ typedef struct MetricsRun {
         Loop *loop;
         HttpExchange *exchange; /* until the page is there */
         LoopTimer *timer;       /* from then on: the next part of it */
-        usec_t arrived;
         char *body;
         size_t size, capacity;
         bool out_of_memory;
@@ -110,7 +109,7 @@ static bool on_body(void *userdata, Slice body) {
 static void on_turn(void *userdata, usec_t now) {
         MetricsRun *run = userdata;
 
-        if (metrics_page_read(&run->page, run->arrived) > 0)
+        if (metrics_page_read(&run->page, now) > 0)
                 loop_timer_set(run->timer, now);
         else
                 finish(run);
@@ -118,8 +117,10 @@ static void on_turn(void *userdata, usec_t now) {
 
 /* Reads the first part at once; most pages have no other. Returns whether there is more to come. */
 static bool read_page(MetricsRun *run) {
+        usec_t now = loop_now(run->loop);
+
         if (metrics_page_begin(&run->page, run->wanted, run->memory, run->body, run->size, &run->result) == 0 ||
-            metrics_page_read(&run->page, run->arrived) == 0)
+            metrics_page_read(&run->page, now) == 0)
                 return false;
 
         int r = loop_add_timer(run->loop, on_turn, run, "probe-metrics", &run->timer);
@@ -128,7 +129,7 @@ static bool read_page(MetricsRun *run) {
                 probe_result_set_errno(&run->result, ENOMEM);
                 return false;
         }
-        loop_timer_set(run->timer, run->arrived);
+        loop_timer_set(run->timer, now);
         return true;
 }
 
@@ -138,7 +139,6 @@ static void on_done(void *userdata, ProbeOutcome outcome, const char *words) {
 
         run->result.status = (uint16_t)http_exchange_response(run->exchange)->status;
         run->exchange = http_exchange_free(run->exchange);
-        run->arrived = loop_now(run->loop);
         if (outcome != OUTCOME_OK)
                 probe_result_set(&run->result, outcome, words);
         else if (run->result.status != 200) {
