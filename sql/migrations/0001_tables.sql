@@ -44,7 +44,8 @@ CREATE TABLE rollbackd.service (
 CREATE TABLE rollbackd.version (
         service         text NOT NULL REFERENCES rollbackd.service,
         version         text NOT NULL
-                        CONSTRAINT version_name CHECK (version ~ '^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}$'),
+                        CONSTRAINT version_name
+                        CHECK (version ~ '^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}$'),
         epoch           int8,
         stable_at       timestamptz,
         schema_max      int8,
@@ -96,7 +97,8 @@ CREATE TABLE rollbackd.operation (
         from_version    text NOT NULL,
         to_version      text NOT NULL,
         state           text NOT NULL CHECK (state IN ('committed', 'effecting', 'verifying',
-                                'recovered', 'not_recovered', 'unverified', 'superseded', 'failed')),
+                                'recovered', 'not_recovered', 'unverified', 'superseded',
+                                'failed')),
         detail          text CONSTRAINT operation_detail CHECK (length(detail) <= 1000),
         policy_hash     text CONSTRAINT operation_policy_hash CHECK (length(policy_hash) <= 128),
         evidence        jsonb CONSTRAINT operation_evidence
@@ -149,7 +151,8 @@ CREATE TABLE rollbackd.event (
         at              timestamptz NOT NULL,
         xid             xid8 NOT NULL DEFAULT pg_current_xact_id(),
         service         text,
-        kind            text NOT NULL CONSTRAINT event_kind CHECK (kind ~ '^[a-z][a-z0-9_.]{0,62}$'),
+        kind            text NOT NULL CONSTRAINT event_kind
+                        CHECK (kind ~ '^[a-z][a-z0-9_.]{0,62}$'),
         operation       uuid,
         actor           text NOT NULL CONSTRAINT event_actor CHECK (length(actor) <= 200),
         fields          jsonb NOT NULL CONSTRAINT event_fields
@@ -171,7 +174,8 @@ CREATE TABLE rollbackd.delivery (
         event           uuid NOT NULL REFERENCES rollbackd.event (id),
         subscriber      text NOT NULL,
         seq             int8 NOT NULL,
-        state           text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done', 'dead')),
+        state           text NOT NULL DEFAULT 'pending'
+                        CHECK (state IN ('pending', 'done', 'dead')),
         attempt         int NOT NULL DEFAULT 0,
         -- When it may be tried; while it is claimed, when the lease ends.
         next_at         timestamptz NOT NULL,
@@ -183,7 +187,8 @@ CREATE INDEX delivery_pending ON rollbackd.delivery (subscriber, seq) WHERE stat
 CREATE TABLE rollbackd.generation (
         service         text NOT NULL REFERENCES rollbackd.service,
         name            text NOT NULL
-                        CONSTRAINT generation_name CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}$'),
+                        CONSTRAINT generation_name
+                        CHECK (name ~ '^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}$'),
         value           int8 NOT NULL,
         bumped_at       timestamptz NOT NULL,
         PRIMARY KEY (service, name)

@@ -129,17 +129,19 @@ COMMENT ON FUNCTION rollbackd.supersede(rollbackd.service, text, text) IS
         'The caller holds the service''s lock. Internal.';
 
 -- Why a version cannot be the target of a rollback or restore; null when it can. A restore goes
--- forward to what a rollback quarantined, so only a ban stops it.
+-- forward to what a rollback quarantined, so only a ban stops it. The service's lock, which every
+-- writer of its versions takes first, is enough. Like the two helpers of commit_operation() it runs
+-- in its caller's search_path and rights: setting them anew costs more than the query.
 CREATE FUNCTION rollbackd.refuse_target(svc rollbackd.service, target text, kind text)
 RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, rollbackd, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
         moment timestamptz := clock_timestamp();
-        ver version%ROWTYPE;
+        ver rollbackd.version%ROWTYPE;
 BEGIN
         SELECT * INTO ver FROM version
-         WHERE service = svc.name AND version = refuse_target.target FOR NO KEY UPDATE;
+         WHERE service = svc.name AND version = refuse_target.target;
         IF ver.epoch IS NULL THEN
                 RETURN format('no target: version %s was never released', coalesce(target, 'NULL'));
         ELSIF target = svc.active THEN

@@ -50,8 +50,10 @@ DECLARE
 BEGIN
         IF svc.pinned_until > moment THEN
                 RAISE EXCEPTION USING ERRCODE = 'RB002',
-                        MESSAGE = format('service %L is pinned to version %s', svc.name, svc.active),
-                        DETAIL = format('Pinned %s: %s', say_time(svc.pinned_until), svc.pin_reason),
+                        MESSAGE = format('service %L is pinned to version %s', svc.name,
+                                svc.active),
+                        DETAIL = format('Pinned %s: %s', say_time(svc.pinned_until),
+                                svc.pin_reason),
                         HINT = format('SELECT rollbackd.unpin(%L);', svc.name);
         ELSIF expect_epoch <> svc.epoch THEN
                 RAISE EXCEPTION USING ERRCODE = 'RB003',
@@ -70,7 +72,8 @@ BEGIN
                                 svc.name, CASE WHEN ver.banned_until > moment THEN 'banned'
                                 ELSE 'quarantined' END),
                         DETAIL = CASE WHEN ver.banned_until > moment
-                                THEN format('Banned %s: %s', say_time(ver.banned_until), ver.ban_reason)
+                                THEN format('Banned %s: %s', say_time(ver.banned_until),
+                                        ver.ban_reason)
                                 ELSE format('Quarantined %s: %s', say_time(ver.quarantined_until),
                                         ver.reason) END,
                         HINT = format('SELECT rollbackd.unban(%L, %L); or deploy it with '
@@ -103,7 +106,8 @@ BEGIN
                 deploy.schema_max, deploy.artefact, who, deploy.source, deploy.note,
                 deploy.rolling_for);
         svc := lock_service(deploy.service);
-        PERFORM check_deploy(svc, deploy.version, deploy.expect_epoch, coalesce(deploy.force, false));
+        PERFORM check_deploy(svc, deploy.version, deploy.expect_epoch,
+                coalesce(deploy.force, false));
         moment := clock_timestamp();
         next_epoch := svc.epoch + 1;
         PERFORM supersede(svc, 'deploy', who);
@@ -143,8 +147,8 @@ COMMENT ON FUNCTION rollbackd.deploy(text, text, int8, text, text, int8, int8, b
         'would go. expect_epoch refuses if somebody was faster; rolling holds automatic acts until '
         'deploy_done(), at most rolling_for; barrier says that no rollback may cross this release; '
         'force deploys a quarantined or banned version and turns automatic rollback off for it. '
-        'Closes an open operation as superseded and ends the cooldown. For deployers and operators. '
-        'Errors: RB001, RB002 (pinned), RB003, RB005, RB006.';
+        'Closes an open operation as superseded and ends the cooldown. For deployers and '
+        'operators. Errors: RB001, RB002 (pinned), RB003, RB005, RB006.';
 
 CREATE FUNCTION rollbackd.check_deploy_arguments(code_ref text, api_version text, schema_min int8,
         schema_max int8, artefact text, actor text, source text, note text, rolling_for interval)
@@ -161,7 +165,8 @@ BEGIN
                 RAISE EXCEPTION USING ERRCODE = 'RB005',
                         MESSAGE = format('schema_min %s is greater than schema_max %s', schema_min,
                                 schema_max),
-                        HINT = 'Name the lowest and the highest schema that this version lives with.';
+                        HINT = 'Name the lowest and the highest schema that this version can '
+                                'live with.';
         ELSIF rolling_for IS NULL OR rolling_for <= '0' OR rolling_for > '24 hours' THEN
                 RAISE EXCEPTION USING ERRCODE = 'RB005',
                         MESSAGE = format('rolling_for is %s', coalesce(rolling_for::text, 'NULL')),
@@ -180,8 +185,8 @@ BEGIN
                 RAISE NOTICE 'a rollback of % % would go to % (last stable)', service, version,
                         stable_target;
         ELSIF any_target IS NOT NULL THEN
-                RAISE WARNING USING MESSAGE = format('a rollback of %s %s has no stable target; the '
-                        'strategy "previous" would go to %s', service, version, any_target),
+                RAISE WARNING USING MESSAGE = format('a rollback of %s %s has no stable target; '
+                        'the strategy "previous" would go to %s', service, version, any_target),
                         HINT = format('SELECT rollbackd.mark_stable(%L, %L, ''REASON'');', service,
                                 any_target);
         ELSE

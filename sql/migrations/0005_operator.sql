@@ -24,7 +24,7 @@ BEGIN
                 'version', ban.version, 'reason', ban.reason, 'until', till), false);
         PERFORM pg_notify('rollbackd', svc.name || ' ' || svc.epoch);
         IF svc.active = ban.version THEN
-                RAISE WARNING USING MESSAGE = format('version %s is banned and still the active one',
+                RAISE WARNING USING MESSAGE = format('version %s is banned, but still active',
                         ban.version),
                         HINT = format('SELECT rollbackd.rollback(%L, ''REASON'');', svc.name);
         END IF;
@@ -49,7 +49,7 @@ BEGIN
            AND greatest(banned_until, quarantined_until) > clock_timestamp();
         IF NOT FOUND THEN
                 RAISE EXCEPTION USING ERRCODE = 'RB007',
-                        MESSAGE = format('version %s of service %L is neither banned nor quarantined',
+                        MESSAGE = format('version %s of service %L is not banned or quarantined',
                                 unban.version, svc.name),
                         HINT = format('SELECT * FROM rollbackd.candidate WHERE service = %L;',
                                 svc.name);
@@ -60,7 +60,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rollbackd.unban(text, text, text) IS
-        'Lifts a ban and a quarantine. For operators. Errors: RB001, RB005, RB007 (none is in force).';
+        'Lifts a ban and a quarantine. For operators. Errors: RB001, RB005, RB007 (neither '
+        'is in force).';
 
 -- The end of a pin or pause from "for this long" or "until then"; both always expire.
 CREATE FUNCTION rollbackd.find_end(duration interval, until timestamptz) RETURNS timestamptz
@@ -159,7 +160,8 @@ BEGIN
         svc := lock_service(resume.service);
         IF svc.automatic AND coalesce(svc.paused_until <= clock_timestamp(), true) THEN
                 RAISE EXCEPTION USING ERRCODE = 'RB007',
-                        MESSAGE = format('service %L is not paused and acts automatically', svc.name),
+                        MESSAGE = format('service %L is not paused and acts automatically',
+                                svc.name),
                         HINT = 'Nothing is left to do.';
         END IF;
         UPDATE service SET paused_until = NULL, pause_reason = NULL, automatic = true

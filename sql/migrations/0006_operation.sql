@@ -2,10 +2,10 @@
 
 -- Why an automatic operation may not act now, the guard's name first; null when it may. A service
 -- that does not exist runs through the same statements, so that a first call can warm the plans.
+-- It and write_operation() run in the search_path and rights of commit_operation().
 CREATE FUNCTION rollbackd.refuse_automatic(svc rollbackd.service, cooldown interval,
         budget_count int, budget_per interval) RETURNS text
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, rollbackd, pg_temp
-SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
         moment timestamptz := clock_timestamp();
@@ -117,16 +117,16 @@ COMMENT ON FUNCTION rollbackd.commit_operation(uuid, text, text, text, int8, tex
         'Moves the pointer by compare-and-swap and writes the operation with all that follows from '
         'it. result: committed; replay (this id is in already; detail = its state); lost (version '
         'or epoch moved); refused (detail begins with the guard: pause, pin, deploying, cooldown, '
-        'budget, operation, depth, no target, barrier, schema, unknown service). epoch: the new one, for lost and refused the present one. For the daemon; call it '
-        'in READ COMMITTED. Errors: RB005, 40001 under a stricter isolation.';
+        'budget, operation, depth, no target, barrier, schema, unknown service). epoch: the new '
+        'one, for lost and refused the present one. For the daemon; call it in READ COMMITTED. '
+        'Errors: RB005, 40001 under a stricter isolation.';
 
 -- The rows of one operation, in one statement. All of them hang on the row of `moved`: without a
 -- service nothing is written.
 CREATE FUNCTION rollbackd.write_operation(svc rollbackd.service, id uuid, kind text, target text,
         automatic boolean, actor text, reason text, policy_hash text, evidence jsonb,
         generations text[], steps jsonb) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, rollbackd, pg_temp
-SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
         moment timestamptz := clock_timestamp();

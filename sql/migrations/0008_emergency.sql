@@ -8,14 +8,15 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, rollbackd, pg_te
 BEGIN
         IF detail LIKE 'pin:%' THEN
                 RAISE EXCEPTION USING ERRCODE = 'RB002',
-                        MESSAGE = format('service %L is pinned to version %s', svc.name, svc.active),
+                        MESSAGE = format('service %L is pinned to version %s', svc.name,
+                                svc.active),
                         DETAIL = detail, HINT = format('SELECT rollbackd.unpin(%L);', svc.name);
         END IF;
         RAISE EXCEPTION USING ERRCODE = 'RB004',
                 MESSAGE = format('no %s of service %L', kind, svc.name), DETAIL = detail,
-                HINT = format('SELECT * FROM rollbackd.candidate WHERE service = %L; then name one: '
-                        'SELECT rollbackd.rollback(%L, ''REASON'', ''VERSION''); unban() lifts a '
-                        'ban or quarantine.', svc.name, svc.name);
+                HINT = format('SELECT * FROM rollbackd.candidate WHERE service = %L; then name '
+                        'one: SELECT rollbackd.rollback(%L, ''REASON'', ''VERSION''); unban() lifts '
+                        'a ban or quarantine.', svc.name, svc.name);
 END
 $$;
 COMMENT ON FUNCTION rollbackd.raise_refusal(rollbackd.service, text, text) IS
@@ -34,8 +35,8 @@ BEGIN
         svc := lock_service(rollback.service);
         target := coalesce(rollback."to", find_target(svc.name, true));
         IF target IS NULL THEN
-                PERFORM raise_refusal(svc, 'rollback', format('no stable version is admissible; the '
-                        'newest admissible one is %s',
+                PERFORM raise_refusal(svc, 'rollback', format('no stable version is admissible; '
+                        'the newest admissible one is %s',
                         coalesce(find_target(svc.name, false), '(none)')));
         END IF;
         SELECT * INTO answer FROM commit_operation(op, svc.name, 'rollback', svc.active, svc.epoch,
@@ -86,7 +87,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rollbackd.restore(text, text) IS
-        'Goes forward again to the version that the active rollback left, lifts its quarantine, and '
-        'turns automatic rollback off until resume() or a stable mark; returns the operation''s id. '
-        'For operators. Errors: RB001, RB002, RB004 (banned, barrier, schema), RB005, RB007 (the '
-        'active release was not made by a rollback).';
+        'Goes forward again to the version that the active rollback left, lifts its quarantine, '
+        'and turns automatic rollback off until resume() or a stable mark; returns the '
+        'operation''s id. For operators. Errors: RB001, RB002, RB004 (banned, barrier, schema), RB005, '
+        'RB007 (the active release was not made by a rollback).';

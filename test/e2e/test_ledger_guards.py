@@ -131,7 +131,8 @@ def test_schema_range(ledger):
     assert candidates["v1"]["schema_fits"] is False and candidates["v2"]["schema_fits"] is True
     assert candidates["v0"]["schema_fits"] is True
     result, detail, _ = ledger.commit(expect_version="v3", expect_epoch=4)
-    assert result == "refused" and detail.startswith("schema: version v1 lives with schemas up to 3")
+    assert result == "refused"
+    assert detail.startswith("schema: version v1 lives with schemas up to 3")
     assert ledger.commit(expect_version="v3", expect_epoch=4, target="v2")[0] == "committed"
 
 
