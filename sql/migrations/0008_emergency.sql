@@ -15,8 +15,8 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'RB004',
                 MESSAGE = format('no %s of service %L', kind, svc.name), DETAIL = detail,
                 HINT = format('SELECT * FROM rollbackd.candidate WHERE service = %L; then name '
-                        'one: SELECT rollbackd.rollback(%L, ''REASON'', ''VERSION''); unban() lifts '
-                        'a ban or quarantine.', svc.name, svc.name);
+                        'one: SELECT rollbackd.rollback(%L, ''REASON'', ''VERSION''); unban() '
+                        'lifts a ban or quarantine.', svc.name, svc.name);
 END
 $$;
 COMMENT ON FUNCTION rollbackd.raise_refusal(rollbackd.service, text, text) IS
@@ -89,5 +89,5 @@ $$;
 COMMENT ON FUNCTION rollbackd.restore(text, text) IS
         'Goes forward again to the version that the active rollback left, lifts its quarantine, '
         'and turns automatic rollback off until resume() or a stable mark; returns the '
-        'operation''s id. For operators. Errors: RB001, RB002, RB004 (banned, barrier, schema), RB005, '
-        'RB007 (the active release was not made by a rollback).';
+        'operation''s id. For operators. Errors: RB001, RB002, RB004 (banned, barrier, schema), '
+        'RB005, RB007 (the active release was not made by a rollback).';

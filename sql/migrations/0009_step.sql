@@ -38,8 +38,8 @@ $$;
 COMMENT ON FUNCTION rollbackd.claim_steps(uuid, text, interval) IS
         'The next step of an operation, in order; one row. wait_seconds 0: it is claimed for the '
         'lease, and its attempt counted; above 0: nothing was claimed, ask again then. n null: '
-        'none is left, and `failed` of them failed. released_at: the release of from_version. host: '
-        'the worker''s own name. No row: no such operation. For the daemon.';
+        'none is left, and `failed` of them failed. released_at: the release of from_version. '
+        'host: the worker''s own name. No row: no such operation. For the daemon.';
 
 CREATE FUNCTION rollbackd.step_progress(operation uuid, n int, progress jsonb, lease interval
         DEFAULT NULL) RETURNS boolean
