@@ -81,7 +81,8 @@ static void finish_closed(HttpExchange *x) {
         if (http_response_close(&x->response) >= 0)
                 finish(x, OUTCOME_OK, "");
         else
-                finish(x, OUTCOME_CLOSED, x->answered ? "closed before the end of the answer" : "closed without an answer");
+                finish(x, OUTCOME_CLOSED,
+                       x->answered ? "closed before the end of the answer" : "closed without an answer");
 }
 
 /* Takes body bytes. Returns true when the exchange goes on. */
@@ -162,7 +163,8 @@ static void send_request(HttpExchange *x) {
                         continue;
                 if (errno == EAGAIN)
                         return;
-                /* A server may answer and close without reading: what it said decides, and reading tells the error if it said nothing. */
+                /* A server may answer and close without reading: what it said decides, and reading tells the
+                 * error if it said nothing. */
                 if (errno == EPIPE || errno == ECONNRESET)
                         break;
                 finish_errno(x, errno);

@@ -19,7 +19,8 @@ typedef struct HttpExchangeSetup {
         uint64_t max_body;   /* bytes, after the transfer coding */
         /* Body bytes, borrowed for the call. False: enough has been seen, end well. */
         bool (*on_body)(void *userdata, Slice body);
-        /* The end, once, with the transport's outcome and words; the exchange may be freed from within. Never called from http_exchange_start(). */
+        /* The end, once, with the transport's outcome and words; the exchange may be freed from within. Never called
+         * from http_exchange_start(). */
         void (*on_done)(void *userdata, ProbeOutcome outcome, const char *words);
         void *userdata;
 } HttpExchangeSetup;

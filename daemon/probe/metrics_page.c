@@ -219,11 +219,13 @@ static const char *entry_error(int r) {
         }
 }
 
-int metrics_page_begin(MetricsPage *page, const MetricsWanted *wanted, MetricsMemory *memory, const char *text, size_t size, ProbeResult *result) {
+int metrics_page_begin(MetricsPage *page, const MetricsWanted *wanted, MetricsMemory *memory, const char *text,
+                       size_t size, ProbeResult *result) {
         *page = (MetricsPage){ .wanted = wanted, .memory = memory, .result = result };
         if (exposition_init(&page->exposition, text, size) < 0) {
                 page->exposition.line = 0;
-                return give_up(page, size == 0 ? "the page is empty" : "the page is cut short: it does not end with a line end");
+                return give_up(page, size == 0 ? "the page is empty"
+                                               : "the page is cut short: it does not end with a line end");
         }
         series_begin_page(&memory->series);
         page->open = true;

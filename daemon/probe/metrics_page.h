@@ -49,10 +49,12 @@ typedef struct MetricsPage {
         ProbeResult *result;
 } MetricsPage;
 
-/* Starts on a whole page, borrowed until the end; so is `result`, which the end fills. Returns 1: go on with metrics_page_read(); 0: *result is set. */
-int metrics_page_begin(MetricsPage *page, const MetricsWanted *wanted, MetricsMemory *memory, const char *text, size_t size, ProbeResult *result) _must_check_;
-/* Reads at most METRICS_BYTES_PER_TURN further. Returns 1: there is more; 0: *result is set. `now` is this turn's instant: the last part's is
- * the `at` of the sample, and so the `since` of the next one. */
+/* Starts on a whole page, borrowed until the end; so is `result`, which the end fills. Returns 1: go on with
+ * metrics_page_read(); 0: *result is set. */
+int metrics_page_begin(MetricsPage *page, const MetricsWanted *wanted, MetricsMemory *memory, const char *text,
+                       size_t size, ProbeResult *result) _must_check_;
+/* Reads at most METRICS_BYTES_PER_TURN further. Returns 1: there is more; 0: *result is set. `now` is this turn's
+ * instant: the last part's is the `at` of the sample, and so the `since` of the next one. */
 int metrics_page_read(MetricsPage *page, usec_t now) _must_check_;
 /* Gives a page up that has not been read to its end; does nothing after it. */
 void metrics_page_abandon(MetricsPage *page);

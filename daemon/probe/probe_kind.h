@@ -61,5 +61,6 @@ extern const ProbeKind probe_kind_metrics;
 void probe_result_set(ProbeResult *r, ProbeOutcome outcome, const char *words);
 /* Fills a result from an errno of socket, connect, send or recv (positive or negative). */
 void probe_result_set_errno(ProbeResult *r, int error);
-/* Takes a version that came from outside: printable ASCII without blanks, shorter than NAME_SIZE. Another text leaves the version empty; a good result then says so in its words. */
+/* Takes a version that came from outside: printable ASCII without blanks, shorter than NAME_SIZE. Another text leaves
+ * the version empty; a good result then says so in its words. */
 void probe_result_set_version(ProbeResult *r, const char *text, size_t n);

@@ -3,7 +3,8 @@
 
 #include "prober_internal.h"
 
-/* Starts and deadlines handled in one turn: a connect costs some 20 us, and a turn is to stay far below 50 ms even when everything is due at once. */
+/* Starts and deadlines handled in one turn: a connect costs some 20 us, and a turn is to stay far below 50 ms even when
+ * everything is due at once. */
 #define ACTS_PER_TURN 256
 /* A deadline that is served later than this was missed by our loop, not by the target. */
 #define OVERDUE_MAX (500 * USEC_PER_MSEC)

@@ -135,7 +135,7 @@ static void good_answers_are_good(void **state _unused_) {
 }
 
 static void a_text_cut_into_packets_is_found(void **state _unused_) {
-        check(&(Case){ serve_split, "ook", OUTCOME_OK, 200, "", NULL });
+        check(&(Case){ serve_split, "oook", OUTCOME_OK, 200, "", NULL });
         check(&(Case){ serve_split, "oooook", OUTCOME_BAD_BODY, 200, "body lacks \"oooook\"", NULL });
 }
 
