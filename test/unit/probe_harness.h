@@ -8,6 +8,7 @@
 
 #define HARNESS_RESULTS_MAX 1024
 #define HARNESS_TARGETS_MAX 256
+#define HARNESS_WORKERS 2
 
 /* Plays one connection, number n from 0, in the child; blocking. The connection is closed when it returns. */
 typedef void (*ServerScript)(int fd, unsigned n);

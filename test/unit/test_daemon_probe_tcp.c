@@ -98,6 +98,39 @@ static void a_name_that_does_not_resolve_is_unknown(void **state _unused_) {
         harness_done(&h);
 }
 
+static void *wait_for_end(void *argument) {
+        char byte;
+
+        (void)!read(*(int *)argument, &byte, 1);
+        return NULL;
+}
+
+static void no_answer(void *userdata _unused_, int r _unused_, void *value _unused_) {}
+
+static void a_name_server_that_hangs_is_unknown_at_the_deadline(void **state _unused_) {
+        static int ends[2]; /* outlives a worker that is slow to begin */
+        Harness h;
+
+        harness_init(&h, PROBE_TCP, 1);
+        h.targets[0].host = (char *)"localhost";
+        h.probe.timeout = 100 * USEC_PER_MSEC;
+        /* Every worker waits for the pipe, so that the look-up is never begun. */
+        assert_int_equal(pipe(ends), 0);
+        for (unsigned i = 0; i < HARNESS_WORKERS; i++) {
+                OffloadTask *task;
+
+                assert_int_equal(offload_run(h.offload, wait_for_end, &ends[0], NULL, NULL, USEC_PER_MINUTE, no_answer, NULL, &task), 0);
+        }
+        harness_begin(&h);
+        harness_run(&h, 1);
+        assert_int_equal(h.results[0].outcome, OUTCOME_RESOLVER);
+        assert_string_equal(h.results[0].words, "no answer of the name server within 100 ms");
+        assert_int_equal(prober_counts(h.prober).in_flight, 0);
+        close(ends[1]);
+        harness_done(&h);
+        close(ends[0]);
+}
+
 static int descriptors(void) {
         int n = 0;
 
@@ -139,6 +172,7 @@ int main(void) {
                 cmocka_unit_test(no_descriptors_of_our_own_is_unknown),
                 cmocka_unit_test(a_name_is_resolved_and_kept),
                 cmocka_unit_test(a_name_that_does_not_resolve_is_unknown),
+                cmocka_unit_test(a_name_server_that_hangs_is_unknown_at_the_deadline),
                 cmocka_unit_test(descriptors_come_back),
         };
 
