@@ -210,8 +210,6 @@ static int take_chunk_size(HttpResponse *r, Slice line) {
         uint64_t size = 0;
         size_t i;
 
-        if (r->line_length > sizeof r->line)
-                return fail(r, "chunk size line longer than 1024 bytes");
         for (i = 0; i < line.n && hex_digit(line.p[i]) >= 0; i++) {
                 if (size >> 60 != 0)
                         return fail(r, "chunk size over 64 bits");
@@ -237,8 +235,8 @@ static int take_line(HttpResponse *r, Slice line) {
         case STATE_CHUNK_SIZE:
                 return r->cr ? take_chunk_size(r, line) : fail(r, "chunk size line without carriage return");
         case STATE_CHUNK_END:
-                if (line.n > 0 || !r->cr)
-                        return fail(r, "chunk longer than its size");
+                if (!r->cr)
+                        return fail(r, "chunk end without carriage return");
                 r->state = STATE_CHUNK_SIZE;
                 return 0;
         case STATE_TRAILER:
@@ -296,12 +294,12 @@ static ssize_t feed_line(HttpResponse *r, const char *data, size_t n) {
                 if (r->header_bytes > HTTP_HEADERS_MAX)
                         return fail(r, "headers over 32 KiB");
         }
-        if (r->state == STATE_CHUNK_END && piece > 2)
-                return fail(r, "chunk longer than its size");
         if (add_piece(r, (Slice){ .p = data, .n = piece }) < 0)
                 return -EBADMSG;
         if (r->state == STATE_STATUS && !begins_well(r))
                 return fail(r, "not an HTTP/1 answer");
+        if (r->state == STATE_CHUNK_END && r->line_length > 0)
+                return fail(r, "chunk longer than its size");
         if (!counted && r->line_length > sizeof r->line)
                 return fail(r, "chunk size line longer than 1024 bytes");
         if (!newline)
