@@ -250,13 +250,15 @@ static void watch_clock(Loop *l) {
                 l->on_jump(l->jump_userdata, now - last, now);
 }
 
-int loop_run(Loop *l) {
+int loop_run_until(Loop *l, const bool *done) {
         usec_t cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID);
         int r, code = 0;
 
         assert(l);
         l->last_turn = clock_usec(CLOCK_BOOTTIME);
         while (sd_event_get_state(l->event) != SD_EVENT_FINISHED) {
+                if (done && *done)
+                        return 0;
                 r = sd_event_prepare(l->event);
                 if (r == 0) {
                         /* Nothing is left to do: this turn is over, and the next one starts when the kernel wakes us. */
@@ -275,6 +277,10 @@ int loop_run(Loop *l) {
         }
         r = sd_event_get_exit_code(l->event, &code);
         return r < 0 ? r : code;
+}
+
+int loop_run(Loop *l) {
+        return loop_run_until(l, NULL);
 }
 
 void loop_exit(Loop *l, int code) {

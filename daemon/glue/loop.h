@@ -49,6 +49,8 @@ void loop_notify(Loop *l, const char *text);
 int loop_listen_fds(void);
 /* Runs until loop_exit(). Returns its code or a negative errno. */
 int loop_run(Loop *l) _must_check_;
+/* The same, but returns 0 after the callback that set *done, and may be called again. */
+int loop_run_until(Loop *l, const bool *done) _must_check_;
 void loop_exit(Loop *l, int code);
 /* The longest CPU time of one turn so far, for metrics. */
 usec_t loop_longest_turn(const Loop *l);

@@ -1,0 +1,86 @@
+/* pg_sync.c: blocking calls on one connection, for rollbackctl. They have no deadline but the server's: whoever waits can interrupt. */
+#include <errno.h>
+
+#include "pg_internal.h"
+
+struct PgSync {
+        PGconn *connection;
+        void (*on_notice)(void *userdata, const char *text);
+        void *notice_userdata;
+};
+
+static void on_notice(void *userdata, const PGresult *r) {
+        const char *text = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+        PgSync *s = userdata;
+
+        if (s->on_notice && text)
+                s->on_notice(s->notice_userdata, text);
+}
+
+int pg_sync_connect(PgSync **ret, const char *conninfo, const char *password, PgFailure *reterr) {
+        _cleanup_(pg_sync_freep) PgSync *s = calloc(1, sizeof *s);
+        ConnectParameters parameters;
+
+        assert(ret && conninfo && reterr);
+        if (!s) {
+                failure_set(reterr, PG_RETRY, "", "no memory");
+                return -ENOMEM;
+        }
+        if (connect_parameters_fill(&parameters, conninfo, password, "rollbackctl") < 0) {
+                failure_set(reterr, PG_CONFIGURATION, "", "the conninfo cannot be parsed (it is not shown, for it may hold a password): "
+                                                          "write keyword=value pairs, a postgresql:// URI, or service=NAME");
+                return -EINVAL;
+        }
+        s->connection = PQconnectdbParams(parameters.keywords, parameters.values, 1);
+        if (!s->connection || PQstatus(s->connection) != CONNECTION_OK) {
+                failure_from_connection(reterr, PG_RETRY, s->connection);
+                return -ENOTCONN;
+        }
+        (void)PQsetNoticeReceiver(s->connection, on_notice, s);
+        _cleanup_(pg_result_freep) PgResult *r = pg_sync_script(s, "SET default_transaction_isolation = 'read committed'", reterr);
+        if (!r)
+                return -ENOTCONN;
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+PgSync *pg_sync_free(PgSync *s) {
+        if (!s)
+                return NULL;
+        PQfinish(s->connection);
+        free(s);
+        return NULL;
+}
+
+void pg_sync_on_notice(PgSync *s, void (*callback)(void *userdata, const char *text), void *userdata) {
+        assert(s);
+        s->on_notice = callback;
+        s->notice_userdata = userdata;
+}
+
+static PgResult *check(PgSync *s, PGresult *r, PgFailure *reterr) {
+        if (!r) {
+                failure_from_connection(reterr, PG_RETRY, s->connection);
+                return NULL;
+        }
+        if (!result_is_error(r))
+                return (PgResult *)r;
+        failure_from_result(reterr, r);
+        /* The answer to the last thing sent is missing, so nobody knows. */
+        if (PQstatus(s->connection) != CONNECTION_OK)
+                reterr->error = PG_IN_DOUBT;
+        PQclear(r);
+        return NULL;
+}
+
+PgResult *pg_sync_query(PgSync *s, const char *sql, size_t n_parameters, const char *const parameters[], PgFailure *reterr) {
+        assert(s && sql && reterr && (parameters || n_parameters == 0) && n_parameters <= PG_PARAMETERS_MAX);
+        if (n_parameters == 0)
+                return pg_sync_script(s, sql, reterr);
+        return check(s, PQexecParams(s->connection, sql, (int)n_parameters, NULL, parameters, NULL, NULL, 0), reterr);
+}
+
+PgResult *pg_sync_script(PgSync *s, const char *sql, PgFailure *reterr) {
+        assert(s && sql && reterr);
+        return check(s, PQexec(s->connection, sql), reterr);
+}
