@@ -194,7 +194,7 @@ static int check_range(const ConfigKey *k, double value, const char *shown, StrB
         strbuf_add(error, shown);
         strbuf_add(error, low ? " is too small; write at least " : " is too large; write at most ");
         strbuf_add(error, low ? k->minimum : k->maximum);
-        strbuf_add(error, form == FORM_TEXT ? " bytes" : form == FORM_LIST ? " entries" : "");
+        strbuf_add(error, form == FORM_TEXT ? " in bytes" : form == FORM_LIST ? " in number" : "");
         return -EINVAL;
 }
 
