@@ -1,0 +1,117 @@
+/* ctl.h: rollbackctl's inside: one table of verbs, one of options; verbs of the ledger speak SQL and work with the daemon dead, verbs of the daemon speak HTTP over its socket, the rest is
+ * offline. A command line may block. */
+#pragma once
+
+#include <stdio.h>
+
+#include "config.h"
+#include "json.h"
+#include "pg.h"
+
+/* reference for scripts; the manual repeats it */
+typedef enum ExitCode {
+        EXIT_OK = 0,
+        EXIT_FAILED = 1,
+        EXIT_USAGE = 2,
+        EXIT_UNREACHABLE = 3, /* daemon or database */
+        EXIT_REFUSED = 4,     /* by policy, guard or the ledger's rules */
+        EXIT_NOT_FOUND = 5,
+        EXIT_TIMEOUT = 6,
+        EXIT_NO_RIGHT = 7,
+} ExitCode;
+
+typedef enum Option {
+        OPTION_CONFIG,
+        OPTION_CONNINFO,
+        OPTION_SOCKET,
+        OPTION_JSON,
+        OPTION_TIMEOUT,
+        OPTION_YES,
+        OPTION_REASON,
+        OPTION_NOTE,
+        OPTION_FOR,
+        OPTION_UNTIL,
+        OPTION_STABLE,
+        OPTION_EXPECT_EPOCH,
+        OPTION_EPOCH,
+        OPTION_CODE_REF,
+        OPTION_API_VERSION,
+        OPTION_SCHEMA_MIN,
+        OPTION_SCHEMA_MAX,
+        OPTION_BARRIER,
+        OPTION_ARTEFACT,
+        OPTION_SOURCE,
+        OPTION_ROLLING,
+        OPTION_FORCE,
+        OPTION_TO,
+        OPTION_TRUE,
+        OPTION_FALSE,
+        OPTION_SERVICE,
+        OPTION_LIMIT,
+        OPTION_DIRECTORY,
+        OPTION_DB,
+        _OPTION_MAX,
+        OPTION_NONE = -1,
+} Option;
+
+#define ARGUMENTS_MAX 64
+
+typedef struct CommandLine {
+        const char *values[_OPTION_MAX]; /* NULL: not given; a flag's is "true" */
+        const char *arguments[ARGUMENTS_MAX];
+        size_t n_arguments;
+} CommandLine;
+
+typedef struct Verb Verb;
+struct Verb {
+        const char *name;       /* "db migrate": two words are one verb */
+        const char *arguments;  /* "SERVICE VERSION"; "[X]": may be absent; "X...": any number */
+        const char *options;    /* names that it takes beside the general ones, separated by blanks */
+        const char *help;
+        ExitCode (*run)(const Verb *verb, const CommandLine *line);
+        const char *sql;        /* ledger verbs: one statement; $n by `parameters` */
+        const char *parameters; /* "0 1 reason": numbers are arguments, words are options */
+};
+
+extern const Verb verbs[];
+extern const size_t verbs_n;
+
+/* ctl_options.c */
+/* Reads argv behind the verb. Returns EXIT_OK, or EXIT_USAGE with the mistake printed. */
+ExitCode command_line_parse(const Verb *verb, int argc, char *argv[], CommandLine *ret);
+const char *option_name(Option o);
+Option option_find(const char *name, size_t n);
+void verb_print_usage(const Verb *verb, FILE *f);
+/* The general --timeout, default 10 s. */
+usec_t command_timeout(const CommandLine *line);
+/* rollbackd.conf, or NULL: printed when it was asked for by --config and cannot be read. */
+DaemonConfig *command_config(const CommandLine *line);
+
+/* ctl_sql.c */
+ExitCode run_sql(const Verb *verb, const CommandLine *line);
+/* Connects as the command line, $ROLLBACKD_CONNINFO or rollbackd.conf say. NULL with the reason printed and *ret_code set. */
+PgSync *sql_connect(const CommandLine *line, ExitCode *ret_code);
+/* Prints the failure and returns its exit code. */
+ExitCode sql_fail(const PgFailure *failure);
+
+/* ctl_migrate.c */
+ExitCode run_migrate(const Verb *verb, const CommandLine *line);
+ExitCode run_roles(const Verb *verb, const CommandLine *line);
+
+/* ctl_http.c */
+/* One call over the daemon's socket. EXIT_OK with the parsed answer, or the code with the reason printed. */
+ExitCode http_call(const CommandLine *line, const char *method, const char *path, const char *body, Json **ret);
+ExitCode run_rollback(const Verb *verb, const CommandLine *line);
+ExitCode run_restore(const Verb *verb, const CommandLine *line);
+
+/* ctl_show.c, ctl_explain.c */
+ExitCode run_status(const Verb *verb, const CommandLine *line);
+ExitCode run_history(const Verb *verb, const CommandLine *line);
+ExitCode run_events(const Verb *verb, const CommandLine *line);
+ExitCode run_explain(const Verb *verb, const CommandLine *line);
+/* Prints text from outside, control bytes escaped; NULL as "-". */
+void print_text(const char *text, int width);
+void print_json(const Json *value);
+
+/* ctl_check.c */
+ExitCode run_check(const Verb *verb, const CommandLine *line);

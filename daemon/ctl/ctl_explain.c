@@ -1,0 +1,122 @@
+/* explain: why, in words, from the stored evidence of an operation or event, or from what a service's rules would say now. */
+#include "ctl.h"
+
+static bool is_uuid(const char *text) {
+        return strlen(text) == 36 && strspn(text, "0123456789abcdefABCDEF-") == 36;
+}
+
+static void say(const char *label, const char *text) {
+        if (!text || text[0] == '\0')
+                return;
+        printf("  %-13s ", label);
+        print_text(text, 0);
+        printf("\n");
+}
+
+static void say_seconds(const char *label, double seconds) {
+        STRBUF(b, 64);
+
+        strbuf_add_usec_words(&b, (usec_t)(MAX(0.0, seconds) * (double)USEC_PER_SEC));
+        say(label, b.text);
+}
+
+/* The numbers that the verdict came from. */
+static void print_statistic(const Json *e) {
+        if (!json_get(e, "lower") || json_get_double(e, "total", 0) <= 0)
+                return;
+        printf("  %-13s %.0f bad of %.0f; dispersion %.3g; lower bound %.3g against the limit %.3g\n", "statistic", json_get_double(e, "bad", 0),
+               json_get_double(e, "total", 0), json_get_double(e, "dispersion", 1), json_get_double(e, "lower", 0), json_get_double(e, "limit", 0));
+        if (json_get_double(e, "fewer", 0) > 0)
+                printf("  %-13s %.0f bad ones fewer, and it would not have been bad\n", "otherwise", json_get_double(e, "fewer", 0));
+}
+
+static void print_evidence(const Json *e) {
+        printf("rule ");
+        print_text(json_get_text(e, "rule", NULL), 0);
+        printf(": ");
+        print_text(json_get_text(e, "verdict", NULL), 0);
+        printf("\n");
+        say("reading", json_get_text(e, "reading", NULL));
+        say("why", json_get_text(e, "why", NULL));
+        print_statistic(e);
+        if (json_get(e, "hold")) {
+                say_seconds("bad for", json_get_double(e, "bad_for", 0));
+                say_seconds("of hold", json_get_double(e, "hold", 0));
+        }
+        if (json_get_i64(e, "targets", 0) > 0)
+                printf("  %-13s %lld of %lld down, %lld unknown, %lld still on another version\n", "targets", (long long)json_get_i64(e, "targets_down", 0),
+                       (long long)json_get_i64(e, "targets", 0), (long long)json_get_i64(e, "targets_unknown", 0), (long long)json_get_i64(e, "stragglers", 0));
+        say("dependencies", json_get_text(e, "dependencies", NULL));
+        say("guards", json_get_text(e, "guards", NULL));
+        say("target", json_get_text(e, "target", NULL));
+        say("reason", json_get_text(e, "reason", NULL));
+}
+
+static void print_steps(const Json *steps) {
+        for (size_t i = 0; i < json_length(steps); i++) {
+                const Json *step = json_at(steps, i);
+
+                printf("  step %lld %s: %s", (long long)json_get_i64(step, "n", 0), json_get_text(step, "kind", "?"), json_get_text(step, "state", "?"));
+                if (json_get(step, "error")) {
+                        printf(", ");
+                        print_text(json_get_text(step, "error", NULL), 0);
+                }
+                printf("\n");
+        }
+}
+
+static void print_operation(const Json *o) {
+        printf("%s %s -> %s of ", json_get_text(o, "kind", "?"), json_get_text(o, "from_version", "?"), json_get_text(o, "to_version", "?"));
+        print_text(json_get_text(o, "service", NULL), 0);
+        printf(": %s\n", json_get_text(o, "state", "?"));
+        say("by", json_get_text(o, "actor", NULL));
+        say("because", json_get_text(o, "reason", NULL));
+        say("opened", json_get_text(o, "opened_at", NULL));
+        say("closed", json_get_text(o, "closed_at", NULL));
+        say("outcome", json_get_text(o, "detail", NULL));
+        print_steps(json_get(o, "steps"));
+        if (json_get_text(json_get(o, "evidence"), "rule", NULL))
+                print_evidence(json_get(o, "evidence"));
+}
+
+static void print_event(const Json *e) {
+        printf("event %s of ", json_get_text(e, "kind", "?"));
+        print_text(json_get_text(e, "service", NULL), 0);
+        printf(" at %s\n", json_get_text(e, "at", "?"));
+        if (json_get_text(json_get(e, "fields"), "rule", NULL))
+                print_evidence(json_get(e, "fields"));
+}
+
+static void print_service(const Json *s) {
+        const Json *evidence = json_get(s, "evidence");
+
+        printf("%s is %s on version %s; mode %s\n", json_get_text(s, "service", "?"), json_get_text(s, "health", "?"), json_get_text(s, "version", "?"),
+               json_get_text(s, "mode", "?"));
+        say("target", json_get_text(s, "target_why", NULL));
+        say("held by", json_get_text(s, "holding_why", NULL));
+        for (size_t i = 0; i < json_length(evidence); i++)
+                print_evidence(json_at(evidence, i));
+}
+
+ExitCode run_explain(const Verb *verb _unused_, const CommandLine *line) {
+        _cleanup_(json_freep) Json *reply = NULL;
+        STRBUF(path, 256);
+        ExitCode code;
+
+        strbuf_add(&path, is_uuid(line->arguments[0]) ? "/api/v1/operations/" : "/api/v1/services/");
+        strbuf_add(&path, line->arguments[0]);
+        if (!is_uuid(line->arguments[0]))
+                strbuf_add(&path, "/explain");
+        code = http_call(line, "GET", path.text, NULL, &reply);
+        if (code != EXIT_OK)
+                return code;
+        if (line->values[OPTION_JSON])
+                print_json(reply);
+        else if (json_get(reply, "operation") && json_get(json_get(reply, "operation"), "from_version"))
+                print_operation(json_get(reply, "operation"));
+        else if (json_get(reply, "event"))
+                print_event(json_get(reply, "event"));
+        else
+                print_service(reply);
+        return EXIT_OK;
+}

@@ -1,0 +1,128 @@
+/* Calls to the daemon over its unix socket, and the two writes. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "ctl.h"
+#include "http_client.h"
+#include "number.h"
+
+#define SOCKET_DEFAULT "/run/rollbackd/rollbackd.sock"
+
+static ExitCode code_of(unsigned status) {
+        switch (status) {
+        case 403:
+                return EXIT_NO_RIGHT;
+        case 404:
+                return EXIT_NOT_FOUND;
+        case 409:
+        case 412:
+        case 422:
+                return EXIT_REFUSED;
+        case 503:
+                return EXIT_UNREACHABLE;
+        default:
+                return EXIT_FAILED;
+        }
+}
+
+static ExitCode unreachable(const char *socket, int r) {
+        if (r == -ETIMEDOUT) {
+                fprintf(stderr, "rollbackctl: rollbackd did not answer in time at %s\n", socket);
+                return EXIT_TIMEOUT;
+        }
+        if (access(socket, F_OK) == 0 && access(socket, W_OK) != 0) {
+                fprintf(stderr, "rollbackctl: you may not write to %s: membership of the group rollbackd-admin is what it takes\n", socket);
+                return EXIT_NO_RIGHT;
+        }
+        fprintf(stderr, "rollbackctl: no rollbackd answers at %s; type: systemctl status rollbackd. Without it, in psql: SELECT rollbackd.rollback('SERVICE', 'why')\n",
+                socket);
+        return EXIT_UNREACHABLE;
+}
+
+ExitCode http_call(const CommandLine *line, const char *method, const char *path, const char *body, Json **ret) {
+        _cleanup_(daemon_config_freep) DaemonConfig *config = line->values[OPTION_SOCKET] ? NULL : command_config(line);
+        const char *socket = line->values[OPTION_SOCKET] ?: config && config->socket[0] != '\0' ? config->socket : SOCKET_DEFAULT;
+        _cleanup_(freep) char *reply = NULL;
+        char match[48] = "";
+        const char *headers[3] = { body ? "Content-Type: application/json" : NULL, NULL, NULL };
+        STRBUF(url, 512);
+        STRBUF(error, 256);
+        size_t size = 0;
+        int status;
+
+        if (line->values[OPTION_EPOCH]) {
+                snprintf(match, sizeof match, "If-Match: \"%s\"", line->values[OPTION_EPOCH]);
+                headers[body ? 1 : 0] = match;
+        }
+        strbuf_add(&url, "http://localhost");
+        strbuf_add(&url, path);
+        if (url.overflow) {
+                fprintf(stderr, "rollbackctl: the name is too long\n");
+                return EXIT_USAGE;
+        }
+        status = http_client_call(socket, method, url.text, headers, body, command_timeout(line), &reply, &size);
+        if (status < 0)
+                return unreachable(socket, status);
+        *ret = json_parse(reply ?: "", size, &error);
+        if (status >= 200 && status < 300 && *ret)
+                return EXIT_OK;
+        fprintf(stderr, "rollbackctl: ");
+        if (*ret)
+                fprintf(stderr, "%s\n", json_get_text(*ret, "detail", "rollbackd refused"));
+        else
+                fprintf(stderr, "rollbackd answered %d with something that is not JSON: %s\n", status, error.text);
+        *ret = json_free(*ret);
+        return status >= 200 && status < 300 ? EXIT_FAILED : code_of((unsigned)status);
+}
+
+/* On a terminal a person is asked; a script says --yes. */
+static bool confirmed(const CommandLine *line, const char *verb) {
+        char answer[16];
+
+        if (line->values[OPTION_YES])
+                return true;
+        if (!isatty(STDIN_FILENO)) {
+                fprintf(stderr, "rollbackctl %s: this changes production; say --yes where no one can be asked\n", verb);
+                return false;
+        }
+        fprintf(stderr, "%s of %s (%s). Type yes to go on: ", verb, line->arguments[0], line->values[OPTION_REASON]);
+        return fgets(answer, sizeof answer, stdin) && streq(answer, "yes\n");
+}
+
+static ExitCode write_operation(const Verb *verb, const CommandLine *line) {
+        _cleanup_(json_freep) Json *body = json_new_object(), *reply = NULL;
+        _cleanup_(freep) char *text = NULL;
+        STRBUF(path, 256);
+        ExitCode code;
+
+        if (!line->values[OPTION_REASON]) {
+                fprintf(stderr, "rollbackctl %s: --reason is missing: it is what others will read in the history\n", verb->name);
+                return EXIT_USAGE;
+        }
+        if (!confirmed(line, verb->name))
+                return EXIT_USAGE;
+        json_set_text(body, "reason", line->values[OPTION_REASON]);
+        if (line->values[OPTION_TO])
+                json_set_text(body, "target", line->values[OPTION_TO]);
+        text = json_text(body);
+        strbuf_add(&path, "/api/v1/services/");
+        strbuf_add(&path, line->arguments[0]);
+        strbuf_add_char(&path, '/');
+        strbuf_add(&path, verb->name);
+        code = http_call(line, "POST", path.text, text, &reply);
+        if (code != EXIT_OK)
+                return code;
+        if (line->values[OPTION_JSON])
+                print_json(reply);
+        else
+                printf("%s\nrollbackd goes on by itself; type: rollbackctl explain %s\n", json_get_text(reply, "operation", "?"), json_get_text(reply, "operation", "?"));
+        return EXIT_OK;
+}
+
+ExitCode run_rollback(const Verb *verb, const CommandLine *line) {
+        return write_operation(verb, line);
+}
+
+ExitCode run_restore(const Verb *verb, const CommandLine *line) {
+        return write_operation(verb, line);
+}

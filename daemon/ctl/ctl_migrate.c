@@ -1,0 +1,200 @@
+/* db roles and db migrate: files of sql/, numbered, checksummed, one transaction each. */
+#include <dirent.h>
+#include <errno.h>
+#include <time.h>
+
+#include "ctl.h"
+#include "digest.h"
+#include "number.h"
+
+#define MIGRATIONS_MAX 1000
+#define SQL_FILE_MAX (1024 * 1024)
+#define LOCK_TRIES 5
+/* One migrator at a time in the whole database; any number does as long as it stays the same. */
+#define MIGRATION_LOCK "7305214600218137"
+
+static const char *sql_directory(const CommandLine *line) {
+        return line->values[OPTION_DIRECTORY] ?: ROLLBACKD_SQL_DIRECTORY;
+}
+
+/* A whole file, to be freed; NULL with the reason printed. */
+static char *read_file(const char *path) {
+        FILE *f = fopen(path, "re");
+        char *text = f ? malloc(SQL_FILE_MAX + 1) : NULL;
+        size_t n = text ? fread(text, 1, SQL_FILE_MAX + 1, f) : 0;
+
+        if (!text || ferror(f) || n > SQL_FILE_MAX || memchr(text, '\0', n)) {
+                fprintf(stderr, "rollbackctl: %s: %s\n", path,
+                        !f ? "cannot be read; --directory names the folder of roles.sql and migrations/" : "is not SQL text of at most 1 MiB");
+                free(text);
+                text = NULL;
+        } else
+                text[n] = '\0';
+        if (f)
+                fclose(f);
+        return text;
+}
+
+static int is_migration(const struct dirent *entry) {
+        size_t n = strlen(entry->d_name);
+
+        return n > 9 && strspn(entry->d_name, "0123456789") == 4 && entry->d_name[4] == '_' && streq(entry->d_name + n - 4, ".sql");
+}
+
+static ExitCode run_statement(PgSync *s, const char *sql) {
+        PgFailure failure;
+        PgResult *result = pg_sync_script(s, sql, &failure);
+
+        if (!result)
+                return sql_fail(&failure);
+        pg_result_free(result);
+        return EXIT_OK;
+}
+
+/* Waits before try number `i` + 2: 0.5 s, 1 s, 2 s, 4 s. */
+static void wait_for_lock(unsigned i) {
+        struct timespec t = { .tv_sec = (1u << i) / 2, .tv_nsec = i == 0 ? 500000000 : 0 };
+
+        while (clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR)
+                continue;
+}
+
+/* The file and its row in one transaction, with a short lock_timeout, so that nobody queues behind us for long. */
+static ExitCode apply(PgSync *s, uint64_t number, const char *name, const char *text, const char *checksum) {
+        char prologue[512], number_text[24];
+        const char *parameters[] = { number_text, name, checksum };
+        PgFailure failure = { 0 };
+        PgResult *result = NULL;
+
+        snprintf(number_text, sizeof number_text, "%llu", (unsigned long long)number);
+        snprintf(prologue, sizeof prologue,
+                 "BEGIN; SET LOCAL lock_timeout = '2s'; SELECT pg_catalog.pg_advisory_xact_lock(" MIGRATION_LOCK "); SET LOCAL ROLE rollbackd_owner");
+        for (unsigned i = 0; i < LOCK_TRIES; i++) {
+                result = pg_sync_script(s, prologue, &failure);
+                pg_result_free(result);
+                if (result)
+                        result = pg_sync_script(s, text, &failure);
+                if (result) {
+                        pg_result_free(result);
+                        result = pg_sync_query(s, "INSERT INTO rollbackd.migration (number, name, checksum) VALUES ($1::int, $2, $3)", 3, parameters, &failure);
+                }
+                if (result) {
+                        pg_result_free(result);
+                        return run_statement(s, "COMMIT");
+                }
+                pg_result_free(pg_sync_script(s, "ROLLBACK", &(PgFailure){ 0 }));
+                if (!streq(failure.sqlstate, "55P03") || i + 1 == LOCK_TRIES)
+                        break;
+                fprintf(stderr, "rollbackctl: %s waits for a lock, trying again\n", name);
+                wait_for_lock(i);
+        }
+        fprintf(stderr, "rollbackctl: %s was not applied; what came before it is\n", name);
+        return sql_fail(&failure);
+}
+
+/* 1: applied with this very text; 0: not yet; -1: applied with another text, which has been printed; -2: could not be asked. */
+static int applied(PgSync *s, uint64_t number, const char *name, const char *checksum) {
+        char number_text[24];
+        const char *parameters[] = { number_text };
+        _cleanup_(pg_result_freep) PgResult *result = NULL;
+        PgFailure failure;
+
+        snprintf(number_text, sizeof number_text, "%llu", (unsigned long long)number);
+        result = pg_sync_query(s, "SELECT checksum FROM rollbackd.migration WHERE number = $1::int", 1, parameters, &failure);
+        if (!result && streq(failure.sqlstate, "42P01"))
+                return 0;
+        if (!result) {
+                (void)sql_fail(&failure);
+                return -2;
+        }
+        if (pg_rows(result) == 0)
+                return 0;
+        if (streq(pg_cell(result, 0, 0), checksum))
+                return 1;
+        fprintf(stderr, "rollbackctl: %s was applied with another text (checksum %.12s, the file has %.12s). An applied migration never changes: restore the file, or write a new one\n",
+                name, pg_cell(result, 0, 0), checksum);
+        return -1;
+}
+
+static ExitCode migrate_file(PgSync *s, const char *folder, const char *name, unsigned *ret_applied) {
+        char checksum[DIGEST_HEX_SIZE];
+        STRBUF(path, 4096);
+        _cleanup_(freep) char *text = NULL;
+        uint64_t number;
+        ExitCode code;
+        int r;
+
+        strbuf_add(&path, folder);
+        strbuf_add_char(&path, '/');
+        strbuf_add(&path, name);
+        text = read_file(path.text);
+        if (!text || number_parse_u64(name, 4, &number) < 0 || digest_sha256_hex(text, strlen(text), checksum) < 0)
+                return EXIT_FAILED;
+        r = applied(s, number, name, checksum);
+        if (r != 0)
+                return r == 1 ? EXIT_OK : r == -1 ? EXIT_REFUSED : EXIT_FAILED;
+        code = apply(s, number, name, text, checksum);
+        if (code == EXIT_OK) {
+                printf("applied %s\n", name);
+                (*ret_applied)++;
+        }
+        return code;
+}
+
+static ExitCode prepare(PgSync *s) {
+        _cleanup_(pg_result_freep) PgResult *exists = NULL;
+        PgFailure failure;
+
+        exists = pg_sync_query(s, "SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'rollbackd'", 0, NULL, &failure);
+        if (!exists)
+                return sql_fail(&failure);
+        return pg_rows(exists) > 0 ? EXIT_OK : run_statement(s, "CREATE SCHEMA IF NOT EXISTS rollbackd AUTHORIZATION rollbackd_owner");
+}
+
+ExitCode run_migrate(const Verb *verb _unused_, const CommandLine *line) {
+        _cleanup_(pg_sync_freep) PgSync *s = NULL;
+        struct dirent **entries = NULL;
+        unsigned n_applied = 0;
+        char folder[4096];
+        ExitCode code;
+        int n;
+
+        snprintf(folder, sizeof folder, "%s/migrations", sql_directory(line));
+        n = scandir(folder, &entries, is_migration, alphasort);
+        if (n <= 0 || n > MIGRATIONS_MAX) {
+                fprintf(stderr, "rollbackctl: %s holds no migrations; --directory names the folder of roles.sql and migrations/\n", folder);
+                free(entries);
+                return EXIT_FAILED;
+        }
+        s = sql_connect(line, &code);
+        if (s)
+                code = prepare(s);
+        for (int i = 0; i < n; i++) {
+                if (s && code == EXIT_OK)
+                        code = migrate_file(s, folder, entries[i]->d_name, &n_applied);
+                free(entries[i]);
+        }
+        free(entries);
+        if (s && code == EXIT_OK && n_applied == 0)
+                printf("nothing to do: %d migrations are applied\n", n);
+        return code;
+}
+
+ExitCode run_roles(const Verb *verb _unused_, const CommandLine *line) {
+        _cleanup_(pg_sync_freep) PgSync *s = NULL;
+        _cleanup_(freep) char *text = NULL;
+        char path[4096];
+        ExitCode code;
+
+        snprintf(path, sizeof path, "%s/roles.sql", sql_directory(line));
+        text = read_file(path);
+        if (!text)
+                return EXIT_FAILED;
+        s = sql_connect(line, &code);
+        if (!s)
+                return code;
+        code = run_statement(s, text);
+        if (code == EXIT_OK)
+                printf("the roles are there; grant a policy's role to the daemon with: GRANT users_rollback TO rollbackd\n");
+        return code;
+}

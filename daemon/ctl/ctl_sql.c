@@ -1,0 +1,112 @@
+/* Verbs of the ledger: one statement each, from the table. */
+#include "ctl.h"
+#include "digest.h"
+
+#define PARAMETERS_MAX 16
+
+ExitCode sql_fail(const PgFailure *failure) {
+        static const struct {
+                const char *prefix;
+                ExitCode code;
+        } codes[] = {
+                { "42501", EXIT_NO_RIGHT }, { "28", EXIT_NO_RIGHT }, { "RB001", EXIT_NOT_FOUND }, { "RB", EXIT_REFUSED }, { "57014", EXIT_TIMEOUT },
+                { "55P03", EXIT_TIMEOUT }, { "08", EXIT_UNREACHABLE }, { "57P0", EXIT_UNREACHABLE },
+        };
+
+        fprintf(stderr, "rollbackctl: %s\n", failure->message);
+        for (size_t i = 0; i < ELEMENTSOF(codes); i++)
+                if (strncmp(failure->sqlstate, codes[i].prefix, strlen(codes[i].prefix)) == 0)
+                        return codes[i].code;
+        return failure->error == PG_LOST || failure->sqlstate[0] == '\0' ? EXIT_UNREACHABLE : EXIT_FAILED;
+}
+
+static void on_notice(void *userdata _unused_, const char *text) {
+        fprintf(stderr, "%s\n", text);
+}
+
+/* The password that rollbackd.conf names, which the caller wipes; NULL: none. */
+static char *config_password(const DaemonConfig *config) {
+        char *password = NULL;
+        STRBUF(error, 512);
+
+        if (config && config->password_file && config_read_secret(config->secrets, config->password_file, &password, &error) < 0)
+                fprintf(stderr, "rollbackctl: %s; trying without\n", error.text);
+        return password;
+}
+
+PgSync *sql_connect(const CommandLine *line, ExitCode *ret_code) {
+        const char *conninfo = line->values[OPTION_CONNINFO] ?: getenv("ROLLBACKD_CONNINFO");
+        _cleanup_(daemon_config_freep) DaemonConfig *config = conninfo ? NULL : command_config(line);
+        char *password = NULL;
+        PgFailure failure;
+        PgSync *s = NULL;
+
+        *ret_code = EXIT_USAGE;
+        if (!conninfo && (!config || !config->conninfo)) {
+                fprintf(stderr, "rollbackctl: which database? Give --conninfo, $ROLLBACKD_CONNINFO, or ledger.conninfo in rollbackd.conf\n");
+                return NULL;
+        }
+        password = config_password(config);
+        if (pg_sync_connect(&s, conninfo ?: config->conninfo, password, &failure) < 0) {
+                ExitCode code = sql_fail(&failure);
+
+                *ret_code = code == EXIT_NO_RIGHT ? code : EXIT_UNREACHABLE;
+                s = NULL;
+        } else
+                pg_sync_on_notice(s, on_notice, NULL);
+        if (password) {
+                digest_wipe(password, strlen(password));
+                free(password);
+        }
+        return s;
+}
+
+/* "0 1 reason": numbers are arguments, words are options. */
+static size_t bind_parameters(const Verb *verb, const CommandLine *line, const char *ret[static PARAMETERS_MAX]) {
+        size_t count = 0;
+
+        for (const char *p = verb->parameters; *p != '\0' && count < PARAMETERS_MAX;) {
+                size_t n = strcspn(p, " ");
+
+                ret[count++] = p[0] >= '0' && p[0] <= '9' ? line->arguments[p[0] - '0'] : line->values[option_find(p, n)];
+                p += n + strspn(p + n, " ");
+        }
+        return count;
+}
+
+/* The answer is one value, or nothing. */
+static void print_answer(const PgResult *result, const CommandLine *line) {
+        const char *value = pg_rows(result) > 0 ? pg_cell(result, 0, 0) : NULL;
+
+        if (line->values[OPTION_JSON]) {
+                _cleanup_(json_freep) Json *j = json_new_object();
+
+                json_set_u64(j, "version", 1);
+                json_set_text(j, "result", value && value[0] != '\0' ? value : NULL);
+                print_json(j);
+        } else if (value && value[0] != '\0')
+                printf("%s\n", value);
+}
+
+ExitCode run_sql(const Verb *verb, const CommandLine *line) {
+        const char *parameters[PARAMETERS_MAX] = { NULL };
+        size_t n = bind_parameters(verb, line, parameters);
+        _cleanup_(pg_sync_freep) PgSync *s = NULL;
+        _cleanup_(pg_result_freep) PgResult *result = NULL;
+        PgFailure failure;
+        ExitCode code;
+
+        s = sql_connect(line, &code);
+        if (!s)
+                return code;
+        result = pg_sync_query(s, verb->sql, n, parameters, &failure);
+        if (!result)
+                return sql_fail(&failure);
+        if (streq(verb->name, "active") && !pg_cell(result, 0, 0)) {
+                fprintf(stderr, "rollbackctl: the ledger knows no service %s; type: rollbackctl register %s VERSION --stable --reason ...\n", line->arguments[0],
+                        line->arguments[0]);
+                return EXIT_NOT_FOUND;
+        }
+        print_answer(result, line);
+        return EXIT_OK;
+}
