@@ -15,7 +15,8 @@ typedef struct Peer {
         int fd;         /* -1: free place */
         usec_t since;   /* of the connection, or of the last request's end; USEC_INFINITY: already shut down */
         bool idle;      /* between two requests of one connection */
-        bool bad_path;  /* the request's path or query has a %00 or an invalid escape */
+        bool bad_path;  /* the request's path or query has a NUL or an invalid escape */
+        const char *path_end; /* borrowed while a request is parsed: the end of its undecoded path and query in libmicrohttpd's buffer */
         uid_t uid;
 } Peer;
 

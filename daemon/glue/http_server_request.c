@@ -90,8 +90,15 @@ static enum MHD_Result count_header(void *cls, _unused_ enum MHD_ValueKind kind,
         return MHD_YES;
 }
 
+/* A raw NUL ends the path early for us, but not for libmicrohttpd, which parses the line by length: then the version does not come right behind the path's end. */
+static bool line_has_nul(const Peer *peer, const char *version) {
+        uintptr_t end = (uintptr_t)peer->path_end, next = (uintptr_t)version;
+
+        return next > end + 1 && next - end <= HTTP_SERVER_HEADER_MAX;
+}
+
 /* Judges the head of a request. Answers and returns MHD_YES or MHD_NO through *ret_result when it is refused. */
-static bool request_is_refused(struct MHD_Connection *connection, enum MHD_Result *ret_result) {
+static bool request_is_refused(struct MHD_Connection *connection, const char *version, enum MHD_Result *ret_result) {
         const char *length = request_header(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
         const char *encoding = request_header(connection, MHD_HTTP_HEADER_TRANSFER_ENCODING);
         Peer *peer = http_peer_of(connection);
@@ -101,7 +108,7 @@ static bool request_is_refused(struct MHD_Connection *connection, enum MHD_Resul
         (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_header, &count);
         if (!peer)
                 *ret_result = MHD_NO;
-        else if (peer->bad_path)
+        else if (peer->bad_path || line_has_nul(peer, version))
                 *ret_result = refuse(connection, 400, "Bad Request", "the path or the query has an invalid escape or a NUL");
         else if (count.twice)
                 *ret_result = refuse(connection, 400, "Bad Request", "a header that must be single is there twice");
@@ -162,7 +169,7 @@ static enum MHD_Result request_answer(Door *d, struct MHD_Connection *connection
 
 /* The first call of a request has its head only, the next ones each a piece of its body, the last one nothing more. */
 enum MHD_Result http_request_on_access(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
-                                       _unused_ const char *version, const char *upload, size_t *upload_size,
+                                       const char *version, const char *upload, size_t *upload_size,
                                        void **context) {
         Request *q = *context;
         enum MHD_Result result;
@@ -171,7 +178,7 @@ enum MHD_Result http_request_on_access(void *cls, struct MHD_Connection *connect
                 q = *context = calloc(1, sizeof *q);
                 if (!q)
                         return MHD_NO;
-                return request_is_refused(connection, &result) ? result : MHD_YES;
+                return request_is_refused(connection, version, &result) ? result : MHD_YES;
         }
         if (*upload_size > 0)
                 return request_take_body(q, upload, upload_size);
@@ -197,7 +204,7 @@ void http_request_on_completed(void *cls, struct MHD_Connection *connection, voi
         }
 }
 
-void *http_request_on_line(void *cls, _unused_ const char *uri, struct MHD_Connection *connection) {
+void *http_request_on_line(void *cls, const char *uri, struct MHD_Connection *connection) {
         Door *d = cls;
         Peer *p = http_peer_of(connection);
 
@@ -206,6 +213,7 @@ void *http_request_on_line(void *cls, _unused_ const char *uri, struct MHD_Conne
         if (p) {
                 p->idle = false;
                 p->bad_path = false;
+                p->path_end = uri + strlen(uri);
         }
         return NULL;
 }
