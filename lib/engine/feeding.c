@@ -62,7 +62,7 @@ static double increase_of(const Sample *s, uint16_t operand) {
         return isfinite(value) && value >= 0 ? value : NAN;
 }
 
-/* What one sample adds to a signal. Returns false when it says nothing. */
+/* What one sample adds to a signal; only a whole page counts. Returns false when it says nothing. */
 static bool signal_read(const SignalPolicy *signal, const Sample *s, Tri raw, double *ret_bad, double *ret_total) {
         double bad = 0, total = 0;
 
@@ -76,14 +76,14 @@ static bool signal_read(const SignalPolicy *signal, const Sample *s, Tri raw, do
         case SIGNAL_RATIO:
                 total = increase_of(s, signal->total);
                 bad = increase_of(s, signal->bad);
-                if (s->since == 0 || isnan(total))
+                if (raw != TRI_GOOD || s->since == 0 || isnan(total))
                         return false;
                 if (isnan(bad))
                         bad = 0; /* no failure has been counted yet: the series does not exist */
                 break;
         case SIGNAL_RATE:
                 bad = increase_of(s, signal->bad);
-                if (s->since == 0 || isnan(bad))
+                if (raw != TRI_GOOD || s->since == 0 || isnan(bad))
                         return false;
                 break;
         case _SIGNAL_KIND_MAX:
@@ -114,11 +114,11 @@ static void feed_rules(Service *s, const ProbeState *probe, const Sample *sample
         }
 }
 
-static void feed_requests(Service *s, const ProbeState *probe, const Sample *sample) {
+static void feed_requests(Service *s, const ProbeState *probe, const Sample *sample, Tri raw) {
         for (uint32_t left = probe->signals; left; left &= left - 1) {
                 unsigned i = (unsigned)__builtin_ctz(left);
                 double total = increase_of(sample, s->policy->signals[i].total);
-                if (sample->since != 0 && !isnan(total))
+                if (raw == TRI_GOOD && sample->since != 0 && !isnan(total))
                         s->requests[i] += total;
         }
 }
@@ -143,7 +143,7 @@ void engine_feed(Engine *e, const Sample *sample) {
                         s->ask_dependencies = true;
                 if (is_evidence(s, t, sample)) {
                         feed_rules(s, probe, sample, raw);
-                        feed_requests(s, probe, sample);
+                        feed_requests(s, probe, sample, raw);
                 }
         }
         s->dirty |= probe->rules;

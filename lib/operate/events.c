@@ -115,8 +115,7 @@ const EventRow event_rows[] = {
                 .severity = SEVERITY_CRITICAL,
                 .lasting = true,
                 .text = "{service}: the rollback from {from} to {to} was given up: {detail}",
-                .over = "{service}: the release whose rollback had failed is no longer under "
-                        "judgement",
+                .over = "{service}: the rollback that had failed is settled, or may be tried again",
                 .type_now = "rollbackctl rollback {service} --reason ...",
                 .example = "{\"service\": \"web\", \"from\": \"v2\", \"to\": \"v1\", \"detail\": "
                            "\"atomic step 1 failed three times: permission denied for table "
@@ -173,7 +172,7 @@ const EventRow event_rows[] = {
                 .severity = SEVERITY_CRITICAL,
                 .lasting = true,
                 .text = "{service}: the restore from {from} to {to} was given up: {detail}",
-                .over = "{service}: the release whose restore had failed is no longer active",
+                .over = "{service}: the restore that had failed is settled, or may be tried again",
                 .type_now = "rollbackctl restore {service} --reason ...",
                 .example = "{\"service\": \"web\", \"from\": \"v1\", \"to\": \"v2\", \"detail\": "
                            "\"atomic step 1 failed three times: permission denied for table "

@@ -1,0 +1,523 @@
+/* Stories in virtual time: each file of test/scenarios is one, and says at its head what it is about. */
+#include <dirent.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include "number.h"
+#include "world.h"
+
+#define WORDS_MAX 24
+
+typedef struct Line {
+        const char *file;
+        unsigned number;
+        char *words[WORDS_MAX];
+        size_t n;
+} Line;
+
+static World world;
+static size_t seen; /* effects before this were matched by an expectation */
+
+static void broken(const Line *l, const char *why) {
+        print_error("%s:%u: %s (at %.3f s; health %s)\n", l->file, l->number, why,
+                    (double)(world.now - WORLD_START) / 1e6, "see below");
+        size_t from = world.log_n > 12 ? world.log_n - 12 : 0;
+        for (size_t i = from; i < world.log_n; i++)
+                print_error("    effect %zu: %s\n", i, world.log[i % WORLD_LOG]);
+        ServiceSnapshot s;
+        if (world.engine && engine_snapshot_service(world.engine, world.service, world.now, &s)) {
+                print_error("    health %s (row %u), operation %s, guard %s\n", health_to_string(s.health), s.health_row,
+                            operation_state_to_string(s.operation_state), s.guard_text);
+                for (size_t i = 0; i < s.n_rules; i++)
+                        print_error("    rule %s %s: %s, %g of %g, bad for %g s\n", s.rules[i].policy->name,
+                                    tri_to_string(s.rules[i].verdict.tri), verdict_why_code(s.rules[i].verdict.why),
+                                    s.rules[i].verdict.k, s.rules[i].verdict.n, (double)s.rules[i].bad_for / 1e6);
+        }
+        fail();
+}
+
+static usec_t to_usec(const Line *l, const char *text) {
+        usec_t t = 0;
+        if (usec_parse(text, &t) < 0)
+                broken(l, "not a duration");
+        return t;
+}
+
+static usec_t to_instant(const Line *l, const char *text) {
+        if (streq(text, "boot"))
+                return 0;
+        if (text[0] == '-')
+                return WORLD_START - to_usec(l, text + 1);
+        return WORLD_START + to_usec(l, text);
+}
+
+static double to_number(const Line *l, const char *text) {
+        double value;
+        if (number_parse_percent(text, &value) == 0 || number_parse_double(text, strlen(text), &value) == 0)
+                return value;
+        broken(l, "not a number");
+        return 0;
+}
+
+/* The value of key=VALUE among the words, or NULL. */
+static const char *find(const Line *l, const char *key) {
+        size_t length = strlen(key);
+        for (size_t i = 1; i < l->n; i++)
+                if (strncmp(l->words[i], key, length) == 0 && l->words[i][length] == '=')
+                        return l->words[i] + length + 1;
+        return NULL;
+}
+
+static bool has(const Line *l, const char *word) {
+        for (size_t i = 1; i < l->n; i++)
+                if (streq(l->words[i], word))
+                        return true;
+        return false;
+}
+
+static void set_usec(const Line *l, const char *key, usec_t *value) {
+        if (find(l, key))
+                *value = to_usec(l, find(l, key));
+}
+
+static void set_double(const Line *l, const char *key, double *value) {
+        if (find(l, key))
+                *value = to_number(l, find(l, key));
+}
+
+static uint16_t find_probe(const Line *l, const char *name) {
+        for (uint16_t i = 0; i < world.policy.n_probes; i++)
+                if (streq(world.probes[i].name, name))
+                        return i;
+        broken(l, "no such probe");
+        return 0;
+}
+
+static uint16_t find_signal(const Line *l, const char *name) {
+        for (uint16_t i = 0; i < world.policy.n_signals; i++)
+                if (streq(world.signals[i].name, name))
+                        return i;
+        broken(l, "no such signal");
+        return 0;
+}
+
+static void define_policy(const Line *l) {
+        Policy *p = &world.policy;
+        if (find(l, "mode"))
+                p->rollback.mode = (RollbackMode)rollback_mode_from_string(find(l, "mode"));
+        if (find(l, "strategy"))
+                p->rollback.strategy = (Strategy)strategy_from_string(find(l, "strategy"));
+        if (find(l, "version"))
+                p->rollback.version = world_name(&world, find(l, "version"));
+        set_usec(l, "warmup", &p->release.warmup);
+        set_usec(l, "watch", &p->release.watch);
+        set_usec(l, "bake", &p->release.bake_time);
+        set_usec(l, "settle", &p->rollback.settle);
+        set_usec(l, "verify", &p->rollback.verify);
+        set_usec(l, "cooldown", &p->rollback.cooldown);
+        set_usec(l, "unknown_after", &p->unknown_after);
+        if (find(l, "bake_requests"))
+                p->release.bake_requests = (uint64_t)to_number(l, find(l, "bake_requests"));
+        if (find(l, "budget"))
+                p->rollback.budget_count = (uint32_t)to_number(l, find(l, "budget"));
+}
+
+static void define_probe(const Line *l) {
+        ProbePolicy *p = &world.probes[world.policy.n_probes++];
+        *p = (ProbePolicy){ .name = world_name(&world, l->words[1]), .identity = world.policy.n_probes, .n_targets = 2,
+                            .rise = 2, .fall = 3, .n_operands = 2, .interval = USEC_PER_SEC, .dependency = has(l, "dependency") };
+        set_usec(l, "interval", &p->interval);
+        if (find(l, "targets"))
+                p->n_targets = (uint16_t)to_number(l, find(l, "targets"));
+        if (find(l, "rise"))
+                p->rise = (uint16_t)to_number(l, find(l, "rise"));
+        if (find(l, "fall"))
+                p->fall = (uint16_t)to_number(l, find(l, "fall"));
+}
+
+static void define_signal(const Line *l) {
+        SignalPolicy *s = &world.signals[world.policy.n_signals++];
+        *s = (SignalPolicy){ .name = world_name(&world, l->words[1]), .kind = (SignalKind)signal_kind_from_string(l->words[2]),
+                             .probe = find_probe(l, l->words[3]), .bad = 0, .total = 1 };
+}
+
+static void define_rule(const Line *l) {
+        RulePolicy *r = NULL;
+        for (size_t i = 0; i < world.policy.n_rules; i++)
+                if (streq(world.rules[i].name, l->words[1]))
+                        r = &world.rules[i];
+        if (!r) {
+                r = &world.rules[world.policy.n_rules++];
+                *r = (RulePolicy){ .name = world_name(&world, l->words[1]), .response = RESPONSE_ROLLBACK,
+                                   .kind = (RuleKind)rule_kind_from_string(l->words[2]), .at_least = 1,
+                                   .over = USEC_PER_MINUTE, .enter = 0.05, .leave = 0.02, .dispersion = 5,
+                                   .min_samples = 100, .min_bad = 10, .hold = 10 * USEC_PER_SEC };
+        } else
+                r->identity += 1000;
+        r->identity++;
+        if (find(l, "probe"))
+                r->probe = find_probe(l, find(l, "probe"));
+        if (find(l, "signal"))
+                r->signal = find_signal(l, find(l, "signal"));
+        if (find(l, "response"))
+                r->response = (Response)response_from_string(find(l, "response"));
+        set_usec(l, "hold", &r->hold);
+        set_usec(l, "over", &r->over);
+        set_double(l, "at_least", &r->at_least);
+        set_double(l, "enter", &r->enter);
+        set_double(l, "leave", &r->leave);
+        set_double(l, "dispersion", &r->dispersion);
+        set_double(l, "min_samples", &r->min_samples);
+        set_double(l, "min_bad", &r->min_bad);
+}
+
+/* candidate v1 stable previous quarantined barrier misfit */
+static void define_candidate(const Line *l) {
+        Candidate *c = &world.facts.candidates[world.facts.n_candidates++];
+        *c = (Candidate){ .epoch = 1, .stable = has(l, "stable"), .quarantined = has(l, "quarantined"), .previous = has(l, "previous"),
+                          .behind_barrier = has(l, "barrier"), .schema_fits = !has(l, "misfit") };
+        snprintf(c->version, NAME_SIZE, "%s", l->words[1]);
+}
+
+static void set_facts(const Line *l) {
+        ServiceFacts *f = &world.facts;
+        if (find(l, "version"))
+                snprintf(f->version, NAME_SIZE, "%s", find(l, "version"));
+        if (find(l, "epoch"))
+                f->epoch = (uint64_t)to_number(l, find(l, "epoch"));
+        if (find(l, "kind"))
+                f->kind = (ReleaseKind)release_kind_from_string(find(l, "kind"));
+        if (find(l, "released"))
+                f->released = to_instant(l, find(l, "released"));
+        if (find(l, "paused"))
+                f->paused_until = to_instant(l, find(l, "paused"));
+        if (find(l, "pinned"))
+                f->pinned_until = to_instant(l, find(l, "pinned"));
+        if (find(l, "cooldown"))
+                f->cooldown_until = to_instant(l, find(l, "cooldown"));
+        if (find(l, "budget_used"))
+                f->budget_used = (uint32_t)to_number(l, find(l, "budget_used"));
+        if (find(l, "budget_free"))
+                f->budget_free_at = to_instant(l, find(l, "budget_free"));
+        if (find(l, "automatic"))
+                f->automatic = streq(find(l, "automatic"), "yes");
+        if (find(l, "deploying"))
+                f->deploying = streq(find(l, "deploying"), "yes");
+        if (find(l, "stable"))
+                f->stable = streq(find(l, "stable"), "yes");
+        if (find(l, "operation")) {
+                f->operation = (OpenOperation){ .kind = OPERATION_ROLLBACK, .id = "11111111-2222-4333-8444-555555555555",
+                                                .from_epoch = f->epoch - 1, .to_epoch = f->epoch,
+                                                .from_version = "v9", .opened = world.now };
+                f->operation.state = (OperationState)operation_state_from_string(find(l, "operation"));
+                memcpy(f->operation.to_version, f->version, NAME_SIZE);
+        }
+        if (world.started) {
+                world_push_facts(&world);
+                world_step(&world);
+        }
+}
+
+static void need_start(void) {
+        if (!world.started)
+                world_start(&world);
+}
+
+static void run_to(const Line *l, usec_t end) {
+        need_start();
+        if (end < world.now)
+                broken(l, "this instant has passed");
+        while (world_advance(&world, end))
+                ;
+}
+
+static double increase(const Line *l, const char *text) {
+        return streq(text, "-") ? NAN : to_number(l, text);
+}
+
+static void feed_one(const Line *l, Stream *s, const char *what) {
+        char text[64], *slash;
+        snprintf(text, sizeof text, "%s", what);
+        slash = strchr(text, '/');
+        if (!s->on)
+                s->next = world.now;
+        s->on = true;
+        s->outcome = OUTCOME_OK;
+        if (streq(what, "off"))
+                s->on = false;
+        else if (slash) {
+                *slash = '\0';
+                s->bad = increase(l, text);
+                s->total = increase(l, slash + 1);
+        } else {
+                int o = outcome_from_code(what);
+                if (o < 0)
+                        broken(l, "no such outcome");
+                s->outcome = (ProbeOutcome)o;
+        }
+        if (find(l, "answers"))
+                snprintf(s->version, NAME_SIZE, "%s", streq(find(l, "answers"), "-") ? "" : find(l, "answers"));
+}
+
+/* feed red 3/100 · feed live.1 refused · feed red off */
+static void do_feed(const Line *l) {
+        char name[64];
+        snprintf(name, sizeof name, "%s", l->words[1]);
+        char *dot = strchr(name, '.');
+        if (dot)
+                *dot = '\0';
+        uint16_t probe = find_probe(l, name);
+        for (uint16_t t = 0; t < world.probes[probe].n_targets; t++)
+                if (!dot || t == (uint16_t)to_number(l, dot + 1))
+                        feed_one(l, &world.streams[probe][t], l->words[2]);
+}
+
+static void do_ledger(const Line *l) {
+        world.ledger_up = has(l, "up");
+        need_start();
+        engine_set_ledger_reachable(world.engine, world.ledger_up, world.now);
+        world_push_facts(&world);
+        world_step(&world);
+}
+
+static void do_commit(const Line *l) {
+        static const char *const modes[] = { "done", "lost", "refused", "failed", "in_doubt", "never" };
+        for (size_t i = 0; i < ELEMENTSOF(modes); i++)
+                if (has(l, modes[i]))
+                        world.mode = (CommitMode)i;
+        set_usec(l, "takes", &world.commit_takes);
+}
+
+static void do_steps(const Line *l) {
+        set_usec(l, "take", &world.steps_take);
+        if (has(l, "never"))
+                world.steps_take = USEC_INFINITY;
+        if (find(l, "fail"))
+                world.steps_fail = (uint32_t)to_number(l, find(l, "fail"));
+}
+
+static void do_deploy(const Line *l) {
+        world_move_pointer(&world, l->words[1], RELEASE_DEPLOY);
+        world.facts.automatic = !has(l, "force");
+        if (has(l, "silently"))
+                return;
+        world_push_facts(&world);
+        world_step(&world);
+}
+
+static void do_request(const Line *l) {
+        char id[OPERATION_ID_SIZE];
+        STRBUF(why, 256);
+        int kind = operation_kind_from_string(l->words[1]);
+        uint64_t epoch = find(l, "epoch") ? (uint64_t)to_number(l, find(l, "epoch")) : 0;
+
+        int r = engine_request(world.engine, world.service, (OperationKind)kind, find(l, "to"), epoch, "alice", "asked", world.now,
+                               id, &why);
+        const char *wanted = find(l, "answer") ? find(l, "answer") : "accepted";
+        const char *got = r == 0 ? "accepted" : r == -EBUSY ? "busy" : r == -ESTALE ? "stale" : r == -ENOENT ? "no_target"
+                          : r == -EHOSTDOWN ? "ledger_down" : r == -ENODATA ? "no_facts" : "other";
+        if (!streq(wanted, got))
+                broken(l, why.text);
+        world_step(&world);
+}
+
+static void do_reload(const Line *l) {
+        if (l->n > 2 && streq(l->words[1], "rule")) {
+                Line shifted = *l;
+                memmove(shifted.words, shifted.words + 1, (l->n - 1) * sizeof *shifted.words);
+                shifted.n--;
+                define_rule(&shifted);
+        } else
+                define_policy(l);
+        if (!world.started)
+                return;
+        world_put_policy(&world);
+        world_step(&world);
+}
+
+static void snapshot(ServiceSnapshot *ret) {
+        need_start();
+        if (!engine_snapshot_service(world.engine, world.service, world.now, ret))
+                fail();
+}
+
+static bool is_logged(const char *text) {
+        for (size_t i = seen; i < world.log_n; i++)
+                if (strstr(world.log[i % WORLD_LOG], text)) {
+                        seen = i + 1;
+                        return true;
+                }
+        return false;
+}
+
+static bool is_rule(const Line *l) {
+        ServiceSnapshot s;
+        snapshot(&s);
+        for (size_t i = 0; i < s.n_rules; i++)
+                if (streq(s.rules[i].policy->name, l->words[2]))
+                        return streq(tri_to_string(s.rules[i].verdict.tri), l->words[3]) &&
+                               (!find(l, "why") || streq(find(l, "why"), verdict_why_code(s.rules[i].verdict.why)));
+        broken(l, "no such rule");
+        return false;
+}
+
+static bool is_target(const Line *l) {
+        TargetSnapshot t;
+        char name[64];
+        snprintf(name, sizeof name, "%s", l->words[2]);
+        char *dot = strchr(name, '.');
+        if (!dot)
+                broken(l, "PROBE.TARGET");
+        *dot = '\0';
+        if (!engine_snapshot_target(world.engine, world.service, find_probe(l, name), (uint16_t)to_number(l, dot + 1), &t))
+                broken(l, "no such target");
+        if (streq(l->words[3], "straggler"))
+                return t.straggler;
+        return streq(tri_to_string(t.state), l->words[3]);
+}
+
+static bool holds(const Line *l) {
+        ServiceSnapshot s;
+        const char *what = l->words[1];
+
+        if (streq(what, "effect"))
+                return is_logged(l->words[2]);
+        if (streq(what, "rule"))
+                return is_rule(l);
+        if (streq(what, "target"))
+                return is_target(l);
+        snapshot(&s);
+        if (streq(what, "health"))
+                return streq(health_to_string(s.health), l->words[2]);
+        if (streq(what, "operation"))
+                return streq(operation_state_to_string(s.operation_state), l->words[2]);
+        if (streq(what, "guard"))
+                return streq(s.holding < 0 ? "none" : guard_to_string(s.guards[s.holding].guard), l->words[2]);
+        if (streq(what, "commits"))
+                return world.commits == (size_t)to_number(l, l->words[2]);
+        if (streq(what, "active"))
+                return streq(world.facts.version, l->words[2]);
+        broken(l, "unknown expectation");
+        return false;
+}
+
+/* expect WHAT ... [by T], where the condition may come true on the way; expect none TEXT until T. */
+static void do_expect(Line *l) {
+        need_start();
+        if (streq(l->words[1], "none")) {
+                usec_t end = to_instant(l, l->words[4]);
+                seen = world.log_n;
+                run_to(l, end);
+                if (is_logged(l->words[2]))
+                        broken(l, "this must not happen");
+                return;
+        }
+        usec_t end = world.now;
+        if (l->n >= 3 && streq(l->words[l->n - 2], "by")) {
+                end = to_instant(l, l->words[l->n - 1]);
+                l->n -= 2;
+        }
+        while (!holds(l))
+                if (!world_advance(&world, end)) {
+                        if (!holds(l))
+                                broken(l, "expected, and did not happen");
+                        return;
+                }
+}
+
+static void do_line(Line *l) {
+        const char *verb = l->words[0];
+        static const struct {
+                const char *verb;
+                void (*run)(const Line *l);
+        } verbs[] = {
+                { "policy", define_policy }, { "probe", define_probe },     { "signal", define_signal },
+                { "rule", define_rule },     { "candidate", define_candidate }, { "facts", set_facts },
+                { "feed", do_feed },         { "ledger", do_ledger },       { "commit", do_commit },
+                { "steps", do_steps },       { "deploy", do_deploy },       { "request", do_request },
+                { "reload", do_reload },
+        };
+        for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+                if (streq(verbs[i].verb, verb)) {
+                        verbs[i].run(l);
+                        return;
+                }
+        if (streq(verb, "at"))
+                run_to(l, to_instant(l, l->words[1]));
+        else if (streq(verb, "expect"))
+                do_expect(l);
+        else if (streq(verb, "restart"))
+                world_start(&world);
+        else if (streq(verb, "jump")) {
+                engine_clear_evidence(world.engine, world.now);
+                world_step(&world);
+        } else
+                broken(l, "unknown word");
+}
+
+/* Words between blanks; "quoted text" is one word. */
+static void split(Line *l, char *text) {
+        for (char *p = text; l->n < WORDS_MAX;) {
+                p += strspn(p, " \t\n");
+                if (*p == '\0' || *p == '#')
+                        return;
+                bool quoted = *p == '"';
+                p += quoted;
+                l->words[l->n++] = p;
+                p += strcspn(p, quoted ? "\"" : " \t\n");
+                if (*p == '\0')
+                        return;
+                *p++ = '\0';
+        }
+}
+
+static void run_lines(const char *path) {
+        char text[512];
+        FILE *f = fopen(path, "re");
+
+        assert_non_null(f);
+        for (unsigned n = 1; fgets(text, sizeof text, f); n++) {
+                Line l = { .file = path, .number = n };
+                split(&l, text);
+                if (l.n == 2 && streq(l.words[0], "include")) {
+                        char other[300];
+                        snprintf(other, sizeof other, "test/scenarios/%s", l.words[1]);
+                        run_lines(other);
+                } else if (l.n > 0)
+                        do_line(&l);
+        }
+        fclose(f);
+}
+
+static void run_file(void **state) {
+        world_init(&world);
+        seen = 0;
+        run_lines(*state);
+        assert_true(world.started);
+        engine_free(world.engine);
+}
+
+int main(void) {
+        static char paths[128][300];
+        struct CMUnitTest tests[128];
+        size_t n = 0;
+        struct dirent *d;
+        DIR *dir = opendir("test/scenarios");
+
+        if (!dir)
+                return 1;
+        while ((d = readdir(dir)) && n < ELEMENTSOF(tests)) {
+                if (!strstr(d->d_name, ".scenario"))
+                        continue;
+                snprintf(paths[n], sizeof paths[n], "test/scenarios/%s", d->d_name);
+                tests[n] = (struct CMUnitTest){ paths[n], run_file, NULL, NULL, paths[n] };
+                n++;
+        }
+        closedir(dir);
+        if (n == 0)
+                return 1;
+        return _cmocka_run_group_tests("scenarios", tests, n, NULL, NULL);
+}
