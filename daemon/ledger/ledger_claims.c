@@ -169,7 +169,8 @@ static void give_deliveries(Ledger *l, LedgerCall *c, const PgResult *result) {
                 PgFailure f = ledger_unreadable("a delivery cannot be read", pg_value(result, i, "id"));
                 ledger_tell_trouble(l, "deliveries", NULL, &f);
         }
-        c->callback.deliveries(c->userdata, &none, deliveries, n, 0);
+        /* After a full hand one asks again at once; an empty one says that another worker was faster. */
+        c->callback.deliveries(c->userdata, &none, deliveries, n, rows > 0 ? 0 : USEC_PER_SEC);
         for (size_t i = 0; channels && i < rows; i++)
                 json_free(channels[i]);
 }
