@@ -3,6 +3,7 @@
 #include "config_check.h"
 #include "config_suggest.h"
 #include "config_value.h"
+#include "pattern.h"
 
 #define TIMEOUT_DEFAULT (2 * USEC_PER_SEC)
 #define MIN_SAMPLES_DEFAULT 100
@@ -86,10 +87,41 @@ static void check_probe(ProbeConfig *p, ConfigErrors *e) {
         check_targets(p, e);
 }
 
+/* The regular expressions of a selector, which its parser leaves alone. */
+static void check_patterns(const SignalConfig *s, const char *key, const char *text, ConfigErrors *e) {
+        Selector selector;
+        const char *ignored;
+        size_t at;
+
+        if (!text || selector_parse(text, &selector, &at, &ignored) < 0)
+                return;
+        for (size_t i = 0; i < selector.n_matchers; i++) {
+                const Matcher *m = &selector.matchers[i];
+                _cleanup_(pattern_freep) Pattern *pattern = NULL;
+                char why[128] = "";
+                STRBUF(words, 1024);
+
+                if (m->kind != MATCHER_REGEX && m->kind != MATCHER_NOT_REGEX)
+                        continue;
+                if (pattern_new(&pattern, m->value, &at, why, sizeof why) >= 0)
+                        continue;
+                strbuf_add(&words, "the regular expression ");
+                config_add_shown(&words, m->value);
+                strbuf_add(&words, " is wrong at byte ");
+                strbuf_add_u64(&words, at);
+                strbuf_add(&words, " (");
+                strbuf_add(&words, why);
+                strbuf_add(&words, "); correct it");
+                refuse_named(e, s->line, "signals", s->name, key, words.text);
+        }
+}
+
 static void check_signal(const ServiceConfig *c, const SignalConfig *s, ConfigErrors *e) {
         size_t i = config_find_probe(c, s->probe);
         STRBUF(words, 512);
 
+        check_patterns(s, "bad", s->bad, e);
+        check_patterns(s, "total", s->total, e);
         if (i == SIZE_MAX) {
                 strbuf_add(&words, "there is no probe ");
                 config_add_shown(&words, s->probe);

@@ -23,8 +23,7 @@ void config_add_quoted(StrBuf *b, const char *text) {
         strbuf_add_char(b, '"');
 }
 
-/* Nine decimals without the zeros at the end. */
-static void add_number(StrBuf *b, double value) {
+void config_add_number(StrBuf *b, double value) {
         STRBUF(digits, 64);
 
         strbuf_add_double(&digits, value, 9);
@@ -137,7 +136,7 @@ static void add_integer(const ConfigKey *k, uint64_t value, StrBuf *b) {
 
 static void add_share(double value, const char *unit, StrBuf *b) {
         strbuf_add_char(b, '"');
-        add_number(b, value);
+        config_add_number(b, value);
         strbuf_add(b, unit);
         strbuf_add_char(b, '"');
 }
@@ -166,7 +165,7 @@ void config_value_add(const ConfigKey *k, const void *base, StrBuf *b) {
                 if (k->kind == KIND_PERCENT)
                         add_share(load_number(slot) * 100, "%", b);
                 else
-                        add_number(b, load_number(slot));
+                        config_add_number(b, load_number(slot));
                 return;
         case FORM_BOOL:
                 strbuf_add(b, *(const bool *)slot ? "true" : "false");

@@ -182,7 +182,7 @@ int config_parse_target(const char *text, TargetConfig *ret, const char **reterr
         int r;
 
         if (strncmp(text, "https://", 8) == 0) {
-                *reterr_why = "TLS is not supported for probes; use http";
+                *reterr_why = "needs TLS, which is not supported for probes; use http";
                 return -EINVAL;
         }
         if (strncmp(text, "http://", 7) == 0) {

@@ -235,13 +235,15 @@ static int parse_entry(const ConfigKey *k, const char *text, void *entry, const 
 }
 
 static int add_reason(const ConfigKey *k, const char *shown, const char *why, StrBuf *error) {
+        /* The selector parser names what it expected, not what to write. */
+        bool expected = why && k->kind == KIND_SELECTOR;
+
         strbuf_add(error, shown);
-        strbuf_add_char(error, ' ');
-        if (why) {
-                strbuf_add(error, why);
+        strbuf_add(error, expected ? ": " : " ");
+        strbuf_add(error, why ?: "is not understood");
+        if (why && !expected)
                 return -EINVAL;
-        }
-        strbuf_add(error, "is not understood; write ");
+        strbuf_add(error, "; write ");
         config_value_add_wanted(k, error);
         return -EINVAL;
 }
@@ -305,7 +307,7 @@ static const char *node_text(const ConfigNode *n, StrBuf *storage, StrBuf *shown
                 strbuf_add_i64(storage, config_node_integer(n));
                 break;
         case CONFIG_FLOAT:
-                strbuf_add_double(storage, config_node_float(n), 9);
+                config_add_number(storage, config_node_float(n));
                 break;
         case CONFIG_BOOL:
                 strbuf_add(storage, config_node_bool(n) ? "true" : "false");

@@ -36,3 +36,5 @@ void config_value_add_wanted(const ConfigKey *k, StrBuf *b);
 void config_add_quoted(StrBuf *b, const char *text);
 /* Appends text from the file in quotes for a message: escaped, and shortened when long. */
 void config_add_shown(StrBuf *b, const char *text);
+/* Appends a number with up to nine decimals, without zeros at the end. */
+void config_add_number(StrBuf *b, double value);
