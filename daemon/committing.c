@@ -1,0 +1,141 @@
+#include <errno.h>
+
+#include "manager_internal.h"
+
+/* What a commit's answer needs to find its way back. */
+typedef struct Commit {
+        Manager *manager;
+        Effect effect; /* without evidence */
+} Commit;
+
+static void on_committed(void *userdata, CommitResult result, uint64_t epoch, const char *detail) {
+        Commit *c = userdata;
+        Manager *m = c->manager;
+        const char *service = manager_service_name(m, c->effect.service);
+        const OperationPlan *plan = &c->effect.operation;
+
+        engine_commit_done(m->engine, c->effect.service, plan->id, result, epoch, detail, loop_now(m->loop));
+        switch (result) {
+        case COMMIT_DONE: {
+                EffectFields f;
+
+                m->commits++;
+                effect_fields_fill(m, &c->effect, &f);
+                effect_fields_add(&f, "reason", plan->reason);
+                alert_say(m->alerts, plan->kind == OPERATION_ROLLBACK ? EVENT_ROLLBACK_COMMITTED : EVENT_RESTORE_COMMITTED, service, f.values, f.n);
+                prober_start_epoch(m->prober, c->effect.service);
+                break;
+        }
+        case COMMIT_IN_DOUBT:
+                log_message(SEVERITY_WARNING, "service %s: the answer to the commit of operation %s was lost, asking again: %s", service, plan->id, detail);
+                break;
+        case COMMIT_LOST:
+        case COMMIT_REFUSED:
+                log_message(SEVERITY_NOTICE, "service %s: operation %s was %s: %s", service, plan->id,
+                            result == COMMIT_LOST ? "overtaken" : "refused", detail);
+                break;
+        case COMMIT_FAILED:
+                m->commits_failed++;
+                log_message(SEVERITY_CRITICAL, "service %s: operation %s failed: %s", service, plan->id, detail);
+                break;
+        }
+        if (result != COMMIT_IN_DOUBT)
+                free(c);
+        manager_pump(m);
+}
+
+/* The policy's atomic steps with the values of their parameters. The values live as long as the request is copied. */
+typedef struct AtomicSteps {
+        StepAtomic *atomics;
+        size_t n;
+        AtomicStep steps[CONFIG_STEPS_MAX];
+        const char *values[CONFIG_STEPS_MAX][SQL_PARAMETERS_MAX];
+        char numbers[CONFIG_STEPS_MAX][SQL_PARAMETERS_MAX][STEP_NUMBER_SIZE];
+} AtomicSteps;
+
+static AtomicSteps *atomic_steps_free(AtomicSteps *a) {
+        if (!a)
+                return NULL;
+        step_atomics_free(a->atomics, a->n);
+        free(a);
+        return NULL;
+}
+DEFINE_CLEANUP(AtomicSteps *, atomic_steps_free);
+
+static int atomic_steps_new(const ServiceConfig *config, const OperationPlan *plan, AtomicSteps **ret, StrBuf *reterr) {
+        _cleanup_(atomic_steps_freep) AtomicSteps *a = calloc(1, sizeof *a);
+        /* A pointer change is the next epoch, which the compare-and-swap makes certain. */
+        StepParameters parameters = {
+                .service = config->service, .operation = plan->id, .from = plan->from_version, .to = plan->to_version,
+                .from_epoch = plan->from_epoch, .to_epoch = plan->from_epoch + 1, .released_at = ledger_released_at,
+        };
+        int r = a ? step_atomics(config, &a->atomics, &a->n, reterr) : -ENOMEM;
+
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < a->n; i++) {
+                const StepAtomic *s = &a->atomics[i];
+
+                for (size_t j = 0; j < s->n_parameters; j++)
+                        a->values[i][j] = step_parameter_value(&parameters, s->parameters[j], a->numbers[i][j]);
+                a->steps[i] = (AtomicStep){ s->n, s->role, s->statement, a->values[i], s->n_parameters, s->abort_on_error };
+        }
+        *ret = TAKE_PTR(a);
+        return 0;
+}
+
+static int send_commit(Manager *m, const Effect *e, const ServiceConfig *config, Commit *c) {
+        const char *generations[CONFIG_STEPS_MAX];
+        size_t n_generations = step_generations(config, generations);
+        _cleanup_(freep) char *rows = step_rows(config);
+        _cleanup_(freep) char *evidence = manager_evidence_text(e->evidence);
+        _cleanup_(atomic_steps_freep) AtomicSteps *atomic = NULL;
+        STRBUF(why, 256);
+        int r;
+
+        if (!rows || !evidence)
+                return -ENOMEM;
+        r = atomic_steps_new(config, &e->operation, &atomic, &why);
+        if (r < 0) {
+                log_message(SEVERITY_CRITICAL, "service %s: %s", config->service, why.text);
+                return r;
+        }
+        return ledger_commit(m->ledger,
+                             &(CommitRequest){
+                                     .operation = &e->operation,
+                                     .service = config->service,
+                                     .policy_hash = config->hash,
+                                     .evidence = evidence,
+                                     .steps = rows,
+                                     .generations = generations,
+                                     .n_generations = n_generations,
+                                     .atomic = atomic->steps,
+                                     .n_atomic = atomic->n,
+                                     .cooldown = config->policy.rollback.cooldown,
+                                     .budget_per = config->policy.rollback.budget_per,
+                                     .budget_count = config->policy.rollback.budget_count,
+                             },
+                             on_committed, c);
+}
+
+void manager_send_commit(Manager *m, const Effect *e) {
+        const ServiceConfig *config = m->services[e->service].config;
+        Commit *c = calloc(1, sizeof *c);
+        int r = -ENOMEM;
+
+        log_message(SEVERITY_NOTICE, "service %s: operation %s is sent: %s %s -> %s (row %u: %s)", config->service, e->operation.id,
+                    operation_kind_to_string(e->operation.kind), e->operation.from_version, e->operation.to_version, e->row, e->operation.reason);
+        if (c) {
+                c->manager = m;
+                c->effect = *e;
+                c->effect.evidence = NULL;
+                r = m->ledger ? send_commit(m, e, config, c) : -ENOTCONN;
+        }
+        if (r >= 0)
+                return;
+        free(c);
+        STRBUF(words, 128);
+        strbuf_add(&words, "ledger: the commit could not be sent, error ");
+        strbuf_add_i64(&words, r);
+        engine_commit_done(m->engine, e->service, e->operation.id, COMMIT_REFUSED, 0, words.text, loop_now(m->loop));
+}

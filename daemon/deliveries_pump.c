@@ -1,0 +1,98 @@
+#include <errno.h>
+
+#include "manager_internal.h"
+
+#define DELIVERIES_LEASE (60 * USEC_PER_SEC)
+
+struct DeliveriesPump {
+        Manager *manager;
+        Deliveries *deliveries;
+        LoopTimer *timer;
+        bool claiming;
+        uint64_t done, dead;
+};
+
+static void on_timer(void *userdata, usec_t now _unused_) {
+        deliveries_pump_run(userdata);
+}
+
+static void on_delivered(void *userdata, const char *id, DeliveryResult result, usec_t retry_in, const char *words) {
+        DeliveriesPump *p = userdata;
+        static const char *const states[] = { [DELIVERY_DONE] = "done", [DELIVERY_RETRY] = "retry", [DELIVERY_DEAD] = "dead" };
+        Manager *m = p->manager;
+
+        if (result == DELIVERY_DONE)
+                p->done++;
+        else if (result == DELIVERY_DEAD) {
+                EventFieldValue fields[] = { { "delivery", id }, { "error", words } };
+
+                p->dead++;
+                alert_say(m->alerts, EVENT_DELIVERY_DEAD, "", fields, ELEMENTSOF(fields));
+        } else
+                log_message(SEVERITY_INFO, "delivery %s will be tried again: %s", id, words);
+        if (!m->ledger || ledger_delivery_result(m->ledger, id, states[result], retry_in, words) < 0)
+                log_message(SEVERITY_WARNING, "delivery %s ended as %s, and the ledger was not told: it will be sent again under the same id", id, states[result]);
+        loop_timer_set(p->timer, loop_now(m->loop));
+}
+
+static void on_claimed(void *userdata, const PgFailure *failure, const LedgerDelivery deliveries[], size_t n, usec_t next_in) {
+        DeliveriesPump *p = userdata;
+
+        p->claiming = false;
+        if (failure->error != PG_OK)
+                return;
+        for (size_t i = 0; i < n; i++) {
+                const LedgerDelivery *d = &deliveries[i];
+                Delivery delivery = {
+                        .id = d->id, .channel = d->channel, .type = d->event_kind, .at = d->at, .service = d->service, .operation = d->operation,
+                        .fields = d->fields, .seq = d->seq, .attempt = d->attempt,
+                };
+
+                /* What finds no free place is anybody's again when its lease is over. */
+                if (deliveries_send(p->deliveries, &delivery) == -EAGAIN)
+                        break;
+        }
+        if (next_in != USEC_INFINITY)
+                loop_timer_set(p->timer, usec_add(loop_now(p->manager->loop), next_in));
+}
+
+void deliveries_pump_run(DeliveriesPump *p) {
+        Manager *m = p->manager;
+        size_t in_flight = deliveries_in_flight(p->deliveries);
+
+        if (p->claiming || !m->ledger || !ledger_is_up(m->ledger) || in_flight >= HTTP_CLIENT_CONCURRENT)
+                return;
+        p->claiming = ledger_claim_deliveries(m->ledger, (unsigned)(HTTP_CLIENT_CONCURRENT - in_flight), DELIVERIES_LEASE, on_claimed, p) >= 0;
+}
+
+void deliveries_pump_counts(const DeliveriesPump *p, uint64_t *ret_done, uint64_t *ret_dead) {
+        *ret_done = p->done;
+        *ret_dead = p->dead;
+}
+
+int deliveries_pump_new(DeliveriesPump **ret, Manager *m) {
+        DeliveriesPump *p = calloc(1, sizeof *p);
+        int r;
+
+        if (!p)
+                return -ENOMEM;
+        p->manager = m;
+        r = deliveries_new(&p->deliveries, m->loop, m->client, m->config->secrets, on_delivered, p, m->seed + 5);
+        if (r >= 0)
+                r = loop_add_timer(m->loop, on_timer, p, "deliveries", &p->timer);
+        if (r < 0) {
+                deliveries_pump_free(p);
+                return r;
+        }
+        *ret = p;
+        return 0;
+}
+
+DeliveriesPump *deliveries_pump_free(DeliveriesPump *p) {
+        if (!p)
+                return NULL;
+        deliveries_free(p->deliveries);
+        loop_timer_free(p->timer);
+        free(p);
+        return NULL;
+}

@@ -1,0 +1,100 @@
+/* manager_internal.h: the manager's inside, for its own files: manager.c (life), pump.c (effects), committing.c, reload.c (policies), steps_runner.c, deliveries_pump.c, api_owner.c. Knows every room. */
+#pragma once
+
+#include "alerts.h"
+#include "api.h"
+#include "deliveries.h"
+#include "ledger.h"
+#include "log.h"
+#include "manager.h"
+#include "prober.h"
+#include "snapshot.h"
+#include "steps.h"
+
+/* How often what no event announces is looked at: STATUS=, deliveries that became due. */
+#define MANAGER_TICK (5 * USEC_PER_SEC)
+
+typedef struct StepsRunner StepsRunner;
+typedef struct DeliveriesPump DeliveriesPump;
+
+typedef struct ManagedService {
+        ServiceConfig *config;  /* NULL: the slot is free */
+        StepsRunner *runner;    /* NULL: no operation's steps are running */
+        uint64_t epoch;         /* of the facts last given to the engine */
+        bool subscribed;        /* the policy's notify entries were sent to the ledger */
+} ManagedService;
+
+typedef struct RefusedPolicy {
+        char *path, *service, *error;
+        bool in_force;
+} RefusedPolicy;
+
+struct Manager {
+        ManagerOptions options;
+        DaemonConfig *config;
+        uint64_t seed;
+        Loop *loop;
+        Offload *offload;
+        Engine *engine;
+        Prober *prober;
+        Ledger *ledger;
+        Pg *steps_pg;           /* the policies' SQL runs here, so that a slow statement never delays a commit */
+        HttpClient *client;
+        Alerts *alerts;
+        DeliveriesPump *deliveries;
+        Api *api;
+        HttpServer *server;
+        LoopTimer *engine_timer, *tick;
+        ManagedService services[CONFIG_SERVICES_MAX]; /* by the engine's handle */
+        RefusedPolicy *refused;
+        size_t n_refused;
+        bool pumping, pump_again;
+        bool reload_ok, ledger_seen, stopping;
+        double started_at, reloaded_at; /* unix seconds */
+        char ledger_words[256];
+        char status[256];       /* as last told to the service manager */
+        uint64_t commits, commits_failed;
+        char probe_words[160];  /* storage of the last answered probe detail */
+};
+
+/* The fields that every sentence of events.c may name, as far as an effect knows them. */
+#define EFFECT_FIELDS 16
+typedef struct EffectFields {
+        EventFieldValue values[EFFECT_FIELDS];
+        size_t n;
+        char epoch[24];
+} EffectFields;
+
+/* pump.c */
+void effect_fields_fill(const Manager *m, const Effect *e, EffectFields *f);
+/* Adds a field unless its value is empty. */
+void effect_fields_add(EffectFields *f, const char *name, const char *value);
+/* The JSON of evidence, to be freed; an empty object for NULL, NULL without memory. */
+char *manager_evidence_text(const Evidence *evidence);
+void manager_pump(Manager *m);
+const char *manager_service_name(const Manager *m, uint32_t service);
+
+/* committing.c: hands an operation to the ledger's short transaction, and its answer to the engine. */
+void manager_send_commit(Manager *m, const Effect *e);
+
+/* reload.c */
+/* Reads the policies' directory and puts what is good in force. Returns 0, or -EBADMSG when any file was refused (which is logged and alerted). */
+int manager_load_policies(Manager *m);
+void manager_free_policies(Manager *m);
+/* SIGHUP: rollbackd.conf is checked, secrets are dropped, policies are read again. */
+void manager_reload(Manager *m);
+/* Tells the service manager STATUS= when it changed. */
+void manager_update_status(Manager *m);
+
+/* steps_runner.c: runs the steps of one operation of a service, from claim to claim, until all are terminal. */
+int steps_runner_start(Manager *m, uint32_t service, const char *operation, bool adopt) _must_check_;
+StepsRunner *steps_runner_free(StepsRunner *r);
+
+/* deliveries_pump.c: claims due deliveries and gives their results back. */
+int deliveries_pump_new(DeliveriesPump **ret, Manager *m) _must_check_;
+DeliveriesPump *deliveries_pump_free(DeliveriesPump *p);
+void deliveries_pump_run(DeliveriesPump *p);
+void deliveries_pump_counts(const DeliveriesPump *p, uint64_t *ret_done, uint64_t *ret_dead);
+
+/* api_owner.c */
+ApiOwner manager_api_owner(Manager *m);

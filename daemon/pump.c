@@ -1,0 +1,167 @@
+#include <errno.h>
+#include <stdio.h>
+
+#include "manager_internal.h"
+
+const char *manager_service_name(const Manager *m, uint32_t service) {
+        return service < CONFIG_SERVICES_MAX && m->services[service].config ? m->services[service].config->service : "?";
+}
+
+void effect_fields_add(EffectFields *f, const char *name, const char *value) {
+        if (value && value[0] != '\0' && f->n < EFFECT_FIELDS)
+                f->values[f->n++] = (EventFieldValue){ name, value };
+}
+
+void effect_fields_fill(const Manager *m, const Effect *e, EffectFields *f) {
+        const Evidence *evidence = e->evidence;
+
+        *f = (EffectFields){ 0 };
+        snprintf(f->epoch, sizeof f->epoch, "%llu", (unsigned long long)e->epoch);
+        effect_fields_add(f, "service", manager_service_name(m, e->service));
+        effect_fields_add(f, "operation", e->operation.id);
+        effect_fields_add(f, "from", e->operation.from_version);
+        effect_fields_add(f, "to", e->operation.to_version);
+        effect_fields_add(f, "actor", e->operation.actor);
+        effect_fields_add(f, "key", e->key);
+        effect_fields_add(f, "text", e->text);
+        effect_fields_add(f, "epoch", f->epoch);
+        if (!evidence)
+                return;
+        effect_fields_add(f, "version", evidence->version);
+        effect_fields_add(f, "target", evidence->target);
+        effect_fields_add(f, "rule", evidence->rule);
+        effect_fields_add(f, "reading", evidence->reading);
+        effect_fields_add(f, "guard", evidence->guard);
+        effect_fields_add(f, "guards", evidence->guards);
+        effect_fields_add(f, "reason", evidence->reason);
+}
+
+static void perform_alert(Manager *m, const Effect *e) {
+        const char *service = manager_service_name(m, e->service);
+        EffectFields f;
+
+        effect_fields_fill(m, e, &f);
+        if (!e->raise)
+                alert_over(m->alerts, e->event, service, e->key, f.values, f.n);
+        else if (event_row(e->event)->lasting)
+                alert_raise(m->alerts, e->event, service, e->key, f.values, f.n);
+        else
+                alert_say(m->alerts, e->event, service, f.values, f.n);
+}
+
+/* The JSON of evidence, to be freed; NULL without memory. */
+char *manager_evidence_text(const Evidence *evidence) {
+        _cleanup_(json_freep) Json *value = evidence ? json_from_evidence(evidence) : json_new_object();
+
+        return value ? json_text(value) : NULL;
+}
+
+/* The event by which people hear of a closed operation; -1 for a state that is not told. */
+static int closing_event(OperationKind kind, OperationState state) {
+        bool back = kind == OPERATION_ROLLBACK;
+
+        switch (state) {
+        case OPERATION_RECOVERED:
+                return back ? EVENT_ROLLBACK_RECOVERED : EVENT_RESTORE_RECOVERED;
+        case OPERATION_NOT_RECOVERED:
+                return back ? EVENT_ROLLBACK_NOT_RECOVERED : EVENT_RESTORE_NOT_RECOVERED;
+        case OPERATION_UNVERIFIED:
+                return back ? EVENT_ROLLBACK_UNVERIFIED : EVENT_RESTORE_UNVERIFIED;
+        case OPERATION_SUPERSEDED:
+                return back ? EVENT_ROLLBACK_SUPERSEDED : EVENT_RESTORE_SUPERSEDED;
+        case OPERATION_FAILED:
+                return back ? EVENT_ROLLBACK_FAILED : EVENT_RESTORE_FAILED;
+        case OPERATION_NONE:
+        case OPERATION_PROPOSED:
+        case OPERATION_COMMITTING:
+        case OPERATION_IN_DOUBT:
+        case OPERATION_COMMITTED:
+        case OPERATION_EFFECTING:
+        case OPERATION_VERIFYING:
+        case OPERATION_ABORTED:
+        case _OPERATION_STATE_MAX:
+                break;
+        }
+        return -1;
+}
+
+static void perform_move(Manager *m, const Effect *e) {
+        _cleanup_(freep) char *fields = manager_evidence_text(e->evidence);
+        const char *service = manager_service_name(m, e->service);
+        int event = closing_event(e->operation.kind, e->state);
+
+        log_message(SEVERITY_NOTICE, "service %s: operation %s is %s (row %u: %s)", service, e->operation.id, operation_state_to_string(e->state),
+                    e->row, e->text);
+        if (!fields || !m->ledger || ledger_move_operation(m->ledger, e->operation.id, e->state, e->text, fields) < 0)
+                log_message(SEVERITY_CRITICAL, "service %s: the ledger was not told that operation %s is %s; its row stays open until rollbackd reads it again",
+                            service, e->operation.id, operation_state_to_string(e->state));
+        if (event >= 0) {
+                EffectFields f;
+
+                effect_fields_fill(m, e, &f);
+                alert_say(m->alerts, (EventKind)event, service, f.values, f.n);
+        }
+}
+
+static void perform_record(Manager *m, const Effect *e) {
+        _cleanup_(freep) char *fields = manager_evidence_text(e->evidence);
+
+        if (!fields || !m->ledger ||
+            ledger_record_event(m->ledger, e->operation.id[0] != '\0' ? e->operation.id : NULL, manager_service_name(m, e->service),
+                                event_row(e->event)->type, NULL, "rollbackd", fields) < 0)
+                log_message(SEVERITY_WARNING, "service %s: the event %s could not be stored: %s", manager_service_name(m, e->service),
+                            event_row(e->event)->type, e->text);
+}
+
+static void perform(Manager *m, const Effect *e) {
+        if (!m->services[e->service].config)
+                return;
+        switch (e->kind) {
+        case EFFECT_PROBE_NOW:
+                prober_probe_now(m->prober, e->service, e->probe);
+                break;
+        case EFFECT_COMMIT:
+                manager_send_commit(m, e);
+                break;
+        case EFFECT_RUN_STEPS:
+                if (steps_runner_start(m, e->service, e->operation.id, e->adopt) < 0)
+                        log_message(SEVERITY_CRITICAL, "service %s: out of memory: the steps of operation %s wait for a restart",
+                                    manager_service_name(m, e->service), e->operation.id);
+                break;
+        case EFFECT_MOVE_OPERATION:
+                perform_move(m, e);
+                break;
+        case EFFECT_RECORD:
+                perform_record(m, e);
+                break;
+        case EFFECT_ALERT:
+                perform_alert(m, e);
+                break;
+        case EFFECT_MARK_STABLE:
+                /* The engine asks again while the facts do not say so. */
+                if (m->ledger && ledger_earn_stable(m->ledger, manager_service_name(m, e->service), e->epoch) < 0)
+                        log_message(SEVERITY_INFO, "service %s: epoch %llu has earned its stable mark, the queue to the ledger is full: later",
+                                    manager_service_name(m, e->service), (unsigned long long)e->epoch);
+                break;
+        case _EFFECT_KIND_MAX:
+                break;
+        }
+}
+
+void manager_pump(Manager *m) {
+        Effect e;
+
+        /* An effect may call back into the pump: it then goes round once more instead of deeper. */
+        m->pump_again = true;
+        if (m->pumping || m->stopping)
+                return;
+        m->pumping = true;
+        while (m->pump_again) {
+                m->pump_again = false;
+                engine_step(m->engine, loop_now(m->loop));
+                while (engine_take_effect(m->engine, &e))
+                        perform(m, &e);
+        }
+        m->pumping = false;
+        loop_timer_set(m->engine_timer, engine_deadline(m->engine));
+}

@@ -1,0 +1,234 @@
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "manager_internal.h"
+
+#define RELOAD_ERRORS_MAX (64 * 1024)
+
+static void forget_refused(Manager *m) {
+        for (size_t i = 0; i < m->n_refused; i++) {
+                free(m->refused[i].path);
+                free(m->refused[i].service);
+                free(m->refused[i].error);
+        }
+        free(m->refused);
+        m->refused = NULL;
+        m->n_refused = 0;
+}
+
+static double unix_now(void) {
+        struct timespec t;
+
+        clock_gettime(CLOCK_REALTIME, &t);
+        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* The handle of the service that a refused file is about: by its name when that could be read, else by the file that its policy in force came from. */
+static uint32_t refused_service(const Manager *m, const PolicyFile *file) {
+        if (file->service)
+                return engine_find_service(m->engine, file->service);
+        for (uint32_t i = 0; i < CONFIG_SERVICES_MAX; i++)
+                if (m->services[i].config && streq(m->services[i].config->path, file->path))
+                        return i;
+        return ENGINE_NO_SERVICE;
+}
+
+static int refuse(Manager *m, PolicyFile *file, bool keep[static CONFIG_SERVICES_MAX]) {
+        uint32_t handle = refused_service(m, file);
+        bool in_force = handle != ENGINE_NO_SERVICE;
+        RefusedPolicy *grown = reallocarray(m->refused, m->n_refused + 1, sizeof *grown);
+        const char *service = file->service ?: in_force ? manager_service_name(m, handle) : "";
+        EventFieldValue fields[] = {
+                { "service", service[0] != '\0' ? service : file->path },
+                { "path", file->path },
+                { "error", file->error },
+                { "effect", in_force ? "its last good policy stays in force" : "the service is not watched" },
+        };
+
+        if (in_force)
+                keep[handle] = true;
+        alert_raise(m->alerts, EVENT_SERVICE_UNCONFIGURED, fields[0].value, file->path, fields, ELEMENTSOF(fields));
+        if (!grown)
+                return -ENOMEM;
+        m->refused = grown;
+        m->refused[m->n_refused++] = (RefusedPolicy){
+                .path = strdup(file->path),
+                .service = service[0] != '\0' ? strdup(service) : NULL,
+                .error = TAKE_PTR(file->error),
+                .in_force = in_force,
+        };
+        return 0;
+}
+
+/* Puts one good policy in force, handing it over to its slot. */
+static int accept_policy(Manager *m, PolicyFile *file, bool keep[static CONFIG_SERVICES_MAX]) {
+        ServiceConfig *old;
+        ManagedService *s;
+        uint32_t handle;
+        int r;
+
+        alert_over(m->alerts, EVENT_SERVICE_UNCONFIGURED, file->service, file->path, &(EventFieldValue){ "service", file->service }, 1);
+        handle = engine_find_service(m->engine, file->service);
+        if (handle != ENGINE_NO_SERVICE && streq(m->services[handle].config->hash, file->config->hash)) {
+                keep[handle] = true;
+                return 0;
+        }
+        r = engine_put_service(m->engine, &file->config->policy, loop_now(m->loop), &handle);
+        if (r < 0)
+                return r;
+        keep[handle] = true;
+        s = &m->services[handle];
+        old = s->config;
+        s->config = TAKE_PTR(file->config);
+        s->subscribed = false;
+        r = prober_put_service(m->prober, handle, s->config);
+        log_message(SEVERITY_INFO, "service %s: policy %s is in force, mode %s, %zu rules", s->config->service, s->config->path,
+                    rollback_mode_to_string(s->config->policy.rollback.mode), s->config->policy.n_rules);
+        service_config_free(old);
+        return r;
+}
+
+static void remove_service(Manager *m, uint32_t handle) {
+        ManagedService *s = &m->services[handle];
+
+        s->runner = steps_runner_free(s->runner);
+        prober_remove_service(m->prober, handle);
+        engine_remove_service(m->engine, handle);
+        service_config_free(s->config);
+        *s = (ManagedService){ 0 };
+}
+
+static int watch_services(Manager *m) {
+        _cleanup_(freep) LedgerService *list = calloc(CONFIG_SERVICES_MAX, sizeof *list);
+        size_t n = 0;
+
+        if (!list)
+                return -ENOMEM;
+        for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
+                const ServiceConfig *config = m->services[i].config;
+
+                if (config)
+                        list[n++] = (LedgerService){ config->service, config->policy.rollback.cooldown, config->policy.rollback.budget_per };
+        }
+        return m->ledger ? ledger_watch(m->ledger, list, n) : 0;
+}
+
+/* What became of the whole directory: an unreadable one changes nothing. */
+static int read_policies(Manager *m, PolicyFile **ret, size_t *ret_n) {
+        _cleanup_(freep) char *storage = malloc(RELOAD_ERRORS_MAX);
+        StrBuf errors;
+        int r;
+
+        if (!storage)
+                return -ENOMEM;
+        strbuf_init(&errors, storage, RELOAD_ERRORS_MAX);
+        r = config_read_directory(m->config->policies, ret, ret_n, &errors);
+        if (r < 0)
+                log_message(SEVERITY_CRITICAL, "%s", errors.text);
+        return r;
+}
+
+int manager_load_policies(Manager *m) {
+        bool keep[CONFIG_SERVICES_MAX] = { false };
+        PolicyFile *files = NULL;
+        size_t n = 0;
+        int r = read_policies(m, &files, &n);
+
+        if (r < 0) {
+                m->reload_ok = false;
+                return r;
+        }
+        forget_refused(m);
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = files[i].config ? accept_policy(m, &files[i], keep) : refuse(m, &files[i], keep);
+        policy_files_free(files, n);
+        for (uint32_t i = 0; r >= 0 && i < CONFIG_SERVICES_MAX; i++)
+                if (m->services[i].config && !keep[i]) {
+                        log_message(SEVERITY_NOTICE, "service %s: its policy %s is gone, it is watched no more", m->services[i].config->service,
+                                    m->services[i].config->path);
+                        remove_service(m, i);
+                }
+        if (r >= 0)
+                r = watch_services(m);
+        m->reload_ok = r >= 0 && m->n_refused == 0;
+        if (m->reload_ok)
+                m->reloaded_at = unix_now();
+        if (r < 0)
+                log_message(SEVERITY_CRITICAL, "policies of %s could not all be put in force, error %d: those before it are", m->config->policies, -r);
+        return r < 0 ? r : m->reload_ok ? 0 : -EBADMSG;
+}
+
+void manager_free_policies(Manager *m) {
+        for (uint32_t i = 0; i < CONFIG_SERVICES_MAX; i++)
+                if (m->services[i].config)
+                        remove_service(m, i);
+        forget_refused(m);
+}
+
+/* rollbackd.conf is fixed while we run: a change is announced, a mistake is said, neither is half taken over. */
+static void check_daemon_config(Manager *m) {
+        _cleanup_(daemon_config_freep) DaemonConfig *fresh = NULL;
+        _cleanup_(freep) char *before = config_dump_daemon(m->config), *after = NULL;
+        STRBUF(errors, 4096);
+
+        if (config_read_daemon(m->options.config_path, &fresh, &errors) < 0) {
+                log_message(SEVERITY_CRITICAL, "%s; the configuration read at the start stays in force", errors.text);
+                m->reload_ok = false;
+                return;
+        }
+        after = config_dump_daemon(fresh);
+        if (before && after && !streq(before, after))
+                log_message(SEVERITY_WARNING, "%s has changed: that takes effect at the next start. Type: systemctl restart rollbackd", m->options.config_path);
+}
+
+void manager_reload(Manager *m) {
+        char text[96];
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)t.tv_sec * 1000000ull + (unsigned long long)t.tv_nsec / 1000);
+        loop_notify(m->loop, text);
+        (void)manager_load_policies(m);
+        check_daemon_config(m);
+        manager_pump(m);
+        loop_notify(m->loop, "READY=1");
+        manager_update_status(m);
+}
+
+void manager_update_status(Manager *m) {
+        unsigned counts[_HEALTH_MAX] = { 0 }, watched = 0;
+        STRBUF(b, 256);
+
+        for (uint32_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
+                static ServiceSnapshot snapshot; /* large; one thread */
+
+                if (!m->services[i].config || !engine_snapshot_service(m->engine, i, loop_now(m->loop), &snapshot))
+                        continue;
+                watched++;
+                counts[snapshot.health]++;
+        }
+        strbuf_add_u64(&b, watched);
+        strbuf_add(&b, watched == 1 ? " service" : " services");
+        for (int h = 0; h < _HEALTH_MAX; h++)
+                if (counts[h] > 0) {
+                        strbuf_add(&b, ", ");
+                        strbuf_add_u64(&b, counts[h]);
+                        strbuf_add_char(&b, ' ');
+                        strbuf_add(&b, health_to_string((Health)h));
+                }
+        if (m->n_refused > 0) {
+                strbuf_add(&b, ", ");
+                strbuf_add_u64(&b, m->n_refused);
+                strbuf_add(&b, m->n_refused == 1 ? " policy file refused" : " policy files refused");
+        }
+        strbuf_add(&b, m->ledger == NULL ? "; no ledger configured" : ledger_is_up(m->ledger) ? "; ledger reachable" : "; ledger unreachable: ");
+        if (m->ledger && !ledger_is_up(m->ledger))
+                strbuf_add(&b, m->ledger_words);
+        if (streq(b.text, m->status))
+                return;
+        snprintf(m->status, sizeof m->status, "%s", b.text);
+        char text[300];
+        snprintf(text, sizeof text, "STATUS=%s", m->status);
+        loop_notify(m->loop, text);
+}
