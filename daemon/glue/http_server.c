@@ -20,17 +20,20 @@ static usec_t door_earliest_deadline(const Door *d) {
         return usec_add(since, d->server->deadline);
 }
 
-/* One timer serves two ends: what libmicrohttpd still has to do (its timeout is relative, 0 means now) and the earliest deadline. */
+/* One timer serves three ends: what libmicrohttpd still has to do (its timeout is relative, 0 means now), the earliest deadline, and another run after a close. */
 static void door_arm(Door *d) {
         usec_t now = loop_now(d->server->loop), at = door_earliest_deadline(d);
         MHD_UNSIGNED_LONG_LONG timeout;
 
         if (MHD_get_timeout(d->daemon, &timeout) == MHD_YES)
                 at = MIN(at, usec_add(now, timeout * USEC_PER_MSEC));
+        if (d->closed)
+                at = now;
         loop_timer_set(d->timer, at);
 }
 
 static void door_run(Door *d) {
+        d->closed = false;
         (void)MHD_run(d->daemon);
         door_arm(d);
 }
@@ -78,11 +81,13 @@ static Peer *door_add_peer(Door *d, int fd) {
 
 static void door_on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
                                enum MHD_ConnectionNotificationCode code) {
+        Door *d = cls;
         const union MHD_ConnectionInfo *info;
 
         if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
                 Peer *p = *socket_context;
 
+                d->closed = true;
                 if (p)
                         p->fd = -1;
                 return;
@@ -90,7 +95,7 @@ static void door_on_connection(void *cls, struct MHD_Connection *connection, voi
         info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
         if (!info)
                 return;
-        *socket_context = door_add_peer(cls, info->connect_fd);
+        *socket_context = door_add_peer(d, info->connect_fd);
         if (!*socket_context)
                 (void)shutdown(info->connect_fd, SHUT_RDWR);
 }

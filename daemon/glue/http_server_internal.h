@@ -26,6 +26,7 @@ typedef struct Door {
         LoopIo *io;
         LoopTimer *timer;
         bool local;
+        bool closed;    /* a connection ended in this turn: run once more, so that a full door accepts again */
         Peer peers[HTTP_SERVER_CONNECTIONS];
 } Door;
 
