@@ -136,12 +136,27 @@ Json *json_parse(const char *text, size_t n, StrBuf *reterr) {
         return NULL;
 }
 
+/* Measures, then writes into one buffer: json_dumps() of jansson 2.14 loses part of a key, silently, when its buffer cannot grow. */
+static char *dump(const Json *j, size_t flags) {
+        _cleanup_(freep) char *text = NULL;
+        size_t n;
+
+        n = is_broken(j) ? 0 : json_dumpb(node_const(j), NULL, 0, flags);
+        if (n == 0)
+                return NULL;
+        text = malloc(n + 1);
+        if (!text || json_dumpb(node_const(j), text, n, flags) != n)
+                return NULL;
+        text[n] = '\0';
+        return TAKE_PTR(text);
+}
+
 char *json_text(const Json *j) {
-        return is_broken(j) ? NULL : json_dumps(node_const(j), TEXT_FLAGS | JSON_COMPACT);
+        return dump(j, TEXT_FLAGS | JSON_COMPACT);
 }
 
 char *json_text_pretty(const Json *j) {
-        return is_broken(j) ? NULL : json_dumps(node_const(j), TEXT_FLAGS | JSON_INDENT(2));
+        return dump(j, TEXT_FLAGS | JSON_INDENT(2));
 }
 
 Json *json_new_object(void) {

@@ -413,6 +413,8 @@ static void transaction_left_open_is_given_up(void **state) {
         s->changed = false;
         wait_for(s, &s->changed);
         assert_false(s->up);
+        /* Not the server's own limit on idle transactions. */
+        assert_int_equal(s->state.error, PG_TIMEOUT);
         assert_int_equal(in_transaction(s, "SELECT 1"), PG_LOST);
         pg_transaction_rollback(s->transaction);
         wait_up(s);
