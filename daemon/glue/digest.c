@@ -31,9 +31,8 @@ int digest_hmac_sha256(const void *key, size_t key_size, const void *data, size_
 
         if (key_size > DIGEST_INPUT_MAX)
                 return -E2BIG;
-        /* A NULL key means "the key of the last call" to OpenSSL; an empty key must stay an empty key. */
-        if (!HMAC(EVP_sha256(), key_size > 0 ? key : "", (int)key_size, n > 0 ? data : (const void *)"", n,
-                  digest, &size) || size != DIGEST_SIZE)
+        if (!HMAC(EVP_sha256(), key, (int)key_size, n > 0 ? data : (const void *)"", n, digest, &size)
+            || size != DIGEST_SIZE)
                 return -ENOMEM;
         memcpy(ret, digest, DIGEST_SIZE);
         digest_wipe(digest, sizeof digest);
