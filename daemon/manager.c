@@ -98,6 +98,12 @@ static void on_ledger_state(void *userdata, bool up, const PgFailure *failure) {
         manager_update_status(m);
 }
 
+/* The ledger's own connection raises the alert; this one only says so. */
+static void on_steps_state(void *userdata _unused_, bool up, const PgFailure *failure) {
+        if (!up && failure)
+                log_message(SEVERITY_WARNING, "the connection for steps is down, steps wait: %s", failure->message);
+}
+
 static void on_facts(void *userdata, const char *service, const ServiceFacts *facts, usec_t at) {
         Manager *m = userdata;
         uint32_t handle = engine_find_service(m->engine, service);
@@ -137,7 +143,7 @@ static int read_password(const Manager *m, char **ret) {
 
 static int connect_ledger(Manager *m) {
         LedgerOwner owner = { .userdata = m, .on_state = on_ledger_state, .on_facts = on_facts, .on_recent = on_recent };
-        PgSetup steps = { .conninfo = m->config->conninfo, .application_name = "rollbackd steps", .userdata = m };
+        PgSetup steps = { .conninfo = m->config->conninfo, .application_name = "rollbackd steps", .on_state = on_steps_state, .userdata = m };
         char *password = NULL;
         int r;
 

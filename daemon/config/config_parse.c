@@ -225,12 +225,16 @@ int config_parse_url(const char *text, const char **reterr_why) {
 
 int config_parse_listen(const char *text, const char **reterr_why) {
         TargetConfig t = { 0 };
+        bool any_port = strlen(text) > 2 && streq(text + strlen(text) - 2, ":0");
+        _cleanup_(freep) char *address = NULL;
         const char *end;
         int r;
 
         if (!*text)
                 return 0;
-        r = parse_authority(text, 0, &t, &end);
+        /* Port 0, the kernel's choice, is for listening alone. */
+        address = strndup(text, strlen(text) - (any_port ? 2 : 0));
+        r = address ? parse_authority(address, any_port ? 1 : 0, &t, &end) : -ENOMEM;
         if (r == 0 && *end)
                 r = -EINVAL;
         if (r == 0 && !streq(t.host, "127.0.0.1") && !streq(t.host, "::1")) {
