@@ -1,11 +1,14 @@
 """A private PostgreSQL and ledgers in it, for the tests of sql/ by themselves.
 
-One cluster per session (unix socket only, fsync on), one template database with the roles and all
-migrations, one database per test copied from it.
+One cluster per session (unix socket only, fsync on) and in it one database with the roles and all
+migrations, emptied before each test; make_database() copies it for a test that wants its own.
 """
+import atexit
+import functools
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -30,20 +33,34 @@ def wait_until(condition, what, seconds=20):
 
 
 class Cluster:
-    """A throw-away PostgreSQL owned by the user postgres when the tests run as root."""
+    """A throw-away PostgreSQL, owned by the user postgres when the tests run as root. The server
+    is a child that dies with the tests, even when these are killed."""
 
     def __init__(self):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="ledger-"))
         self.databases = 0
-        self.prefix = []
+        self.prefix = ["setpriv", "--pdeathsig=QUIT"]
         if os.getuid() == 0:
             shutil.chown(self.root, "postgres", "postgres")
-            self.prefix = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+            self.prefix += ["--reuid=postgres", "--regid=postgres", "--clear-groups"]
         self.run("initdb", "-D", self.root / "data", "-A", "trust", "-U", "postgres", "-N",
                  "-E", "UTF8", "--locale=C.UTF-8")
-        self.run("pg_ctl", "-D", self.root / "data", "-w", "-l", self.root / "log", "-o",
-                 f"-c listen_addresses='' -c unix_socket_directories={self.root} "
-                 "-c max_connections=120 -c deadlock_timeout=200ms", "start")
+        settings = ["listen_addresses=", f"unix_socket_directories={self.root}",
+                    "max_connections=120", "deadlock_timeout=200ms"]
+        with open(self.root / "log", "wb") as log:
+            self.server = subprocess.Popen(
+                [*self.prefix, BIN / "postgres", "-D", self.root / "data",
+                 *(word for setting in settings for word in ("-c", setting))],
+                stdout=log, stderr=log, cwd="/")
+        wait_until(self.answers, "PostgreSQL to answer")
+
+    def answers(self):
+        assert self.server.poll() is None, (self.root / "log").read_text()
+        try:
+            self.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def run(self, program, *arguments):
         subprocess.run([*self.prefix, BIN / program, *map(str, arguments)], check=True,
@@ -62,11 +79,11 @@ class Cluster:
                     administrator.execute("SET LOCAL ROLE rollbackd_owner")
                     administrator.execute(file.read_text())
 
-    def make_template(self):
+    def make_ledger(self):
         with self.connect() as administrator:
-            administrator.execute("CREATE DATABASE ledger_template")
-        self.install("ledger_template")
-        with self.connect("ledger_template") as administrator:
+            administrator.execute("CREATE DATABASE ledger")
+        self.install("ledger")
+        with self.connect("ledger") as administrator:
             for name, group in MEMBERS.items():
                 administrator.execute(f"CREATE ROLE {name} LOGIN IN ROLE {group}")
             administrator.execute("CREATE ROLE stranger LOGIN")
@@ -76,12 +93,20 @@ class Cluster:
         self.databases += 1
         name = f"ledger_{self.databases}"
         with self.connect() as administrator:
-            administrator.execute(sql.SQL("CREATE DATABASE {} TEMPLATE ledger_template").format(
+            administrator.execute(sql.SQL("CREATE DATABASE {} TEMPLATE ledger").format(
                 sql.Identifier(name)))
         return name
 
+    def empty(self):
+        """Leaves schema and rights as they are, and no row."""
+        with self.connect("ledger") as administrator:
+            administrator.execute("SET session_replication_role = replica")
+            administrator.execute("TRUNCATE rollbackd.service, rollbackd.event, rollbackd.observer, "
+                                  "users RESTART IDENTITY CASCADE")
+
     def stop(self):
-        self.run("pg_ctl", "-D", self.root / "data", "-m", "immediate", "stop")
+        self.server.send_signal(signal.SIGQUIT)
+        self.server.wait(30)
         shutil.rmtree(self.root)
 
 
@@ -90,7 +115,7 @@ class Ledger:
 
     def __init__(self, cluster):
         self.cluster = cluster
-        self.database = cluster.make_database()
+        self.database = "ledger"
         self.connections = []
         self.by_role = {}
 
@@ -179,18 +204,23 @@ def refused(code, function, *arguments, **named):
     return caught.value
 
 
+@functools.lru_cache(maxsize=None)
+def shared_cluster():
+    """One for all test files: each file that imports the fixture makes a fixture of its own."""
+    cluster = Cluster()
+    atexit.register(cluster.stop)
+    cluster.make_ledger()
+    return cluster
+
+
 @pytest.fixture(scope="session")
 def ledger_cluster():
-    cluster = Cluster()
-    try:
-        cluster.make_template()
-        yield cluster
-    finally:
-        cluster.stop()
+    return shared_cluster()
 
 
 @pytest.fixture
 def ledger(ledger_cluster):
+    ledger_cluster.empty()
     made = Ledger(ledger_cluster)
     yield made
     made.close()

@@ -129,10 +129,11 @@ def test_every_function_is_closed_and_pinned(ledger):
 
 
 def test_a_new_function_is_closed_by_default(ledger):
-    owner = ledger.connect("postgres")
-    owner.execute("SET ROLE rollbackd_owner")
+    owner = ledger.connect("postgres", autocommit=False)
+    owner.execute("SET LOCAL ROLE rollbackd_owner")
     owner.execute("CREATE FUNCTION rollbackd.later() RETURNS int LANGUAGE sql AS 'SELECT 1'")
-    refused("42501", ledger.rows, "SELECT rollbackd.later()", user="app")
+    owner.execute("SET LOCAL SESSION AUTHORIZATION app")
+    refused("42501", owner.execute, "SELECT rollbackd.later()")
 
 
 def test_temporary_tables_of_the_caller_are_not_read(ledger):
