@@ -98,8 +98,10 @@ int config_parse_conninfo(const char *text, const char **reterr_why) {
         return -EINVAL;
 }
 
+#define PORT_REQUIRED UINT64_MAX
+
 /* Takes "host:port", "[address]:port" or, with a default port, "host". *end is what follows. */
-static int parse_authority(const char *text, uint16_t default_port, TargetConfig *ret, const char **end) {
+static int parse_authority(const char *text, uint64_t default_port, TargetConfig *ret, const char **end) {
         bool bracket = text[0] == '[';
         const char *host = text + (bracket ? 1 : 0), *p;
         size_t n = strspn(host, bracket ? "0123456789abcdefABCDEF:."
@@ -116,7 +118,7 @@ static int parse_authority(const char *text, uint16_t default_port, TargetConfig
                         return -EINVAL;
                 p += 1 + digits;
         }
-        if (port == 0 || port > UINT16_MAX)
+        if (port > UINT16_MAX)
                 return -EINVAL;
         ret->host = strndup(host, n);
         if (!ret->host)
@@ -124,6 +126,13 @@ static int parse_authority(const char *text, uint16_t default_port, TargetConfig
         ret->port = (uint16_t)port;
         *end = p;
         return 0;
+}
+
+/* The same for what is connected to, where port 0 means nothing. */
+static int parse_destination(const char *text, uint64_t default_port, TargetConfig *ret, const char **end) {
+        int r = parse_authority(text, default_port, ret, end);
+
+        return r == 0 && ret->port == 0 ? -EINVAL : r;
 }
 
 void target_config_done(TargetConfig *t) {
@@ -161,7 +170,7 @@ static int parse_http_target(const char *text, TargetConfig *t, const char **ret
         r = check_url(text, authority, reterr_why);
         if (r < 0)
                 return r;
-        r = parse_authority(authority, 80, t, &end);
+        r = parse_destination(authority, 80, t, &end);
         if (r < 0)
                 return r;
         if (*end && *end != '/' && *end != '?')
@@ -189,7 +198,7 @@ int config_parse_target(const char *text, TargetConfig *ret, const char **reterr
                 r = parse_http_target(text, &t, reterr_why);
         } else {
                 t.scheme = TARGET_TCP;
-                r = parse_authority(text + (tcp ? 6 : 0), 0, &t, &end);
+                r = parse_destination(text + (tcp ? 6 : 0), PORT_REQUIRED, &t, &end);
         }
         if (r == 0 && t.scheme == TARGET_TCP && *end)
                 r = -EINVAL;
@@ -216,7 +225,7 @@ int config_parse_url(const char *text, const char **reterr_why) {
         r = check_url(text, authority, reterr_why);
         if (r < 0)
                 return r;
-        r = parse_authority(authority, 80, &t, &end);
+        r = parse_destination(authority, 80, &t, &end);
         if (r == 0 && *end && *end != '/' && *end != '?')
                 r = -EINVAL;
         target_config_done(&t);
@@ -225,16 +234,13 @@ int config_parse_url(const char *text, const char **reterr_why) {
 
 int config_parse_listen(const char *text, const char **reterr_why) {
         TargetConfig t = { 0 };
-        bool any_port = strlen(text) > 2 && streq(text + strlen(text) - 2, ":0");
-        _cleanup_(freep) char *address = NULL;
         const char *end;
         int r;
 
         if (!*text)
                 return 0;
         /* Port 0, the kernel's choice, is for listening alone. */
-        address = strndup(text, strlen(text) - (any_port ? 2 : 0));
-        r = address ? parse_authority(address, any_port ? 1 : 0, &t, &end) : -ENOMEM;
+        r = parse_authority(text, PORT_REQUIRED, &t, &end);
         if (r == 0 && *end)
                 r = -EINVAL;
         if (r == 0 && !streq(t.host, "127.0.0.1") && !streq(t.host, "::1")) {

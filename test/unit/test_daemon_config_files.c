@@ -165,6 +165,19 @@ static void the_daemons_file_has_defaults_for_all(_unused_ void **state) {
         assert_string_equal(again->listen, c->listen);
 }
 
+static void port_0_is_the_kernels_choice_for_listening(_unused_ void **state) {
+        static const char *const good[] = { "127.0.0.1:0", "[::1]:0", "[::1]:7331", "" };
+
+        for (size_t i = 0; i < ELEMENTSOF(good); i++) {
+                _cleanup_(daemon_config_freep) DaemonConfig *c = NULL;
+                char text[128];
+
+                (void)snprintf(text, sizeof text, "http = { listen = \"%s\"; };", good[i]);
+                assert_string_equal(daemon_mistakes(text, &c), "");
+                assert_string_equal(c->listen, good[i]);
+        }
+}
+
 static void the_daemons_file_is_refused_for_its_mistakes(_unused_ void **state) {
         static const struct {
                 const char *text, *mistakes;
@@ -368,6 +381,7 @@ int main(void) {
                 cmocka_unit_test(odd_texts_and_numbers_survive_the_dump),
                 cmocka_unit_test(the_hash_is_of_the_text),
                 cmocka_unit_test(the_daemons_file_has_defaults_for_all),
+                cmocka_unit_test(port_0_is_the_kernels_choice_for_listening),
                 cmocka_unit_test(the_daemons_file_is_refused_for_its_mistakes),
                 cmocka_unit_test(a_password_in_the_conninfo_is_refused_and_not_repeated),
                 cmocka_unit_test(a_directory_is_read_in_order_and_file_by_file),
