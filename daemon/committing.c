@@ -16,16 +16,10 @@ static void on_committed(void *userdata, CommitResult result, uint64_t epoch, co
 
         engine_commit_done(m->engine, c->effect.service, plan->id, result, epoch, detail, loop_now(m->loop));
         switch (result) {
-        case COMMIT_DONE: {
-                EffectFields f;
-
+        case COMMIT_DONE:
                 m->commits++;
-                effect_fields_fill(m, &c->effect, &f);
-                effect_fields_add(&f, "reason", plan->reason);
-                alert_say(m->alerts, plan->kind == OPERATION_ROLLBACK ? EVENT_ROLLBACK_COMMITTED : EVENT_RESTORE_COMMITTED, service, f.values, f.n);
                 prober_start_epoch(m->prober, c->effect.service);
                 break;
-        }
         case COMMIT_IN_DOUBT:
                 log_message(SEVERITY_WARNING, "service %s: the answer to the commit of operation %s was lost, asking again: %s", service, plan->id, detail);
                 break;

@@ -24,10 +24,10 @@ static void on_delivered(void *userdata, const char *id, DeliveryResult result, 
         if (result == DELIVERY_DONE)
                 p->done++;
         else if (result == DELIVERY_DEAD) {
-                EventFieldValue fields[] = { { "delivery", id }, { "error", words } };
+                EventFieldValue fields[] = { { "delivery", id }, { "event", id }, { "subscriber", "its subscriber" }, { "error", words } };
 
                 p->dead++;
-                alert_say(m->alerts, EVENT_DELIVERY_DEAD, "", fields, ELEMENTSOF(fields));
+                alert_say(m->alerts, EVENT_DELIVERY_DEAD, "", NULL, fields, ELEMENTSOF(fields));
         } else
                 log_message(SEVERITY_INFO, "delivery %s will be tried again: %s", id, words);
         if (!m->ledger || ledger_delivery_result(m->ledger, id, states[result], retry_in, words) < 0)

@@ -23,7 +23,6 @@ void effect_fields_fill(const Manager *m, const Effect *e, EffectFields *f) {
         effect_fields_add(f, "to", e->operation.to_version);
         effect_fields_add(f, "actor", e->operation.actor);
         effect_fields_add(f, "key", e->key);
-        effect_fields_add(f, "text", e->text);
         effect_fields_add(f, "epoch", f->epoch);
         if (!evidence)
                 return;
@@ -42,11 +41,11 @@ static void perform_alert(Manager *m, const Effect *e) {
 
         effect_fields_fill(m, e, &f);
         if (!e->raise)
-                alert_over(m->alerts, e->event, service, e->key, f.values, f.n);
+                alert_over(m->alerts, e->event, service, e->key, e->text, f.values, f.n);
         else if (event_row(e->event)->lasting)
-                alert_raise(m->alerts, e->event, service, e->key, f.values, f.n);
+                alert_raise(m->alerts, e->event, service, e->key, e->text, f.values, f.n);
         else
-                alert_say(m->alerts, e->event, service, f.values, f.n);
+                alert_say(m->alerts, e->event, service, e->text, f.values, f.n);
 }
 
 /* The JSON of evidence, to be freed; NULL without memory. */
@@ -56,51 +55,15 @@ char *manager_evidence_text(const Evidence *evidence) {
         return value ? json_text(value) : NULL;
 }
 
-/* The event by which people hear of a closed operation; -1 for a state that is not told. */
-static int closing_event(OperationKind kind, OperationState state) {
-        bool back = kind == OPERATION_ROLLBACK;
-
-        switch (state) {
-        case OPERATION_RECOVERED:
-                return back ? EVENT_ROLLBACK_RECOVERED : EVENT_RESTORE_RECOVERED;
-        case OPERATION_NOT_RECOVERED:
-                return back ? EVENT_ROLLBACK_NOT_RECOVERED : EVENT_RESTORE_NOT_RECOVERED;
-        case OPERATION_UNVERIFIED:
-                return back ? EVENT_ROLLBACK_UNVERIFIED : EVENT_RESTORE_UNVERIFIED;
-        case OPERATION_SUPERSEDED:
-                return back ? EVENT_ROLLBACK_SUPERSEDED : EVENT_RESTORE_SUPERSEDED;
-        case OPERATION_FAILED:
-                return back ? EVENT_ROLLBACK_FAILED : EVENT_RESTORE_FAILED;
-        case OPERATION_NONE:
-        case OPERATION_PROPOSED:
-        case OPERATION_COMMITTING:
-        case OPERATION_IN_DOUBT:
-        case OPERATION_COMMITTED:
-        case OPERATION_EFFECTING:
-        case OPERATION_VERIFYING:
-        case OPERATION_ABORTED:
-        case _OPERATION_STATE_MAX:
-                break;
-        }
-        return -1;
-}
-
 static void perform_move(Manager *m, const Effect *e) {
         _cleanup_(freep) char *fields = manager_evidence_text(e->evidence);
         const char *service = manager_service_name(m, e->service);
-        int event = closing_event(e->operation.kind, e->state);
 
         log_message(SEVERITY_NOTICE, "service %s: operation %s is %s (row %u: %s)", service, e->operation.id, operation_state_to_string(e->state),
                     e->row, e->text);
         if (!fields || !m->ledger || ledger_move_operation(m->ledger, e->operation.id, e->state, e->text, fields) < 0)
                 log_message(SEVERITY_CRITICAL, "service %s: the ledger was not told that operation %s is %s; its row stays open until rollbackd reads it again",
                             service, e->operation.id, operation_state_to_string(e->state));
-        if (event >= 0) {
-                EffectFields f;
-
-                effect_fields_fill(m, e, &f);
-                alert_say(m->alerts, (EventKind)event, service, f.values, f.n);
-        }
 }
 
 static void perform_record(Manager *m, const Effect *e) {

@@ -18,7 +18,7 @@ typedef struct Raised {
         EventKind kind;
         char service[64], key[256];
         usec_t again; /* when it is said next */
-        EventFieldValue *fields; /* one allocation with the texts behind */
+        EventFieldValue *fields; /* one allocation with the texts behind; the last is the sentence, "" : rendered */
         size_t n_fields;
 } Raised;
 
@@ -169,13 +169,16 @@ static void log_alert(const EventRow *row, bool over, const EventFieldValue fiel
         log_event(over ? SEVERITY_NOTICE : row->severity, row->message_id, journal, count, sentence);
 }
 
-static void say(Alerts *a, EventKind kind, bool over, const char *service, const EventFieldValue fields[], size_t n) {
+static void say(Alerts *a, EventKind kind, bool over, const char *service, const char *given, const EventFieldValue fields[], size_t n) {
         const EventRow *row = event_row(kind);
         STRBUF(sentence, ALERT_SENTENCE_MAX);
         STRBUF(type_now, ALERT_SENTENCE_MAX);
         STRBUF(logged, 2 * ALERT_SENTENCE_MAX);
 
-        event_render(over ? row->over : row->text, fields, n, &sentence);
+        if (given && given[0] != '\0')
+                strbuf_add(&sentence, given);
+        else
+                event_render(over ? row->over : row->text, fields, n, &sentence);
         if (!over && row->type_now)
                 event_render(row->type_now, fields, n, &type_now);
         strbuf_add(&logged, sentence.text);
@@ -197,24 +200,30 @@ static Raised *find_raised(Alerts *a, EventKind kind, const char *service, const
         return NULL;
 }
 
-static EventFieldValue *copy_fields(const EventFieldValue fields[], size_t n) {
-        size_t size = n * sizeof *fields;
+static char *put_text(char **place, const char *text) {
+        char *at = *place;
+        size_t n = strlen(text ?: "") + 1;
+
+        memcpy(at, text ?: "", n);
+        *place += n;
+        return at;
+}
+
+/* A copy of the fields with the sentence behind them, in one allocation; NULL without memory. */
+static EventFieldValue *copy_fields(const EventFieldValue fields[], size_t n, const char *sentence) {
+        size_t size = (n + 1) * sizeof *fields + strlen(sentence ?: "") + 1;
         EventFieldValue *copy;
-        char *text;
+        char *place;
 
         for (size_t i = 0; i < n; i++)
                 size += strlen(fields[i].value ?: "") + 1;
-        copy = malloc(size + 1);
+        copy = malloc(size);
         if (!copy)
                 return NULL;
-        text = (char *)(copy + n);
-        for (size_t i = 0; i < n; i++) {
-                const char *value = fields[i].value ?: "";
-
-                copy[i] = (EventFieldValue){ fields[i].name, text };
-                memcpy(text, value, strlen(value) + 1);
-                text += strlen(value) + 1;
-        }
+        place = (char *)(copy + n + 1);
+        for (size_t i = 0; i < n; i++)
+                copy[i] = (EventFieldValue){ fields[i].name, put_text(&place, fields[i].value) };
+        copy[n] = (EventFieldValue){ "text", put_text(&place, sentence) };
         return copy;
 }
 
@@ -236,7 +245,7 @@ static void on_repeat(void *userdata, usec_t now) {
                 if (!r->used || r->again > now)
                         continue;
                 r->again = usec_add(now, ALERTS_REPEAT);
-                say(a, r->kind, false, r->service, r->fields, r->fields ? r->n_fields : 0);
+                say(a, r->kind, false, r->service, r->fields ? r->fields[r->n_fields].value : NULL, r->fields, r->fields ? r->n_fields : 0);
         }
         arm_repeat(a);
 }
@@ -250,20 +259,20 @@ static void say_dropped(Alerts *a) {
                 return;
         snprintf(count, sizeof count, "%llu", (unsigned long long)(a->dropped - a->dropped_said));
         a->dropped_said = a->dropped;
-        say(a, EVENT_ALERTS_DROPPED, false, "", fields, ELEMENTSOF(fields));
+        say(a, EVENT_ALERTS_DROPPED, false, "", NULL, fields, ELEMENTSOF(fields));
 }
 
-void alert_say(Alerts *a, EventKind kind, const char *service, const EventFieldValue fields[], size_t n) {
+void alert_say(Alerts *a, EventKind kind, const char *service, const char *sentence, const EventFieldValue fields[], size_t n) {
         say_dropped(a);
-        say(a, kind, false, service, fields, n);
+        say(a, kind, false, service, sentence, fields, n);
 }
 
-void alert_raise(Alerts *a, EventKind kind, const char *service, const char *key, const EventFieldValue fields[], size_t n) {
+void alert_raise(Alerts *a, EventKind kind, const char *service, const char *key, const char *sentence, const EventFieldValue fields[], size_t n) {
         Raised *r = find_raised(a, kind, service, key);
 
         if (r)
                 return;
-        alert_say(a, kind, service, fields, n);
+        alert_say(a, kind, service, sentence, fields, n);
         for (size_t i = 0; !r && i < RAISED_MAX; i++)
                 if (!a->raised[i].used)
                         r = &a->raised[i];
@@ -271,19 +280,19 @@ void alert_raise(Alerts *a, EventKind kind, const char *service, const char *key
                 log_message(SEVERITY_WARNING, "alerts: more than %d reasons last at once: this one will not be said to be over", RAISED_MAX);
                 return;
         }
-        *r = (Raised){ .used = true, .kind = kind, .again = usec_add(loop_now(a->loop), ALERTS_REPEAT), .fields = copy_fields(fields, n), .n_fields = n };
+        *r = (Raised){ .used = true, .kind = kind, .again = usec_add(loop_now(a->loop), ALERTS_REPEAT), .fields = copy_fields(fields, n, sentence), .n_fields = n };
         snprintf(r->service, sizeof r->service, "%s", service);
         snprintf(r->key, sizeof r->key, "%s", key);
         arm_repeat(a);
 }
 
-void alert_over(Alerts *a, EventKind kind, const char *service, const char *key, const EventFieldValue fields[], size_t n) {
+void alert_over(Alerts *a, EventKind kind, const char *service, const char *key, const char *sentence, const EventFieldValue fields[], size_t n) {
         Raised *r = find_raised(a, kind, service, key);
 
         if (!r)
                 return;
         if (event_row(kind)->over)
-                say(a, kind, true, service, n > 0 ? fields : r->fields, n > 0 ? n : r->n_fields);
+                say(a, kind, true, service, sentence, n > 0 || !r->fields ? fields : r->fields, n > 0 || !r->fields ? n : r->n_fields);
         free(r->fields);
         *r = (Raised){ 0 };
         arm_repeat(a);

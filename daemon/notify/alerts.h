@@ -16,11 +16,11 @@ int alerts_new(Alerts **ret, Loop *loop, HttpClient *client, const ChannelConfig
 Alerts *alerts_free(Alerts *a);
 DEFINE_CLEANUP(Alerts *, alerts_free);
 
-/* Says an event once. Copies what it needs. `service` "" : none. */
-void alert_say(Alerts *a, EventKind kind, const char *service, const EventFieldValue fields[], size_t n);
+/* Says an event once. Copies what it needs. `service` "" : none. `sentence` NULL: rendered from the event's row and the fields. */
+void alert_say(Alerts *a, EventKind kind, const char *service, const char *sentence, const EventFieldValue fields[], size_t n);
 /* A state began or goes on: said when (kind, service, key) is new, and again hourly. */
-void alert_raise(Alerts *a, EventKind kind, const char *service, const char *key, const EventFieldValue fields[], size_t n);
+void alert_raise(Alerts *a, EventKind kind, const char *service, const char *key, const char *sentence, const EventFieldValue fields[], size_t n);
 /* The state is over: said if it had been raised. */
-void alert_over(Alerts *a, EventKind kind, const char *service, const char *key, const EventFieldValue fields[], size_t n);
+void alert_over(Alerts *a, EventKind kind, const char *service, const char *key, const char *sentence, const EventFieldValue fields[], size_t n);
 /* Alerts that did not fit the queue or were given up. */
 uint64_t alerts_dropped(const Alerts *a);
