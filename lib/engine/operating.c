@@ -73,7 +73,7 @@ void operation_make_id(Engine *e, char ret_id[static OPERATION_ID_SIZE]) {
         uint64_t words[2] = { next_random(&e->seed), next_random(&e->seed) };
         size_t at = 0;
 
-        words[0] = (words[0] & ~0xf000U) | 0x4000U;
+        words[0] = (words[0] & ~0xf000ULL) | 0x4000ULL;
         words[1] = (words[1] & ~(3ULL << 62)) | 2ULL << 62;
         for (unsigned i = 0; i < 32; i++) {
                 if (i == 8 || i == 12 || i == 16 || i == 20)
@@ -110,7 +110,8 @@ void operation_clear(Service *s, usec_t now) {
 }
 
 void operation_lose(Service *s, usec_t now) {
-        abandon(s, OPERATION_EVENT_LOST, now);
+        if (s->operation_state == OPERATION_PROPOSED)
+                abandon(s, OPERATION_EVENT_LOST, now);
 }
 
 /* Until the ledger is read again, the commit itself says what is active. */

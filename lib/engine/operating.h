@@ -11,10 +11,9 @@ void operation_propose(Engine *e, Service *s, usec_t now);
 void operation_sent(Service *s);
 /* The reason of an automatic operation that was not sent went away. */
 void operation_clear(Service *s, usec_t now);
-/* Compares with what the ledger says: adopts an operation that it shows open, closes one that it no longer shows. `read_before`: the facts may be older
- * than the operation's own commit. */
+/* Compares with what the ledger says: adopts an operation that it shows open, closes one that it no longer shows. */
 void operation_reconcile(Engine *e, Service *s, usec_t now);
 /* Verifies. Returns the next instant at which to ask again. */
 usec_t operating_step(Engine *e, Service *s, usec_t now);
-/* A release became active that the operation did not make. */
+/* A release became active before the commit was sent; what was sent waits for its answer. */
 void operation_lose(Service *s, usec_t now);

@@ -18,6 +18,7 @@ static uint64_t seed;
 static uint64_t events, commits, holds, verified, woulds, stables;
 static uint64_t done_epochs[1024]; /* from-epochs of automatic rollbacks that committed, of this walk */
 static size_t n_done;
+static char last_id[OPERATION_ID_SIZE];
 
 static uint64_t below(uint64_t n) {
         return usec_jitter(n, &seed);
@@ -28,6 +29,14 @@ static bool was_rolled_back(uint64_t epoch) {
                 if (done_epochs[i] == epoch)
                         return true;
         return false;
+}
+
+/* A version 4 UUID, unlike the last one at both of its ends. */
+static void check_id(const char *id) {
+        assert_int_equal(strspn(id, "0123456789abcdef-"), OPERATION_ID_SIZE - 1);
+        assert_true(id[14] == '4' && strchr("89ab", id[19]));
+        assert_true(strncmp(id, last_id, 8) != 0 && !streq(id + 24, last_id + 24));
+        memcpy(last_id, id, sizeof last_id);
 }
 
 static bool is_dependency_good(void) {
@@ -44,13 +53,15 @@ static void check_commit(const Effect *f) {
         bool bad = false;
 
         assert_true(engine_snapshot_service(world.engine, world.service, world.now, &s));
-        assert_int_equal(world.commit_at, USEC_INFINITY); /* no other is under way */
+        /* No other is under way, unless the ledger itself has already shown how that one ended. */
+        assert_true(world.commit_at == USEC_INFINITY || world.moved);
         assert_int_equal(s.operation_state, OPERATION_COMMITTING);
         assert_non_null(f->evidence);
         assert_true(s.facts.epoch == f->operation.from_epoch);
         if (!f->operation.automatic)
                 return;
         commits++;
+        check_id(f->operation.id);
         assert_int_equal(s.facts.kind, RELEASE_DEPLOY);
         assert_int_equal(s.policy->rollback.mode, MODE_AUTOMATIC);
         assert_false(was_rolled_back(f->operation.from_epoch));
@@ -136,6 +147,7 @@ static void set_up_world(void) {
         world.facts.n_candidates = 1;
         snprintf(world.facts.version, NAME_SIZE, "v1");
         n_done = 0;
+        memset(last_id, 'x', sizeof last_id - 1);
         world_start(&world);
 }
 
