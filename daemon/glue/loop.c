@@ -1,5 +1,5 @@
-/* loop.c: sd-event behind our own names. Lifetimes: a timer or descriptor watch is the caller's, and so is its userdata, which must outlive the watch. Either may be freed
- * inside its own callback: sd-event keeps its source until the dispatch is over, and nothing here touches our half after the callback. */
+/* loop.c: sd-event behind our own names. Lifetimes: a timer or descriptor watch is the caller's, and so is its userdata, which must outlive the watch.
+ * Either may be freed inside its own callback: sd-event keeps its source until the dispatch is over, and nothing here touches our half after the callback. */
 #include "loop.h"
 
 #include <errno.h>

