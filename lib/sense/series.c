@@ -127,7 +127,7 @@ void series_take(Series *s, SeriesEntry *e, double value) {
         if (value < e->value) {
                 s->resets += wanted;
                 count(s, e->operands, value);
-        } else if (is_new ? s->based : !isnan(e->value))
+        } else if (!isnan(e->value)) /* a new one stands at 0; what a base page adds up is dropped at its end */
                 count(s, e->operands, value - e->value);
         e->value = value;
 }

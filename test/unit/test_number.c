@@ -149,6 +149,21 @@ static void short_decimals_are_rounded_as_strtod_rounds_them(void **state _unuse
         }
 }
 
+/* Where the quotient is short, one in some thousand looks like a tie but for the remainder. */
+static void the_remainder_of_a_division_decides_near_ties(void **state _unused_) {
+        uint64_t seed = 14;
+
+        for (int i = 0; i < 400000; i++) {
+                char text[64];
+                double value;
+
+                snprintf(text, sizeof text, "%llue-27", (unsigned long long)usec_jitter(10000000000000000000ULL, &seed));
+                assert_int_equal(number_parse_double(text, strlen(text), &value), 0);
+                if (value != strtod(text, NULL))
+                        fail_msg("%s was read as %.17g", text, value);
+        }
+}
+
 static void any_double_comes_back_within_the_last_place(void **state _unused_) {
         uint64_t seed = 2;
 
@@ -216,6 +231,7 @@ int main(void) {
                 cmocka_unit_test(not_a_number_is_read_as_such),
                 cmocka_unit_test(what_is_no_float_is_refused),
                 cmocka_unit_test(short_decimals_are_rounded_as_strtod_rounds_them),
+                cmocka_unit_test(the_remainder_of_a_division_decides_near_ties),
                 cmocka_unit_test(any_double_comes_back_within_the_last_place),
                 cmocka_unit_test(percents_need_their_unit_and_end_at_a_hundred),
                 cmocka_unit_test(byte_counts_need_their_unit),

@@ -364,6 +364,7 @@ static void page_numbers_may_wrap_around(void **state _unused_) {
                 take(&s, 1, page);
                 if (page != 2)
                         take(&s, 2, 10);
+                take(&s, 100 + (unsigned)page, 0); /* new on each page */
                 assert_false(s.duplicate);
                 assert_int_equal(end(&s, &increase), page > 0);
                 assert_true(increase == (page > 0 ? 1 : 0));

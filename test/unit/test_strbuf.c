@@ -43,6 +43,16 @@ static void doubles_are_rounded_as_printf_rounds_them(void **state _unused_) {
         }
 }
 
+/* Decimal fractions that only look like ties: their double lies a little to one side. */
+static void near_ties_are_told_from_ties(void **state _unused_) {
+        for (int i = 0; i < 100000; i++) {
+                char expected[64];
+
+                snprintf(expected, sizeof expected, "%.2f", i / 1000.0);
+                EXPECT(expected, strbuf_add_double(&b, i / 1000.0, 2));
+        }
+}
+
 static void special_doubles_have_words(void **state _unused_) {
         EXPECT("NaN", strbuf_add_double(&b, NAN, 3));
         EXPECT("+Inf", strbuf_add_double(&b, INFINITY, 3));
@@ -84,6 +94,7 @@ static void what_comes_from_outside_is_made_harmless(void **state _unused_) {
                 { "\xd8\x9c", "\\xd8\\x9c" },
                 { "\xe2\x80\xa8", "\\xe2\\x80\\xa8" },        /* line separator */
                 { "\xc0\x80", "\\xc0\\x80" },                 /* overlong */
+                { "\xc0\xaf\xe0\x80\xaf", "\\xc0\\xaf\\xe0\\x80\\xaf" },
                 { "\xed\xa0\x80", "\\xed\\xa0\\x80" },        /* surrogate */
                 { "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80" },
                 { "\xff\xfe", "\\xff\\xfe" },
@@ -152,6 +163,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(whole_numbers_are_written_in_full),
                 cmocka_unit_test(doubles_are_rounded_as_printf_rounds_them),
+                cmocka_unit_test(near_ties_are_told_from_ties),
                 cmocka_unit_test(special_doubles_have_words),
                 cmocka_unit_test(percents_show_what_matters),
                 cmocka_unit_test(what_comes_from_outside_is_made_harmless),
