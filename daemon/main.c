@@ -89,17 +89,17 @@ static int walk_policies(const DaemonConfig *config, bool dump, StrBuf *errors) 
         int refused = 0;
 
         if (config_read_directory(config->policies, &files, &n, errors) < 0) {
-                fprintf(stderr, "%s\n", errors->text);
+                fputs(errors->text, stderr);
                 return -1;
         }
         for (size_t i = 0; i < n; i++)
                 if (!files[i].config) {
-                        fprintf(stderr, "%s\n", files[i].error);
+                        fputs(files[i].error, stderr);
                         refused++;
                 } else if (dump) {
                         _cleanup_(freep) char *text = config_dump_service(files[i].config);
 
-                        printf("/* %s */\n%s\n", files[i].path, text ?: "");
+                        printf("%s\n", text ?: "");
                 } else
                         printf("%s: good, service %s\n", files[i].path, files[i].service);
         policy_files_free(files, n);
@@ -112,7 +112,7 @@ static int check_or_dump(const DaemonConfig *config, StrBuf *errors) {
         if (dump) {
                 _cleanup_(freep) char *text = config_dump_daemon(config);
 
-                printf("/* %s */\n%s\n", config->path, text ?: "");
+                printf("%s\n", text ?: "");
         } else
                 printf("%s: good\n", config->path);
         return walk_policies(config, dump, errors) == 0 ? 0 : EX_CONFIG;
@@ -144,7 +144,7 @@ int main(int argc, char *argv[]) {
         }
         strbuf_init(&errors, storage, sizeof storage);
         if (config_read_daemon(arg_config, &config, &errors) < 0) {
-                fprintf(stderr, "%s\n", errors.text);
+                fputs(errors.text, stderr);
                 return EX_CONFIG;
         }
         if (arg_action != ACTION_RUN)

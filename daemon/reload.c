@@ -173,7 +173,7 @@ static void check_daemon_config(Manager *m) {
         STRBUF(errors, 4096);
 
         if (config_read_daemon(m->options.config_path, &fresh, &errors) < 0) {
-                log_message(SEVERITY_CRITICAL, "%s; the configuration read at the start stays in force", errors.text);
+                log_message(SEVERITY_CRITICAL, "the configuration read at the start stays in force: %s", errors.text);
                 m->reload_ok = false;
                 return;
         }

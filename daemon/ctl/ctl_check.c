@@ -66,7 +66,7 @@ static bool check_database(PgSync *s, const ServiceConfig *config) {
 
 static bool check_policy(const char *path, const ServiceConfig *config, const char *error, PgSync *s) {
         if (!config) {
-                fprintf(stderr, "%s\n", error);
+                fputs(error, stderr);
                 return false;
         }
         printf("%s: good, service %s, mode %s\n", path, config->service, rollback_mode_to_string(config->policy.rollback.mode));
@@ -96,7 +96,7 @@ static bool check_directory(const DaemonConfig *daemon, PgSync *s) {
         STRBUF(error, 4096);
 
         if (config_read_directory(daemon->policies, &files, &n, &error) < 0) {
-                fprintf(stderr, "%s\n", error.text);
+                fputs(error.text, stderr);
                 return false;
         }
         for (size_t i = 0; i < n; i++)
@@ -120,7 +120,7 @@ ExitCode run_check(const Verb *verb _unused_, const CommandLine *line) {
         if (line->n_arguments > 0)
                 return check_named(line, s) ? EXIT_OK : EXIT_FAILED;
         if (config_read_daemon(path, &daemon, &error) < 0) {
-                fprintf(stderr, "%s\n", error.text);
+                fputs(error.text, stderr);
                 return EXIT_FAILED;
         }
         printf("%s: good\n", path);

@@ -164,7 +164,7 @@ DaemonConfig *command_config(const CommandLine *line) {
 
         if (config_read_daemon(line->values[OPTION_CONFIG] ?: CONFIG_PATH_DEFAULT, &config, &error) < 0) {
                 if (line->values[OPTION_CONFIG])
-                        fprintf(stderr, "rollbackctl: %s\n", error.text);
+                        fprintf(stderr, "rollbackctl: %s", error.text);
                 return NULL;
         }
         return config;

@@ -95,9 +95,10 @@ def test_the_dump_is_configuration_again(site):
     site.policy("users-api.conf", EXAMPLE)
     first = site.run("--dump-config")
     assert (first.returncode, first.stderr) == (0, "")
-    conf, policy = first.stdout.split(f"/* {site.policies}/users-api.conf */\n")
+    head = f"# {site.policies}/users-api.conf, with every default"
+    conf, policy = first.stdout.split(head)
     site.write(site.conf, conf)
-    site.policy("users-api.conf", policy)
+    site.policy("users-api.conf", head + policy)
     second = site.run("--dump-config")
     assert (second.returncode, second.stderr) == (0, "")
     assert second.stdout == first.stdout
