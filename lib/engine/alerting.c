@@ -4,7 +4,8 @@
 
 void alerting_look_for_target(Service *s) {
         STRBUF(why, 160);
-        s->no_target = s->known && s->acting && s->facts.kind == RELEASE_DEPLOY && !s->facts.stable &&
+        s->no_target = s->known && s->acting && s->facts.kind == RELEASE_DEPLOY &&
+                       !s->facts.stable &&
                        !target_choose(&s->policy->rollback, &s->facts, NULL, &why).candidate;
 }
 
@@ -12,7 +13,8 @@ static EffectItem item_of(const Service *s, EventKind event, bool raise) {
         return (EffectItem){ .event = (uint8_t)event, .epoch = s->facts.epoch, .raise = raise };
 }
 
-/* A notified rule stays told while it is unknown; it is over when it is good, or when another release is judged. */
+/* A notified rule stays told while it is unknown; it is over when it is good, or when another
+ * release is judged. */
 static bool is_rule_wanted(const Service *s, size_t i) {
         if (s->acting >> i & 1)
                 return false;
@@ -38,13 +40,15 @@ static void step_rule(Engine *e, Service *s, size_t i, usec_t now) {
                 item.evidence = true;
         }
         effect_alert(e, s, item, name,
-                     &(AlertWords){ .version = s->facts.version, .rule = name, .reading = reading.text });
+                     &(AlertWords){
+                             .version = s->facts.version, .rule = name, .reading = reading.text });
 }
 
 static void step_gone(Engine *e, Service *s) {
         while (s->n_gone > 0 && effect_room(s)) {
                 const char *name = s->gone[--s->n_gone].rule;
-                effect_alert(e, s, item_of(s, EVENT_RULE_BAD, false), name, &(AlertWords){ .rule = name });
+                effect_alert(e, s, item_of(s, EVENT_RULE_BAD, false), name,
+                             &(AlertWords){ .rule = name });
         }
 }
 
@@ -73,7 +77,8 @@ static void step_failed(Engine *e, Service *s) {
         if (s->failed == s->failed_told || !effect_room(s))
                 return;
         s->failed_told = s->failed;
-        effect_alert(e, s, item_of(s, s->failed_event, s->failed), NULL, &(AlertWords){ .version = s->facts.version });
+        effect_alert(e, s, item_of(s, s->failed_event, s->failed), NULL,
+                     &(AlertWords){ .version = s->facts.version });
 }
 
 static void step_release(Engine *e, Service *s) {

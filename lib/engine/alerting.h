@@ -1,4 +1,5 @@
-/* alerting.h: the alerts that are states: what is so now is compared with what was told, and the difference is told. Knows nothing of channels or repeats. */
+/* alerting.h: the alerts that are states: what is so now is compared with what was told, and the
+ * difference is told. Knows nothing of channels or repeats. */
 #pragma once
 
 #include "effect_queue.h"

@@ -28,8 +28,8 @@ static uint32_t bake_rules(const Service *s) {
 
 static bool is_good(const Service *s) {
         uint32_t rules = bake_rules(s);
-        return s->warm && s->health == HEALTH_WATCHING && rules && (s->good & rules) == rules && !s->facts.deploying &&
-               s->operation_state == OPERATION_NONE;
+        return s->warm && s->health == HEALTH_WATCHING && rules && (s->good & rules) == rules &&
+               !s->facts.deploying && s->operation_state == OPERATION_NONE;
 }
 
 static usec_t earn(Engine *e, Service *s, usec_t now) {
@@ -39,7 +39,8 @@ static usec_t earn(Engine *e, Service *s, usec_t now) {
         if (!effect_room(s))
                 return now;
         s->stable_asked_at = now;
-        effect_push(e, s, (EffectItem){ .kind = EFFECT_MARK_STABLE, .epoch = s->facts.epoch }, NULL, NULL, NULL);
+        effect_push(e, s, (EffectItem){ .kind = EFFECT_MARK_STABLE, .epoch = s->facts.epoch }, NULL,
+                    NULL, NULL);
         return usec_add(now, ENGINE_REPEAT_AFTER);
 }
 

@@ -1,4 +1,5 @@
-/* baking.h: how a release earns its stable mark: good time and requests. Knows nothing of why a rule is good. */
+/* baking.h: how a release earns its stable mark: good time and requests. Knows nothing of why a
+ * rule is good. */
 #pragma once
 
 #include "effect_queue.h"

@@ -1,4 +1,5 @@
-/* deadlines.h: which services have something to do, and when: a binary heap of deadlines and the list of services that were fed. Knows nothing of what they do. */
+/* deadlines.h: which services have something to do, and when: a binary heap of deadlines and the
+ * list of services that were fed. Knows nothing of what they do. */
 #pragma once
 
 #include "service_state.h"

@@ -4,7 +4,8 @@
 #include "judging.h"
 #include "operating.h"
 
-/* In observe and confirm mode a would-have act is not repeated sooner than this, whatever the cooldown. */
+/* In observe and confirm mode a would-have act is not repeated sooner than this, whatever the
+ * cooldown. */
 #define OBSERVED_MIN USEC_PER_MINUTE
 
 int decision_rule(const Service *s) {
@@ -12,13 +13,15 @@ int decision_rule(const Service *s) {
         return firing ? __builtin_ctz(firing) : -1;
 }
 
-/* One result counts, without rise and fall: bad when any result since then was bad or unknown, unknown while a target has none that began after it. */
+/* One result counts, without rise and fall: bad when any result since then was bad or unknown,
+ * unknown while a target has none that began after it. */
 static Tri probe_since(const ProbeState *p, size_t n, usec_t since) {
         Tri answer = TRI_GOOD;
 
         for (size_t i = 0; i < n; i++) {
                 const TargetState *t = &p->targets[i];
-                if (t->at > 0 && (t->raw != TRI_GOOD || (t->not_good_at > 0 && t->not_good_at >= since)))
+                if (t->at > 0 &&
+                    (t->raw != TRI_GOOD || (t->not_good_at > 0 && t->not_good_at >= since)))
                         return TRI_BAD;
                 if (t->at == 0 || t->started <= since)
                         answer = TRI_UNKNOWN;
@@ -56,7 +59,8 @@ void decision_make(const Engine *e, const Service *s, int rule, usec_t now, Deci
                 .facts_at = s->facts_at,
                 .warming = !s->warm && !firing,
                 .warm_until = s->warm_until,
-                .operation_in_flight = s->operation_state != OPERATION_NONE || *s->facts.operation.id,
+                .operation_in_flight =
+                        s->operation_state != OPERATION_NONE || *s->facts.operation.id,
                 .observed_until = s->observed_until,
         };
         if (streq(s->facts.operation.id, s->closed_id))
@@ -79,12 +83,16 @@ void deciding_ask_dependencies(Engine *e, Service *s, usec_t since, usec_t now) 
                         continue;
                 if (p->asked_at > 0 && now < usec_add(p->asked_at, DEPENDENCY_ASK_EVERY))
                         continue;
-                if (since > 0 && probe_since(p, s->policy->probes[i].n_targets, since) != TRI_UNKNOWN)
+                if (since > 0 &&
+                    probe_since(p, s->policy->probes[i].n_targets, since) != TRI_UNKNOWN)
                         continue;
                 if (!effect_room(s))
                         return;
                 p->asked_at = now;
-                effect_push(e, s, (EffectItem){ .kind = EFFECT_PROBE_NOW, .probe = (uint16_t)i, .epoch = s->facts.epoch },
+                effect_push(e, s,
+                            (EffectItem){ .kind = EFFECT_PROBE_NOW,
+                                          .probe = (uint16_t)i,
+                                          .epoch = s->facts.epoch },
                             NULL, NULL, NULL);
         }
 }
@@ -110,16 +118,19 @@ static void tell_held(Engine *e, Service *s, const Decision *d, Guard guard, use
                      &(AlertWords){
                              .version = s->facts.version,
                              .guard = guard_to_string(guard),
-                             .held = guard == GUARD_TARGET || guard == GUARD_BARRIER ? d->target_text
-                                     : words                                         ? words + 2
-                                                                                     : held.text,
+                             .held = guard == GUARD_TARGET || guard == GUARD_BARRIER
+                                             ? d->target_text
+                                     : words ? words + 2
+                                             : held.text,
                              .rule = s->policy->rules[d->rule].name,
                              .reading = reading.text,
                      });
 }
 
 static void plan_automatic(Engine *e, Service *s, const Decision *d) {
-        s->plan = (OperationPlan){ .kind = OPERATION_ROLLBACK, .automatic = true, .from_epoch = s->facts.epoch };
+        s->plan = (OperationPlan){ .kind = OPERATION_ROLLBACK,
+                                   .automatic = true,
+                                   .from_epoch = s->facts.epoch };
         operation_make_id(e, s->plan.id);
         name_copy(s->plan.from_version, s->facts.version);
         name_copy(s->plan.to_version, d->in.target.candidate->version);
@@ -135,7 +146,8 @@ static void propose(Engine *e, Service *s, const Decision *d, usec_t now) {
         operation_propose(e, s, now);
 }
 
-/* Observe and confirm: what only the mode prevented is stored, and from then on it is as if in cooldown. */
+/* Observe and confirm: what only the mode prevented is stored, and from then on it is as if in
+ * cooldown. */
 static void record_would(Engine *e, Service *s, const Decision *d, usec_t now) {
         bool confirm = s->policy->rollback.mode == MODE_CONFIRM;
         EffectItem item = {
@@ -151,8 +163,9 @@ static void record_would(Engine *e, Service *s, const Decision *d, usec_t now) {
         evidence_fill(s, d, now, s->plan.reason, &s->evidence);
         effect_push(e, s, item, s->plan.id, NULL, s->plan.reason);
         if (confirm)
-                effect_alert(e, s, item, NULL,
-                             &(AlertWords){ .rule = s->evidence.rule, .reading = s->evidence.reading });
+                effect_alert(
+                        e, s, item, NULL,
+                        &(AlertWords){ .rule = s->evidence.rule, .reading = s->evidence.reading });
         s->observed_until = usec_add(now, MAX(s->policy->rollback.cooldown, OBSERVED_MIN));
 }
 
@@ -173,7 +186,8 @@ static usec_t step_held(Engine *e, Service *s, const Decision *d, usec_t now) {
                         told = GUARD_NONE;
         } else
                 s->wait_since = 0;
-        /* Observed: the event was stored; that it is not stored again within the cooldown is no news. */
+        /* Observed: the event was stored; that it is not stored again within the cooldown is no
+         * news. */
         if (told == GUARD_COOLDOWN && s->policy->rollback.mode != MODE_AUTOMATIC)
                 told = GUARD_NONE;
         tell_held(e, s, d, told, now);

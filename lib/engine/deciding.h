@@ -1,4 +1,5 @@
-/* deciding.h: when a rule fires: which guards hold it back, what is told of that, and the proposal when none does. Knows nothing of statistics. */
+/* deciding.h: when a rule fires: which guards hold it back, what is told of that, and the proposal
+ * when none does. Knows nothing of statistics. */
 #pragma once
 
 #include "effect_queue.h"
@@ -16,7 +17,8 @@ typedef struct Decision {
 void decision_make(const Engine *e, const Service *s, int rule, usec_t now, Decision *ret);
 /* The first firing rule whose response is above notify, or -1. */
 int decision_rule(const Service *s);
-/* Decides for one service: proposes, records what it would have done, or tells what holds. Returns the next instant at which to ask again. */
+/* Decides for one service: proposes, records what it would have done, or tells what holds. Returns
+ * the next instant at which to ask again. */
 usec_t deciding_step(Engine *e, Service *s, usec_t now);
 /* Asks for the dependencies' results that are wanted. */
 void deciding_ask_dependencies(Engine *e, Service *s, usec_t since, usec_t now);

@@ -31,7 +31,8 @@ static void mark_ready(Engine *e, Service *s) {
         e->ready[(e->ready_head + e->ready_n++) % e->n_slots] = s->handle;
 }
 
-void effect_push(Engine *e, Service *s, EffectItem item, const char *id, const char *key, const char *text) {
+void effect_push(Engine *e, Service *s, EffectItem item, const char *id, const char *key,
+                 const char *text) {
         EffectQueue *q = &s->effects;
 
         if (q->n == ENGINE_EFFECTS_PER_SERVICE) {
@@ -50,7 +51,8 @@ void effect_push(Engine *e, Service *s, EffectItem item, const char *id, const c
 }
 
 static bool is_about_operation(EventKind event) {
-        return event >= EVENT_ROLLBACK_WOULD && event <= EVENT_RESTORE_FAILED && event != EVENT_ROLLBACK_HELD;
+        return event >= EVENT_ROLLBACK_WOULD && event <= EVENT_RESTORE_FAILED &&
+               event != EVENT_ROLLBACK_HELD;
 }
 
 static void mark_cut(StrBuf *b) {
@@ -80,10 +82,17 @@ void effect_alert(Engine *e, Service *s, EffectItem item, const char *key, const
         };
 
         STRBUF(text, ENGINE_TEXT_SIZE);
-        event_render(item.raise || !row->over ? row->text : row->over, fields, ELEMENTSOF(fields), &text);
+        event_render(item.raise || !row->over ? row->text : row->over, fields, ELEMENTSOF(fields),
+                     &text);
         mark_cut(&text);
         item.kind = EFFECT_ALERT;
         effect_push(e, s, item, is_about_operation(item.event) ? s->plan.id : NULL, key, text.text);
+}
+
+/* The words of what was taken make room once nothing else refers to them. */
+static void forget_words(EffectQueue *q) {
+        if (q->n == 0)
+                q->words_used = 0;
 }
 
 bool effect_evidence_pending(const Service *s) {
@@ -103,6 +112,7 @@ void effect_cancel(Service *s, EffectKind kind) {
                         q->items[(q->head + kept++) % ENGINE_EFFECTS_PER_SERVICE] = item;
         }
         q->n = kept;
+        forget_words(q);
 }
 
 static void fill_effect(const Service *s, const EffectItem *item, Effect *ret) {
@@ -139,6 +149,7 @@ bool engine_take_effect(Engine *e, Effect *ret) {
                         q->head = (uint16_t)((q->head + 1) % ENGINE_EFFECTS_PER_SERVICE);
                         q->n--;
                         fill_effect(s, &item, ret);
+                        forget_words(q);
                         if (item.kind == EFFECT_COMMIT)
                                 operation_sent(s);
                         return true;

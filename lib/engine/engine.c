@@ -9,7 +9,8 @@
 #include "judging.h"
 #include "operating.h"
 
-/* Facts of an older epoch that arrive within this time after a commit of this engine were read before it. */
+/* Facts of an older epoch that arrive within this time after a commit of this engine were read
+ * before it. */
 #define FACTS_OVERTAKEN (5 * USEC_PER_SEC)
 
 int engine_new(Engine **ret, size_t n_services, uint64_t seed) {
@@ -215,7 +216,8 @@ static void forget_facts(Service *s, usec_t now) {
         s->no_target = s->failed = false;
 }
 
-/* The release's own instant as the ledger knows it, once, after a commit of this engine had to assume it. */
+/* The release's own instant as the ledger knows it, once, after a commit of this engine had to
+ * assume it. */
 static void refine_release(Service *s, usec_t assumed) {
         if (s->epoch_at == 0 || s->warm || s->facts.released >= assumed)
                 return;
@@ -231,7 +233,8 @@ void engine_set_facts(Engine *e, uint32_t service, const ServiceFacts *facts, us
                 forget_facts(s, at);
                 return;
         }
-        if (s->known && facts->epoch < s->facts.epoch && s->epoch_at > 0 && at < usec_add(s->epoch_at, FACTS_OVERTAKEN))
+        if (s->known && facts->epoch < s->facts.epoch && s->epoch_at > 0 &&
+            at < usec_add(s->epoch_at, FACTS_OVERTAKEN))
                 return;
 
         bool first = !s->known, moved = first || facts->epoch != s->facts.epoch;

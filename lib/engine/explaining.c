@@ -79,8 +79,10 @@ static const char *dependencies_to_string(const Service *s, Tri t) {
         return tri_to_string(t);
 }
 
-void evidence_fill(const Service *s, const Decision *d, usec_t now, const char *reason, Evidence *ret) {
-        *ret = (Evidence){ .epoch = s->facts.epoch, .since_release = usec_sub(now, s->facts.released) };
+void evidence_fill(const Service *s, const Decision *d, usec_t now, const char *reason,
+                   Evidence *ret) {
+        *ret = (Evidence){ .epoch = s->facts.epoch,
+                           .since_release = usec_sub(now, s->facts.released) };
         name_copy(ret->service, s->policy->service);
         name_copy(ret->version, s->facts.version);
         if (d->in.target.candidate)

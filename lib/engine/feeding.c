@@ -2,7 +2,8 @@
 
 #include <math.h>
 
-/* Counts a sample into a target's run of deviating samples, and settles it after rise or fall. Returns whether its state changed. */
+/* Counts a sample into a target's run of deviating samples, and settles it after rise or fall.
+ * Returns whether its state changed. */
 static bool target_settle(const ProbePolicy *p, TargetState *t, Tri raw) {
         if (raw == (Tri)t->state) {
                 t->run = 0;
@@ -21,8 +22,9 @@ static bool target_settle(const ProbePolicy *p, TargetState *t, Tri raw) {
         return true;
 }
 
-/* A sample that cannot tell the version is taken as the active one: else a release that dies at its start would leave all its targets
- * stragglers, and convict nobody. Returns whether the target became or ceased to be a straggler. */
+/* A sample that cannot tell the version is taken as the active one: else a release that dies at its
+ * start would leave all its targets stragglers, and convict nobody. Returns whether the target
+ * became or ceased to be a straggler. */
 static bool target_take_version(const Service *s, TargetState *t, const char *version) {
         bool before = t->straggler;
 
@@ -35,7 +37,8 @@ static bool target_take_version(const Service *s, TargetState *t, const char *ve
 }
 
 /* Returns whether a first bad sample was seen. */
-static bool target_take(Service *s, ProbeState *probe, TargetState *t, const Sample *sample, Tri raw) {
+static bool target_take(Service *s, ProbeState *probe, TargetState *t, const Sample *sample,
+                        Tri raw) {
         const ProbePolicy *p = &s->policy->probes[sample->probe];
 
         t->at = sample->at;
@@ -62,8 +65,10 @@ static double increase_of(const Sample *s, uint16_t operand) {
         return isfinite(value) && value >= 0 ? value : NAN;
 }
 
-/* What one sample adds to a signal; only a whole page counts. Returns false when it says nothing. */
-static bool signal_read(const SignalPolicy *signal, const Sample *s, Tri raw, double *ret_bad, double *ret_total) {
+/* What one sample adds to a signal; only a whole page counts. Returns false when it says nothing.
+ */
+static bool signal_read(const SignalPolicy *signal, const Sample *s, Tri raw, double *ret_bad,
+                        double *ret_total) {
         double bad = 0, total = 0;
 
         switch (signal->kind) {
@@ -94,7 +99,8 @@ static bool signal_read(const SignalPolicy *signal, const Sample *s, Tri raw, do
         return true;
 }
 
-/* Whether what the sample counted belongs to the evidence: nothing of it may lie before the evidence began. */
+/* Whether what the sample counted belongs to the evidence: nothing of it may lie before the
+ * evidence began. */
 static bool is_evidence(const Service *s, const TargetState *t, const Sample *sample) {
         if (!s->known || t->straggler || sample->started < s->count_from)
                 return false;
@@ -107,7 +113,8 @@ static void feed_rules(Service *s, const ProbeState *probe, const Sample *sample
                 RuleState *r = &s->rules[i];
                 double bad, total;
 
-                if (!r->window || !signal_read(&s->policy->signals[s->policy->rules[i].signal], sample, raw, &bad, &total))
+                if (!r->window || !signal_read(&s->policy->signals[s->policy->rules[i].signal],
+                                               sample, raw, &bad, &total))
                         continue;
                 if (window_add(r->window, sample->at, bad, total))
                         r->fed_at = MAX(r->fed_at, sample->at);
@@ -127,7 +134,8 @@ void engine_feed(Engine *e, const Sample *sample) {
         Service *s = engine_service(e, sample->service);
 
         if (!s || sample->probe >= s->policy->n_probes ||
-            sample->target >= s->policy->probes[sample->probe].n_targets || (unsigned)sample->outcome >= _OUTCOME_MAX) {
+            sample->target >= s->policy->probes[sample->probe].n_targets ||
+            (unsigned)sample->outcome >= _OUTCOME_MAX) {
                 e->ignored_samples++;
                 return;
         }

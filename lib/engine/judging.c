@@ -60,13 +60,16 @@ static void refresh_probes(Service *s, usec_t now) {
         }
 }
 
-static Verdict judge_threshold(const Service *s, const RulePolicy *policy, RuleState *r, usec_t now) {
+static Verdict judge_threshold(const Service *s, const RulePolicy *policy, RuleState *r,
+                               usec_t now) {
         const SignalPolicy *signal = &s->policy->signals[policy->signal];
         if (r->fed_at == 0)
                 return (Verdict){ .why = WHY_NO_DATA, .limit = policy->enter };
 
-        Verdict v = rule_judge_threshold(policy, signal->kind, window_read(r->window, now), r->was_bad);
-        if (v.tri != TRI_UNKNOWN && now > usec_add(r->fed_at, s->probes[signal->probe].stale_after)) {
+        Verdict v =
+                rule_judge_threshold(policy, signal->kind, window_read(r->window, now), r->was_bad);
+        if (v.tri != TRI_UNKNOWN &&
+            now > usec_add(r->fed_at, s->probes[signal->probe].stale_after)) {
                 v.tri = TRI_UNKNOWN;
                 v.why = WHY_STALE;
                 v.fewer = 0;
@@ -100,7 +103,8 @@ static usec_t rule_due(const Service *s, const RulePolicy *policy, const RuleSta
                 return MIN(due, usec_add(s->probes[policy->probe].stale_at, 1));
         if (!s->warm || r->fed_at == 0)
                 return due;
-        usec_t stale = usec_add(r->fed_at, s->probes[s->policy->signals[policy->signal].probe].stale_after);
+        usec_t stale = usec_add(r->fed_at,
+                                s->probes[s->policy->signals[policy->signal].probe].stale_after);
         if (now <= stale)
                 due = MIN(due, stale + 1);
         else if (v->why == WHY_STALE)
@@ -155,14 +159,16 @@ static void step_rules(Service *s, usec_t now) {
 
 bool judging_dependencies_good(const Service *s) {
         for (size_t i = 0; i < s->policy->n_probes; i++)
-                for (size_t k = 0; (s->dependencies >> i & 1) && k < s->policy->probes[i].n_targets; k++)
-                        if (s->probes[i].targets[k].at > 0 && s->probes[i].targets[k].raw != TRI_GOOD)
+                for (size_t k = 0; (s->dependencies >> i & 1) && k < s->policy->probes[i].n_targets;
+                     k++)
+                        if (s->probes[i].targets[k].at > 0 &&
+                            s->probes[i].targets[k].raw != TRI_GOOD)
                                 return false;
         return true;
 }
 
-/* What was counted while a dependency was not good must not convict the release once it is good again: counting starts at that moment, and what
- * the rules had said meanwhile is forgotten. */
+/* What was counted while a dependency was not good must not convict the release once it is good
+ * again: counting starts at that moment, and what the rules had said meanwhile is forgotten. */
 static void step_dependencies(Service *s, usec_t now) {
         if (!s->dependency_trouble)
                 return;
@@ -197,7 +203,8 @@ static HealthEvent health_event(const Service *s, usec_t now) {
                 return HEALTH_EVENT_FIRING;
         if (s->bad)
                 return HEALTH_EVENT_BREACH;
-        if (s->acting && !(known & s->acting) && usec_sub(now, s->known_at) >= s->policy->unknown_after)
+        if (s->acting && !(known & s->acting) &&
+            usec_sub(now, s->known_at) >= s->policy->unknown_after)
                 return HEALTH_EVENT_BLIND;
         return known ? HEALTH_EVENT_CLEAR : HEALTH_EVENT_QUIET;
 }
@@ -218,7 +225,8 @@ void judging_begin_release(Service *s, usec_t now) {
         bool forward = s->facts.kind == RELEASE_DEPLOY || s->facts.kind == RELEASE_REGISTER;
 
         s->warm = false;
-        s->warm_until = usec_add(s->facts.released, forward ? p->release.warmup : p->rollback.settle);
+        s->warm_until =
+                usec_add(s->facts.released, forward ? p->release.warmup : p->rollback.settle);
         service_clear_rules(s, MAX(now, s->warm_until));
         service_clear_targets(s, s->facts.released);
         for (size_t i = 0; i < p->n_probes; i++)

@@ -1,9 +1,11 @@
-/* judging.h: from targets and windows to verdicts, holds and the health of one service. Knows nothing of guards or operations. */
+/* judging.h: from targets and windows to verdicts, holds and the health of one service. Knows
+ * nothing of guards or operations. */
 #pragma once
 
 #include "service_state.h"
 
-/* A release became active at `released`, learnt at `now`: its evidence starts after warm-up (deploy, register) or settle (rollback, restore). */
+/* A release became active at `released`, learnt at `now`: its evidence starts after warm-up
+ * (deploy, register) or settle (rollback, restore). */
 void judging_begin_release(Service *s, usec_t now);
 /* Judges what is due or was fed, and moves the health. */
 void judging_step(Service *s, usec_t now);

@@ -38,7 +38,8 @@ static void push_alert(Engine *e, Service *s, EventKind event, const char *detai
         item.raise = true;
         item.evidence = evidence;
         effect_alert(e, s, item, NULL,
-                     &(AlertWords){ .detail = detail, .actor = s->plan.actor, .reason = s->plan.reason });
+                     &(AlertWords){
+                             .detail = detail, .actor = s->plan.actor, .reason = s->plan.reason });
 }
 
 /* The event of this operation kind: both kinds have theirs in the same order. */
@@ -48,10 +49,12 @@ static EventKind event_of(const Service *s, EventKind of_rollback) {
         return of_rollback - EVENT_ROLLBACK_COMMITTED + EVENT_RESTORE_COMMITTED;
 }
 
-/* Only a closing that the ledger must write is remembered: what was never committed, or closed by a person, is believed as the ledger shows it. */
+/* Only a closing that the ledger must write is remembered: what was never committed, or closed by a
+ * person, is believed as the ledger shows it. */
 static void forget(Service *s, usec_t now) {
         OperationState state = s->operation_state;
-        if (state == OPERATION_RECOVERED || state == OPERATION_NOT_RECOVERED || state == OPERATION_UNVERIFIED)
+        if (state == OPERATION_RECOVERED || state == OPERATION_NOT_RECOVERED ||
+            state == OPERATION_UNVERIFIED)
                 memcpy(s->closed_id, s->plan.id, sizeof s->closed_id);
         s->closed_state = s->operation_state;
         s->closed_kind = s->plan.kind;
@@ -146,8 +149,8 @@ static Service *in_flight(const Engine *e, uint32_t handle, const char *id) {
         return s;
 }
 
-void engine_commit_done(Engine *e, uint32_t service, const char *id, CommitResult result, uint64_t epoch,
-                        const char *detail, usec_t now) {
+void engine_commit_done(Engine *e, uint32_t service, const char *id, CommitResult result,
+                        uint64_t epoch, const char *detail, usec_t now) {
         Service *s = in_flight(e, service, id);
         if (!s)
                 return;
@@ -161,7 +164,8 @@ void engine_commit_done(Engine *e, uint32_t service, const char *id, CommitResul
                 break;
         case COMMIT_LOST:
         case COMMIT_REFUSED:
-                if (move(s, result == COMMIT_LOST ? OPERATION_EVENT_LOST : OPERATION_EVENT_REFUSED, now)) {
+                if (move(s, result == COMMIT_LOST ? OPERATION_EVENT_LOST : OPERATION_EVENT_REFUSED,
+                         now)) {
                         s->blocked = true;
                         forget(s, now);
                 }
@@ -169,7 +173,8 @@ void engine_commit_done(Engine *e, uint32_t service, const char *id, CommitResul
         case COMMIT_FAILED:
                 if (move(s, OPERATION_EVENT_FAILED, now)) {
                         s->failed_event = event_of(s, EVENT_ROLLBACK_FAILED);
-                        push_alert(e, s, s->failed_event, detail && *detail ? detail : "no detail", true);
+                        push_alert(e, s, s->failed_event, detail && *detail ? detail : "no detail",
+                                   true);
                         s->failed = s->failed_told = true;
                         forget(s, now);
                 }
@@ -187,8 +192,8 @@ void engine_steps_started(Engine *e, uint32_t service, const char *id, usec_t no
                 push_move(e, s, row->why, false);
 }
 
-/* What was sampled before the last step ended tells nothing of the version with its effects: the rules start anew, unless settle, which is
- * waited for anyway, lasts longer. */
+/* What was sampled before the last step ended tells nothing of the version with its effects: the
+ * rules start anew, unless settle, which is waited for anyway, lasts longer. */
 static void begin_verify(Service *s, usec_t now) {
         s->verify_from = MAX(s->warm_until, now);
         if (s->warm)
@@ -208,7 +213,8 @@ void engine_steps_done(Engine *e, uint32_t service, const char *id, uint32_t fai
         service_mark_fed(e, s);
 }
 
-/* The rule that decides about the verification: a bad one, else one that is not known, else the first. */
+/* The rule that decides about the verification: a bad one, else one that is not known, else the
+ * first. */
 static int telling_rule(const Service *s) {
         uint32_t bad = s->bad & s->acting, unknown = s->acting & ~(s->bad | s->good);
         uint32_t mask = bad ? bad : unknown ? unknown : s->acting;
@@ -224,7 +230,8 @@ static void describe_closing(const Service *s, int rule, StrBuf *b) {
         strbuf_add(b, s->failed_steps == 1 ? " step failed" : " steps failed");
 }
 
-static void close_verified(Engine *e, Service *s, OperationEvent event, EventKind told, usec_t now) {
+static void close_verified(Engine *e, Service *s, OperationEvent event, EventKind told,
+                           usec_t now) {
         const OperationRow *row = move(s, event, now);
         if (!row)
                 return;
@@ -244,7 +251,9 @@ static void close_verified(Engine *e, Service *s, OperationEvent event, EventKin
 }
 
 static usec_t unverified_after(usec_t verify) {
-        return verify > USEC_INFINITY / ENGINE_UNVERIFIED_FACTOR ? USEC_INFINITY : verify * ENGINE_UNVERIFIED_FACTOR;
+        return verify > USEC_INFINITY / ENGINE_UNVERIFIED_FACTOR
+                       ? USEC_INFINITY
+                       : verify * ENGINE_UNVERIFIED_FACTOR;
 }
 
 usec_t operating_step(Engine *e, Service *s, usec_t now) {
@@ -277,7 +286,9 @@ static void adopt(Engine *e, Service *s, usec_t now) {
 
         if (!verifying && o->state != OPERATION_COMMITTED && o->state != OPERATION_EFFECTING)
                 return;
-        s->plan = (OperationPlan){ .kind = o->kind, .automatic = o->automatic, .from_epoch = o->from_epoch };
+        s->plan = (OperationPlan){ .kind = o->kind,
+                                   .automatic = o->automatic,
+                                   .from_epoch = o->from_epoch };
         memcpy(s->plan.id, o->id, sizeof s->plan.id);
         name_copy(s->plan.from_version, o->from_version);
         name_copy(s->plan.to_version, o->to_version);
@@ -294,7 +305,8 @@ static void adopt(Engine *e, Service *s, usec_t now) {
                 effect_push(e, s, item_of(s, EFFECT_RUN_STEPS), s->plan.id, NULL, NULL);
 }
 
-/* The closing was asked for, and the ledger still shows the operation open: asked for again, not adopted. */
+/* The closing was asked for, and the ledger still shows the operation open: asked for again, not
+ * adopted. */
 static void repeat_closing(Engine *e, Service *s, usec_t now) {
         if (now < usec_add(s->closed_at, ENGINE_REPEAT_AFTER) || !effect_room(s))
                 return;

@@ -1,4 +1,5 @@
-/* operating.h: the one operation that a service can have in flight, moved by the table of operation.h alone. Knows nothing of why it was proposed. */
+/* operating.h: the one operation that a service can have in flight, moved by the table of
+ * operation.h alone. Knows nothing of why it was proposed. */
 #pragma once
 
 #include "effect_queue.h"
@@ -11,7 +12,8 @@ void operation_propose(Engine *e, Service *s, usec_t now);
 void operation_sent(Service *s);
 /* The reason of an automatic operation that was not sent went away. */
 void operation_clear(Service *s, usec_t now);
-/* Compares with what the ledger says: adopts an operation that it shows open, closes one that it no longer shows. */
+/* Compares with what the ledger says: adopts an operation that it shows open, closes one that it no
+ * longer shows. */
 void operation_reconcile(Engine *e, Service *s, usec_t now);
 /* Verifies. Returns the next instant at which to ask again. */
 usec_t operating_step(Engine *e, Service *s, usec_t now);

@@ -10,10 +10,14 @@ static int refuse(int error, const char *words, StrBuf *why) {
         return error;
 }
 
-/* A restore goes forward again: to the version that the active rollback left, or to one that a person names. */
-static int choose_restore(const Service *s, const char *target, const char **ret_version, StrBuf *why) {
+/* A restore goes forward again: to the version that the active rollback left, or to one that a
+ * person names. */
+static int choose_restore(const Service *s, const char *target, const char **ret_version,
+                          StrBuf *why) {
         if (!target && s->facts.kind != RELEASE_ROLLBACK)
-                return refuse(-ENOENT, "the active release is no rollback: name the version to restore", why);
+                return refuse(-ENOENT,
+                              "the active release is no rollback: name the version to restore",
+                              why);
         for (size_t i = 0; i < s->facts.n_candidates; i++) {
                 const Candidate *c = &s->facts.candidates[i];
                 if (target ? streq(c->version, target) : c->previous) {
@@ -21,10 +25,14 @@ static int choose_restore(const Service *s, const char *target, const char **ret
                         return 0;
                 }
         }
-        return refuse(-ENOENT, target ? "no such version: see rollbackctl history" : "no version was active before", why);
+        return refuse(-ENOENT,
+                      target ? "no such version: see rollbackctl history"
+                             : "no version was active before",
+                      why);
 }
 
-static int choose(const Service *s, OperationKind kind, const char *target, const char **ret_version, StrBuf *why) {
+static int choose(const Service *s, OperationKind kind, const char *target,
+                  const char **ret_version, StrBuf *why) {
         if (kind == OPERATION_RESTORE)
                 return choose_restore(s, target, ret_version, why);
         TargetChoice choice = target_choose(&s->policy->rollback, &s->facts, target, why);
@@ -34,30 +42,37 @@ static int choose(const Service *s, OperationKind kind, const char *target, cons
         return 0;
 }
 
-static int check_request(const Engine *e, const Service *s, uint64_t epoch, const char *actor, const char *reason,
-                         StrBuf *why) {
+static int check_request(const Engine *e, const Service *s, uint64_t epoch, const char *actor,
+                         const char *reason, StrBuf *why) {
         if (strlen(actor) >= NAME_SIZE || strlen(reason) >= sizeof s->plan.reason)
-                return refuse(-EINVAL, "the actor has at most 63 bytes, the reason at most 159", why);
+                return refuse(-EINVAL, "the actor has at most 63 bytes, the reason at most 159",
+                              why);
         if (!s->known)
-                return refuse(-ENODATA, "the ledger has not said anything of this service yet", why);
+                return refuse(-ENODATA, "the ledger has not said anything of this service yet",
+                              why);
         if (!e->ledger_reachable)
-                return refuse(-EHOSTDOWN, "the ledger cannot be reached; from psql: SELECT rollbackd.rollback(...)", why);
+                return refuse(
+                        -EHOSTDOWN,
+                        "the ledger cannot be reached; from psql: SELECT rollbackd.rollback(...)",
+                        why);
         if (epoch != 0 && epoch != s->facts.epoch) {
                 strbuf_add(why, "the pointer has moved: the active epoch is ");
                 strbuf_add_u64(why, s->facts.epoch);
                 return -ESTALE;
         }
-        if (s->operation_state != OPERATION_NONE || (*s->facts.operation.id && !streq(s->facts.operation.id, s->closed_id))) {
+        if (s->operation_state != OPERATION_NONE ||
+            (*s->facts.operation.id && !streq(s->facts.operation.id, s->closed_id))) {
                 strbuf_add(why, "an operation is in flight: ");
-                strbuf_add(why, s->operation_state != OPERATION_NONE ? s->plan.id : s->facts.operation.id);
+                strbuf_add(why, s->operation_state != OPERATION_NONE ? s->plan.id
+                                                                     : s->facts.operation.id);
                 return -EBUSY;
         }
         return 0;
 }
 
-int engine_request(Engine *e, uint32_t service, OperationKind kind, const char *target, uint64_t epoch,
-                   const char *actor, const char *reason, usec_t now, char ret_id[static OPERATION_ID_SIZE],
-                   StrBuf *why) {
+int engine_request(Engine *e, uint32_t service, OperationKind kind, const char *target,
+                   uint64_t epoch, const char *actor, const char *reason, usec_t now,
+                   char ret_id[static OPERATION_ID_SIZE], StrBuf *why) {
         Service *s = engine_service(e, service);
         const char *version;
 

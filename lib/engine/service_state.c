@@ -53,7 +53,8 @@ static void init_rules(Service *s, Window *windows, usec_t now) {
         for (size_t i = 0; i < s->policy->n_rules; i++) {
                 const RulePolicy *r = &s->policy->rules[i];
                 uint32_t bit = 1U << i;
-                uint16_t probe = r->kind == RULE_DOWN ? r->probe : s->policy->signals[r->signal].probe;
+                uint16_t probe =
+                        r->kind == RULE_DOWN ? r->probe : s->policy->signals[r->signal].probe;
 
                 s->probes[probe].rules |= bit;
                 if (r->response > RESPONSE_NOTIFY)
@@ -133,7 +134,8 @@ static void inherit_probe(Service *s, const Service *old, size_t i) {
 
         for (size_t k = 0; k < old->policy->n_probes; k++) {
                 const ProbePolicy *q = &old->policy->probes[k];
-                if (q->identity != p->identity || q->n_targets != p->n_targets || !streq(q->name, p->name))
+                if (q->identity != p->identity || q->n_targets != p->n_targets ||
+                    !streq(q->name, p->name))
                         continue;
                 memcpy(mine->targets, old->probes[k].targets, p->n_targets * sizeof(TargetState));
                 mine->asked_at = old->probes[k].asked_at;
@@ -177,7 +179,8 @@ static void inherit_gone(Service *s, const Service *old) {
         for (size_t k = 0; k < old->policy->n_rules; k++) {
                 bool stays = false;
                 for (size_t i = 0; i < s->policy->n_rules; i++)
-                        stays = stays || streq(old->policy->rules[k].name, s->policy->rules[i].name);
+                        stays = stays ||
+                                streq(old->policy->rules[k].name, s->policy->rules[i].name);
                 if (old->rules[k].told && !stays)
                         name_copy(s->gone[s->n_gone++].rule, old->policy->rules[k].name);
         }

@@ -15,7 +15,8 @@ static void fill_rules(const Service *s, usec_t now, ServiceSnapshot *ret) {
                 bool down = r->kind == RULE_DOWN;
                 ret->rules[i] = (RuleSnapshot){
                         .policy = r,
-                        .signal_kind = down ? SIGNAL_AVAILABILITY : s->policy->signals[r->signal].kind,
+                        .signal_kind =
+                                down ? SIGNAL_AVAILABILITY : s->policy->signals[r->signal].kind,
                         .verdict = s->rules[i].verdict,
                         .bad_for = judging_bad_for(s, i, now),
                         .firing = s->firing >> i & 1,
@@ -38,7 +39,8 @@ static void fill_guards(const Engine *e, const Service *s, usec_t now, ServiceSn
                 guard_describe(&d.in, &d.answers[d.holding], &text);
         text_copy(ret->target_text, sizeof ret->target_text, d.target_text);
         if (d.in.target.candidate)
-                ret->target.candidate = &ret->facts.candidates[d.in.target.candidate - s->facts.candidates];
+                ret->target.candidate =
+                        &ret->facts.candidates[d.in.target.candidate - s->facts.candidates];
         ret->target.barrier = d.in.target.barrier;
 }
 
@@ -82,7 +84,8 @@ bool engine_snapshot_service(const Engine *e, uint32_t service, usec_t now, Serv
         return true;
 }
 
-bool engine_snapshot_target(const Engine *e, uint32_t service, uint16_t probe, uint16_t target, TargetSnapshot *ret) {
+bool engine_snapshot_target(const Engine *e, uint32_t service, uint16_t probe, uint16_t target,
+                            TargetSnapshot *ret) {
         const Service *s = engine_service(e, service);
         if (!s || probe >= s->policy->n_probes || target >= s->policy->probes[probe].n_targets)
                 return false;
@@ -94,7 +97,10 @@ bool engine_snapshot_target(const Engine *e, uint32_t service, uint16_t probe, u
                 .outcome = (ProbeOutcome)t->outcome,
                 .status = t->status,
                 .run = t->run,
-                .needed = t->run_tri == TRI_BAD || (t->run_tri == TRI_UNKNOWN && t->state == TRI_GOOD) ? p->fall : p->rise,
+                .needed =
+                        t->run_tri == TRI_BAD || (t->run_tri == TRI_UNKNOWN && t->state == TRI_GOOD)
+                                ? p->fall
+                                : p->rise,
                 .straggler = t->straggler,
                 .at = t->at,
         };

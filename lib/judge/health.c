@@ -24,8 +24,8 @@ const HealthRow health_rows[] = {
         { 133, HEALTH_SUSPECT, HEALTH_EVENT_FIRING, HEALTH_BAD,
           "a rule was bad for as long as its hold" },
         { 135, HEALTH_SUSPECT, HEALTH_EVENT_BLIND, HEALTH_BLIND,
-          "the suspect rule lost its data, and every rule that could ask for more than a notice has been unknown for "
-          "too long" },
+          "the suspect rule lost its data, and every rule that could ask for more than a notice "
+          "has been unknown for too long" },
         { 137, HEALTH_SUSPECT, HEALTH_EVENT_CLEAR, HEALTH_WATCHING,
           "no rule is bad any more, before the hold was over" },
         { 139, HEALTH_SUSPECT, HEALTH_EVENT_QUIET, HEALTH_WATCHING,
@@ -35,10 +35,9 @@ const HealthRow health_rows[] = {
         { 143, HEALTH_BAD, HEALTH_EVENT_BREACH, HEALTH_SUSPECT,
           "the rule that fired is no longer bad; another is bad, within its hold" },
         { 145, HEALTH_BAD, HEALTH_EVENT_BLIND, HEALTH_BLIND,
-          "the rule that fired lost its data, and every rule that could ask for more than a notice has been unknown "
-          "for too long" },
-        { 147, HEALTH_BAD, HEALTH_EVENT_CLEAR, HEALTH_WATCHING,
-          "no rule is bad any more" },
+          "the rule that fired lost its data, and every rule that could ask for more than a notice "
+          "has been unknown for too long" },
+        { 147, HEALTH_BAD, HEALTH_EVENT_CLEAR, HEALTH_WATCHING, "no rule is bad any more" },
         { 149, HEALTH_BAD, HEALTH_EVENT_QUIET, HEALTH_WATCHING,
           "the rule that fired became unknown; nothing is done on what is not known" },
         { 151, HEALTH_BLIND, HEALTH_EVENT_RELEASE, HEALTH_WARMING,
@@ -55,11 +54,11 @@ const size_t health_rows_n = ELEMENTSOF(health_rows);
 
 #define EVENT_BIT(event) (1U << HEALTH_EVENT_##event)
 
-/* Pairs that change nothing, each on purpose: before a release is known nothing is judged; warm-up only listens to
- * all targets being down; the rest say what the state already says. */
+/* Pairs that change nothing, each on purpose: before a release is known nothing is judged; warm-up
+ * only listens to all targets being down; the rest say what the state already says. */
 static const unsigned ignored[_HEALTH_MAX] = {
-        [HEALTH_NEW] = EVENT_BIT(WARM) | EVENT_BIT(FIRING) | EVENT_BIT(BREACH) | EVENT_BIT(BLIND) | EVENT_BIT(CLEAR) |
-                       EVENT_BIT(QUIET),
+        [HEALTH_NEW] = EVENT_BIT(WARM) | EVENT_BIT(FIRING) | EVENT_BIT(BREACH) | EVENT_BIT(BLIND) |
+                       EVENT_BIT(CLEAR) | EVENT_BIT(QUIET),
         [HEALTH_WARMING] = EVENT_BIT(BLIND) | EVENT_BIT(CLEAR) | EVENT_BIT(QUIET),
         [HEALTH_WATCHING] = EVENT_BIT(WARM) | EVENT_BIT(CLEAR) | EVENT_BIT(QUIET),
         [HEALTH_SUSPECT] = EVENT_BIT(WARM) | EVENT_BIT(BREACH),
@@ -73,8 +72,9 @@ static const char *const names[_HEALTH_MAX] = {
 };
 
 static const char *const event_names[_HEALTH_EVENT_MAX] = {
-        [HEALTH_EVENT_RELEASE] = "release", [HEALTH_EVENT_WARM] = "warm",   [HEALTH_EVENT_FIRING] = "firing",
-        [HEALTH_EVENT_BREACH] = "breach",   [HEALTH_EVENT_BLIND] = "blind", [HEALTH_EVENT_CLEAR] = "clear",
+        [HEALTH_EVENT_RELEASE] = "release", [HEALTH_EVENT_WARM] = "warm",
+        [HEALTH_EVENT_FIRING] = "firing",   [HEALTH_EVENT_BREACH] = "breach",
+        [HEALTH_EVENT_BLIND] = "blind",     [HEALTH_EVENT_CLEAR] = "clear",
         [HEALTH_EVENT_QUIET] = "quiet",
 };
 

@@ -14,7 +14,8 @@ static const struct {
         [WHY_NO_DATA] = { "no_data", "nothing has been sampled since the evidence began" },
         [WHY_FEW_SAMPLES] = { "few_samples", "too few samples to say" },
         [WHY_FEW_BAD] = { "few_bad", "above the limit, but too few bad ones to act upon" },
-        [WHY_BETWEEN] = { "between", "between the leave limit and certainty about the enter limit" },
+        [WHY_BETWEEN] = { "between",
+                          "between the leave limit and certainty about the enter limit" },
         [WHY_UNCOVERED] = { "uncovered", "less than half of the window is covered" },
         [WHY_TARGETS_UNKNOWN] = { "targets_unknown", "too many targets are unknown to say" },
         [WHY_NO_TARGETS] = { "no_targets", "all targets still answer another version" },
@@ -34,7 +35,12 @@ static double fewer_to_fall_below(double k, double bound) {
 }
 
 static Verdict verdict_unknown(VerdictWhy why, double k, double n, double limit) {
-        return (Verdict){ .tri = TRI_UNKNOWN, .why = why, .k = k, .n = n, .value = n > 0 ? k / n : 0, .limit = limit };
+        return (Verdict){ .tri = TRI_UNKNOWN,
+                          .why = why,
+                          .k = k,
+                          .n = n,
+                          .value = n > 0 ? k / n : 0,
+                          .limit = limit };
 }
 
 static double lower_bound(const RulePolicy *r, SignalKind kind, double k, double n) {
@@ -49,7 +55,8 @@ static double fewer_to_pass(const RulePolicy *r, SignalKind kind, double k, doub
         double phi = r->dispersion, by_count = fewer_to_fall_below(k, r->min_bad * phi);
         double by_bound;
         if (kind == SIGNAL_RATE) {
-                /* The score inversion of the Poisson bound: above the limit when x > m + z sqrt(m). */
+                /* The score inversion of the Poisson bound: above the limit when x > m + z sqrt(m).
+                 */
                 double m = r->enter * n / phi;
                 double most = phi * (m + WILSON_Z * sqrt(m));
                 by_bound = ceil(k - most - SHARE_SLACK * (1 + k));
@@ -59,7 +66,8 @@ static double fewer_to_pass(const RulePolicy *r, SignalKind kind, double k, doub
         return fewer > 1 ? fewer : 1;
 }
 
-static Verdict judge_certainty(const RulePolicy *r, SignalKind kind, double k, double n, bool was_bad) {
+static Verdict judge_certainty(const RulePolicy *r, SignalKind kind, double k, double n,
+                               bool was_bad) {
         double value = k / n, lower = lower_bound(r, kind, k, n);
         bool above = lower > r->enter, enough = k / r->dispersion >= r->min_bad;
         Verdict v = { .k = k, .n = n, .value = value, .lower = lower, .limit = r->enter };
@@ -67,7 +75,8 @@ static Verdict judge_certainty(const RulePolicy *r, SignalKind kind, double k, d
         if (above && enough) {
                 v.tri = TRI_BAD;
                 v.why = WHY_ABOVE;
-                v.fewer = was_bad ? fewer_to_fall_below(k, r->leave * n) : fewer_to_pass(r, kind, k, n);
+                v.fewer = was_bad ? fewer_to_fall_below(k, r->leave * n)
+                                  : fewer_to_pass(r, kind, k, n);
         } else if (value < r->leave) {
                 v.tri = TRI_GOOD;
                 v.why = WHY_BELOW;
@@ -105,9 +114,14 @@ Verdict rule_judge_down(const RulePolicy *r, TargetCounts counts) {
         double bound = r->at_least * all - SHARE_SLACK;
 
         if (counts.all == 0)
-                return verdict_unknown(counts.stragglers ? WHY_NO_TARGETS : WHY_NO_DATA, 0, 0, r->at_least);
-        Verdict v = { .why = WHY_TARGETS_UNKNOWN, .k = down, .n = all, .value = down / all,
-                      .lower = down / all, .limit = r->at_least };
+                return verdict_unknown(counts.stragglers ? WHY_NO_TARGETS : WHY_NO_DATA, 0, 0,
+                                       r->at_least);
+        Verdict v = { .why = WHY_TARGETS_UNKNOWN,
+                      .k = down,
+                      .n = all,
+                      .value = down / all,
+                      .lower = down / all,
+                      .limit = r->at_least };
         if (counts.down > 0 && down >= bound) {
                 v.tri = TRI_BAD;
                 v.why = WHY_DOWN;
@@ -127,7 +141,8 @@ const char *verdict_why_code(VerdictWhy w) {
         return whys[w].code;
 }
 
-/* "84 of 1,012": a count with thousands set apart; counts are whole but for what a target reports as a fraction. */
+/* "84 of 1,012": a count with thousands set apart; counts are whole but for what a target reports
+ * as a fraction. */
 static void add_count(StrBuf *b, double value) {
         if (!(value < 1e15)) {
                 strbuf_add_double(b, value, 0);

@@ -28,8 +28,8 @@ double poisson_rate_lower(double x, double seconds, double z) {
         return lower > 0 ? lower / seconds : 0;
 }
 
-/* The bound is above the limit exactly when p > limit + z sqrt(limit (1 - limit) / n): the score test that
- * Wilson's interval inverts. */
+/* The bound is above the limit exactly when p > limit + z sqrt(limit (1 - limit) / n): the score
+ * test that Wilson's interval inverts. */
 double wilson_fewer(double k, double n, double phi, double z, double limit) {
         if (!(wilson_lower(k / phi, n / phi, z) > limit))
                 return 0;

@@ -283,7 +283,8 @@ int event_kind_from_type(const char *type) {
         return -EINVAL;
 }
 
-static const char *find_value(const EventFieldValue *fields, size_t n, const char *name, size_t length) {
+static const char *find_value(const EventFieldValue *fields, size_t n, const char *name,
+                              size_t length) {
         for (size_t i = 0; i < n; i++)
                 if (strlen(fields[i].name) == length && memcmp(fields[i].name, name, length) == 0)
                         return fields[i].value ? fields[i].value : "?";

@@ -1,10 +1,10 @@
 #include "evidence.h"
 
-#define ARRAY_FIELD(member, words)                                                                 \
+#define ARRAY_FIELD(member, words) \
         { #member, FIELD_TEXT, offsetof(Evidence, member), false, words }
-#define POINTER_FIELD(member, words)                                                               \
+#define POINTER_FIELD(member, words) \
         { #member, FIELD_TEXT, offsetof(Evidence, member), true, words }
-#define PLAIN_FIELD(member, type, words)                                                           \
+#define PLAIN_FIELD(member, type, words) \
         { #member, type, offsetof(Evidence, member), false, words }
 
 const EvidenceField evidence_fields[] = {
@@ -20,9 +20,11 @@ const EvidenceField evidence_fields[] = {
         PLAIN_FIELD(bad, FIELD_DOUBLE, "bad ones within the window, as counted"),
         PLAIN_FIELD(total, FIELD_DOUBLE, "all within the window; of a rate its seconds"),
         PLAIN_FIELD(value, FIELD_DOUBLE, "bad / total"),
-        PLAIN_FIELD(lower, FIELD_DOUBLE, "lower bound of the value after division by the dispersion"),
+        PLAIN_FIELD(lower, FIELD_DOUBLE,
+                    "lower bound of the value after division by the dispersion"),
         PLAIN_FIELD(limit, FIELD_DOUBLE, "the limit that decided"),
-        PLAIN_FIELD(dispersion, FIELD_DOUBLE, "size of the clusters that errors are assumed to come in"),
+        PLAIN_FIELD(dispersion, FIELD_DOUBLE,
+                    "size of the clusters that errors are assumed to come in"),
         PLAIN_FIELD(min_samples, FIELD_DOUBLE, "least total / dispersion to say anything"),
         PLAIN_FIELD(min_bad, FIELD_DOUBLE, "least bad / dispersion to be bad"),
         PLAIN_FIELD(fewer, FIELD_DOUBLE, "with so many bad ones fewer the rule would not be bad"),

@@ -54,18 +54,22 @@ const size_t operation_rows_n = ELEMENTSOF(operation_rows);
 #define EVENT_BIT(event) (1U << OPERATION_EVENT_##event)
 #define EVENTS_ALL ((1U << _OPERATION_EVENT_MAX) - 1)
 
-/* Pairs that change nothing, each on purpose: late and doubled results, and everything after the end. */
+/* Pairs that change nothing, each on purpose: late and doubled results, and everything after the
+ * end. */
 static const unsigned ignored[_OPERATION_STATE_MAX] = {
         [OPERATION_NONE] = EVENTS_ALL & ~EVENT_BIT(DECIDED),
-        [OPERATION_PROPOSED] = EVENTS_ALL & ~(EVENT_BIT(SENT) | EVENT_BIT(CLEARED) | EVENT_BIT(LOST)),
-        [OPERATION_COMMITTING] = EVENTS_ALL & ~(EVENT_BIT(COMMITTED) | EVENT_BIT(IN_DOUBT) | EVENT_BIT(LOST) |
-                                                EVENT_BIT(REFUSED) | EVENT_BIT(FAILED)),
-        [OPERATION_IN_DOUBT] = EVENTS_ALL & ~(EVENT_BIT(COMMITTED) | EVENT_BIT(LOST) | EVENT_BIT(REFUSED) |
-                                              EVENT_BIT(FAILED)),
-        [OPERATION_COMMITTED] = EVENTS_ALL & ~(EVENT_BIT(EFFECTING) | EVENT_BIT(STEPS_DONE) | EVENT_BIT(SUPERSEDED)),
-        [OPERATION_EFFECTING] = EVENTS_ALL & ~(EVENT_BIT(STEPS_DONE) | EVENT_BIT(SUPERSEDED)),
-        [OPERATION_VERIFYING] = EVENTS_ALL & ~(EVENT_BIT(BAD) | EVENT_BIT(PROVEN) | EVENT_BIT(UNPROVEN) |
+        [OPERATION_PROPOSED] =
+                EVENTS_ALL & ~(EVENT_BIT(SENT) | EVENT_BIT(CLEARED) | EVENT_BIT(LOST)),
+        [OPERATION_COMMITTING] =
+                EVENTS_ALL & ~(EVENT_BIT(COMMITTED) | EVENT_BIT(IN_DOUBT) | EVENT_BIT(LOST) |
+                               EVENT_BIT(REFUSED) | EVENT_BIT(FAILED)),
+        [OPERATION_IN_DOUBT] = EVENTS_ALL & ~(EVENT_BIT(COMMITTED) | EVENT_BIT(LOST) |
+                                              EVENT_BIT(REFUSED) | EVENT_BIT(FAILED)),
+        [OPERATION_COMMITTED] = EVENTS_ALL & ~(EVENT_BIT(EFFECTING) | EVENT_BIT(STEPS_DONE) |
                                                EVENT_BIT(SUPERSEDED)),
+        [OPERATION_EFFECTING] = EVENTS_ALL & ~(EVENT_BIT(STEPS_DONE) | EVENT_BIT(SUPERSEDED)),
+        [OPERATION_VERIFYING] = EVENTS_ALL & ~(EVENT_BIT(BAD) | EVENT_BIT(PROVEN) |
+                                               EVENT_BIT(UNPROVEN) | EVENT_BIT(SUPERSEDED)),
         [OPERATION_RECOVERED] = EVENTS_ALL,
         [OPERATION_NOT_RECOVERED] = EVENTS_ALL,
         [OPERATION_UNVERIFIED] = EVENTS_ALL,

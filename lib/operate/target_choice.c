@@ -21,7 +21,8 @@ static TargetChoice choose_none(const Candidate *obstacle, const char *words, St
                 describe_obstacle(obstacle, why);
         else
                 strbuf_add(why, words);
-        return (TargetChoice){ .barrier = obstacle && !obstacle->quarantined && is_behind(obstacle) };
+        return (TargetChoice){ .barrier =
+                                       obstacle && !obstacle->quarantined && is_behind(obstacle) };
 }
 
 static TargetChoice choose_one(const Candidate *c, const char *as, StrBuf *why) {
@@ -30,8 +31,8 @@ static TargetChoice choose_one(const Candidate *c, const char *as, StrBuf *why) 
         return (TargetChoice){ .candidate = c };
 }
 
-/* The newest release that is stable and can be reached. What stands between is told of the newest stable one that a
- * barrier keeps away, else of the newest stable one at all. */
+/* The newest release that is stable and can be reached. What stands between is told of the newest
+ * stable one that a barrier keeps away, else of the newest stable one at all. */
 static TargetChoice choose_last_stable(const ServiceFacts *facts, StrBuf *why) {
         const Candidate *obstacle = NULL;
 
@@ -51,12 +52,14 @@ static TargetChoice choose_previous(const ServiceFacts *facts, StrBuf *why) {
         for (size_t i = 0; i < facts->n_candidates; i++) {
                 const Candidate *c = &facts->candidates[i];
                 if (c->previous)
-                        return is_eligible(c) ? choose_one(c, ", previous", why) : choose_none(c, NULL, why);
+                        return is_eligible(c) ? choose_one(c, ", previous", why)
+                                              : choose_none(c, NULL, why);
         }
         return choose_none(NULL, "no version was active before", why);
 }
 
-static TargetChoice choose_named(const ServiceFacts *facts, const char *version, const char *as, StrBuf *why) {
+static TargetChoice choose_named(const ServiceFacts *facts, const char *version, const char *as,
+                                 StrBuf *why) {
         if (streq(facts->version, version)) {
                 strbuf_add(why, "no target: ");
                 strbuf_add(why, version);
@@ -74,7 +77,8 @@ static TargetChoice choose_named(const ServiceFacts *facts, const char *version,
         return (TargetChoice){ 0 };
 }
 
-TargetChoice target_choose(const RollbackPolicy *p, const ServiceFacts *facts, const char *wanted, StrBuf *why) {
+TargetChoice target_choose(const RollbackPolicy *p, const ServiceFacts *facts, const char *wanted,
+                           StrBuf *why) {
         if (wanted)
                 return choose_named(facts, wanted, ", asked for", why);
         switch (p->strategy) {
@@ -83,7 +87,8 @@ TargetChoice target_choose(const RollbackPolicy *p, const ServiceFacts *facts, c
         case STRATEGY_PREVIOUS:
                 return choose_previous(facts, why);
         case STRATEGY_VERSION:
-                return choose_named(facts, p->version ? p->version : "", ", named in the policy", why);
+                return choose_named(facts, p->version ? p->version : "", ", named in the policy",
+                                    why);
         case _STRATEGY_MAX:
                 break;
         }

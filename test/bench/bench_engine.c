@@ -1,5 +1,5 @@
-/* How many samples a second the engine takes, each fed and stepped at its own time, over services that are visited round robin, beside a floor that walks the same
- * memory and judges nothing. */
+/* How many samples a second the engine takes, each fed and stepped at its own time, over services
+ * that are visited round robin, beside a floor that walks the same memory and judges nothing. */
 #include <stdio.h>
 #include <time.h>
 
@@ -9,7 +9,8 @@
 #define TARGETS 2
 #define SAMPLES 12000000
 #define WARM 600000
-#define SAMPLE_GAP 166 /* microseconds of virtual time: every target is sampled about once a second */
+#define SAMPLE_GAP \
+        166 /* microseconds of virtual time: every target is sampled about once a second */
 
 enum { LIVE, RED, DB, PROBES };
 enum { UP, ERRORS, SLOW, LOAD, SIGNALS };
@@ -37,10 +38,25 @@ void *realloc(void *p, size_t size) {
 }
 
 static const ProbePolicy probes[PROBES] = {
-        [LIVE] = { .name = "live", .identity = 1, .n_targets = TARGETS, .rise = 2, .fall = 3, .interval = USEC_PER_SEC },
-        [RED] = { .name = "red", .identity = 2, .n_targets = TARGETS, .rise = 2, .fall = 3, .n_operands = 4,
+        [LIVE] = { .name = "live",
+                   .identity = 1,
+                   .n_targets = TARGETS,
+                   .rise = 2,
+                   .fall = 3,
+                   .interval = USEC_PER_SEC },
+        [RED] = { .name = "red",
+                  .identity = 2,
+                  .n_targets = TARGETS,
+                  .rise = 2,
+                  .fall = 3,
+                  .n_operands = 4,
                   .interval = USEC_PER_SEC },
-        [DB] = { .name = "db", .identity = 3, .n_targets = TARGETS, .rise = 2, .fall = 3, .dependency = true,
+        [DB] = { .name = "db",
+                 .identity = 3,
+                 .n_targets = TARGETS,
+                 .rise = 2,
+                 .fall = 3,
+                 .dependency = true,
                  .interval = USEC_PER_SEC },
 };
 
@@ -51,16 +67,41 @@ static const SignalPolicy signals[SIGNALS] = {
         [LOAD] = { .name = "load", .kind = SIGNAL_RATE, .probe = RED, .bad = 3 },
 };
 
-#define THRESHOLD                                                                                  \
-        .kind = RULE_THRESHOLD, .over = USEC_PER_MINUTE, .dispersion = 5, .min_samples = 100, .min_bad = 10,                   \
-        .hold = 30 * USEC_PER_SEC
+#define THRESHOLD                                                                             \
+        .kind = RULE_THRESHOLD, .over = USEC_PER_MINUTE, .dispersion = 5, .min_samples = 100, \
+        .min_bad = 10, .hold = 30 * USEC_PER_SEC
 
 static const RulePolicy rules[] = {
-        { .name = "down", .kind = RULE_DOWN, .probe = LIVE, .at_least = 1, .hold = 20 * USEC_PER_SEC, .response = RESPONSE_ROLLBACK },
-        { .name = "up", THRESHOLD, .signal = UP, .enter = 0.2, .leave = 0.1, .response = RESPONSE_ROLLBACK },
-        { .name = "errors", THRESHOLD, .signal = ERRORS, .enter = 0.05, .leave = 0.02, .response = RESPONSE_ROLLBACK },
-        { .name = "slow", THRESHOLD, .signal = SLOW, .enter = 0.1, .leave = 0.05, .response = RESPONSE_NOTIFY },
-        { .name = "load", THRESHOLD, .signal = LOAD, .enter = 100, .leave = 50, .response = RESPONSE_NOTIFY },
+        { .name = "down",
+          .kind = RULE_DOWN,
+          .probe = LIVE,
+          .at_least = 1,
+          .hold = 20 * USEC_PER_SEC,
+          .response = RESPONSE_ROLLBACK },
+        { .name = "up",
+          THRESHOLD,
+          .signal = UP,
+          .enter = 0.2,
+          .leave = 0.1,
+          .response = RESPONSE_ROLLBACK },
+        { .name = "errors",
+          THRESHOLD,
+          .signal = ERRORS,
+          .enter = 0.05,
+          .leave = 0.02,
+          .response = RESPONSE_ROLLBACK },
+        { .name = "slow",
+          THRESHOLD,
+          .signal = SLOW,
+          .enter = 0.1,
+          .leave = 0.05,
+          .response = RESPONSE_NOTIFY },
+        { .name = "load",
+          THRESHOLD,
+          .signal = LOAD,
+          .enter = 100,
+          .leave = 50,
+          .response = RESPONSE_NOTIFY },
 };
 
 static Policy policies[SERVICES];
@@ -74,19 +115,38 @@ static double seconds(void) {
 }
 
 static void put_services(Engine *e, usec_t now) {
-        ServiceFacts facts = { .version = "v2", .epoch = 2, .kind = RELEASE_DEPLOY, .released = now, .automatic = true,
+        ServiceFacts facts = { .version = "v2",
+                               .epoch = 2,
+                               .kind = RELEASE_DEPLOY,
+                               .released = now,
+                               .automatic = true,
                                .n_candidates = 1,
-                               .candidates = { { .version = "v1", .epoch = 1, .stable = true, .schema_fits = true, .previous = true } } };
+                               .candidates = { { .version = "v1",
+                                                 .epoch = 1,
+                                                 .stable = true,
+                                                 .schema_fits = true,
+                                                 .previous = true } } };
 
         engine_set_ledger_reachable(e, true, now);
         for (uint32_t i = 0; i < SERVICES; i++) {
                 uint32_t handle;
                 snprintf(names[i], NAME_SIZE, "service-%u", i);
                 policies[i] = (Policy){
-                        .service = names[i], .hash = "", .probes = probes, .n_probes = PROBES, .signals = signals,
-                        .n_signals = SIGNALS, .rules = rules, .n_rules = ELEMENTSOF(rules), .unknown_after = USEC_PER_MINUTE,
-                        .release = { .warmup = USEC_PER_SEC, .bake_time = USEC_PER_HOUR, .watch = USEC_PER_DAY },
-                        .rollback = { .settle = USEC_PER_SEC, .verify = USEC_PER_MINUTE, .budget_count = 2 },
+                        .service = names[i],
+                        .hash = "",
+                        .probes = probes,
+                        .n_probes = PROBES,
+                        .signals = signals,
+                        .n_signals = SIGNALS,
+                        .rules = rules,
+                        .n_rules = ELEMENTSOF(rules),
+                        .unknown_after = USEC_PER_MINUTE,
+                        .release = { .warmup = USEC_PER_SEC,
+                                     .bake_time = USEC_PER_HOUR,
+                                     .watch = USEC_PER_DAY },
+                        .rollback = { .settle = USEC_PER_SEC,
+                                      .verify = USEC_PER_MINUTE,
+                                      .budget_count = 2 },
                 };
                 if (engine_put_service(e, &policies[i], now, &handle) < 0 || handle != i)
                         abort();
@@ -100,10 +160,16 @@ static Sample make_sample(uint64_t i, usec_t now, const double *increases) {
         uint16_t probe = slot / TARGETS;
         bool fails = probe == LIVE && (i * 2654435761U >> 7 & 63) == 0;
         return (Sample){
-                .service = (uint32_t)(i % SERVICES), .probe = probe, .target = slot % TARGETS,
-                .outcome = fails ? OUTCOME_TIMEOUT : OUTCOME_OK, .started = now - 1000, .at = now,
-                .since = probe == RED ? now - USEC_PER_SEC : 0, .version = probe == RED ? "v2" : NULL,
-                .increases = increases, .n_increases = probe == RED ? 4 : 0,
+                .service = (uint32_t)(i % SERVICES),
+                .probe = probe,
+                .target = slot % TARGETS,
+                .outcome = fails ? OUTCOME_TIMEOUT : OUTCOME_OK,
+                .started = now - 1000,
+                .at = now,
+                .since = probe == RED ? now - USEC_PER_SEC : 0,
+                .version = probe == RED ? "v2" : NULL,
+                .increases = increases,
+                .n_increases = probe == RED ? 4 : 0,
         };
 }
 
@@ -124,7 +190,8 @@ static usec_t run(Engine *e, uint64_t n, usec_t now, uint64_t *effects) {
         return now;
 }
 
-/* The same visits: the service's head, its target, and the head and one bucket of every window that reads the probe. */
+/* The same visits: the service's head, its target, and the head and one bucket of every window that
+ * reads the probe. */
 static double run_floor(Engine *e, uint64_t n) {
         double begin = seconds();
         uint64_t sum = 0;
@@ -164,13 +231,16 @@ int main(void) {
         double rate = SAMPLES / (seconds() - begin);
         uint64_t during = allocations - before;
         ServiceSnapshot snapshot;
-        if (!engine_snapshot_service(e, 0, now, &snapshot) || snapshot.rules[2].verdict.tri != TRI_GOOD)
+        if (!engine_snapshot_service(e, 0, now, &snapshot) ||
+            snapshot.rules[2].verdict.tri != TRI_GOOD)
                 return 1;
         double floor = run_floor(e, SAMPLES);
-        printf("{\"bench\":\"engine\",\"services\":%d,\"samples\":%d,\"samples_per_second\":%.0f,\"clock\":\"process cpu\",\"allocations\":%llu,"
-               "\"effects\":%llu,\"bytes_per_service\":%zu,\"floor_visits_per_second\":%.0f,\"ratio_to_floor\":%.3f}\n",
-               SERVICES, SAMPLES, rate, (unsigned long long)during, (unsigned long long)(effects - effects_before), bytes, floor,
-               rate / floor);
+        printf("{\"bench\":\"engine\",\"services\":%d,\"samples\":%d,\"samples_per_second\":%.0f,"
+               "\"clock\":\"process cpu\",\"allocations\":%llu,"
+               "\"effects\":%llu,\"bytes_per_service\":%zu,\"floor_visits_per_second\":%.0f,"
+               "\"ratio_to_floor\":%.3f}\n",
+               SERVICES, SAMPLES, rate, (unsigned long long)during,
+               (unsigned long long)(effects - effects_before), bytes, floor, rate / floor);
         e = engine_free(e);
         return during == 0 ? 0 : 1;
 }

@@ -1,5 +1,5 @@
-/* A seeded random walk: targets fail and heal, the ledger comes and goes, people act, daemons restart; whatever happens, what is promised holds at every
- * single effect. */
+/* A seeded random walk: targets fail and heal, the ledger comes and goes, people act, daemons
+ * restart; whatever happens, what is promised holds at every single effect. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,8 @@
 static World world;
 static uint64_t seed;
 static uint64_t events, commits, holds, verified, woulds, stables;
-static uint64_t done_epochs[1024]; /* from-epochs of automatic rollbacks that committed, of this walk */
+static uint64_t
+        done_epochs[1024]; /* from-epochs of automatic rollbacks that committed, of this walk */
 static size_t n_done;
 static char last_id[OPERATION_ID_SIZE];
 
@@ -42,12 +43,14 @@ static void check_id(const char *id) {
 static bool is_dependency_good(void) {
         TargetSnapshot t;
         for (uint16_t i = 0; i < 2; i++)
-                if (!engine_snapshot_target(world.engine, world.service, 2, i, &t) || t.at == 0 || t.outcome != OUTCOME_OK)
+                if (!engine_snapshot_target(world.engine, world.service, 2, i, &t) || t.at == 0 ||
+                    t.outcome != OUTCOME_OK)
                         return false;
         return true;
 }
 
-/* An automatic commit leaves the engine only for a deploy, on a rule that is bad now, with every guard passing. */
+/* An automatic commit leaves the engine only for a deploy, on a rule that is bad now, with every
+ * guard passing. */
 static void check_commit(const Effect *f) {
         ServiceSnapshot s;
         bool bad = false;
@@ -67,8 +70,10 @@ static void check_commit(const Effect *f) {
         assert_false(was_rolled_back(f->operation.from_epoch));
         assert_true(s.facts.automatic && !s.facts.deploying && world.ledger_up);
         assert_true(s.facts.paused_until <= world.now && s.facts.pinned_until <= world.now);
-        assert_true(s.facts.cooldown_until <= world.now && world.now >= s.warm_until - s.policy->release.warmup);
-        assert_true(s.facts.budget_used < s.policy->rollback.budget_count || s.facts.budget_free_at <= world.now);
+        assert_true(s.facts.cooldown_until <= world.now &&
+                    world.now >= s.warm_until - s.policy->release.warmup);
+        assert_true(s.facts.budget_used < s.policy->rollback.budget_count ||
+                    s.facts.budget_free_at <= world.now);
         assert_true(*s.facts.operation.id == '\0' && world.now <= s.watch_until);
         assert_true(is_dependency_good());
         assert_string_equal(f->evidence->verdict, "bad");
@@ -76,7 +81,8 @@ static void check_commit(const Effect *f) {
         for (size_t i = 0; i < s.n_rules; i++)
                 if (streq(s.rules[i].policy->name, f->evidence->rule))
                         bad = s.rules[i].verdict.tri == TRI_BAD && s.rules[i].firing &&
-                              s.rules[i].bad_for >= s.rules[i].policy->hold && s.rules[i].policy->response == RESPONSE_ROLLBACK;
+                              s.rules[i].bad_for >= s.rules[i].policy->hold &&
+                              s.rules[i].policy->response == RESPONSE_ROLLBACK;
         assert_true(bad);
         for (size_t i = 0; i < s.n_guards; i++)
                 if (s.guards[i].guard != GUARD_OPERATION && s.guards[i].answer != TRI_GOOD)
@@ -126,15 +132,38 @@ static void set_up_world(void) {
         world.policy.rollback.cooldown = below(3) * USEC_PER_MINUTE;
         world.policy.rollback.budget_count = 1 + (uint32_t)below(1000);
         for (size_t i = 0; i < 3; i++)
-                world.probes[i] = (ProbePolicy){ .name = i == 0 ? "live" : i == 1 ? "red" : "db", .identity = i + 1, .n_targets = 2, .rise = 2,
-                                                 .fall = 2, .n_operands = 2, .dependency = i == 2, .interval = USEC_PER_SEC };
-        world.signals[0] = (SignalPolicy){ .name = "errors", .kind = SIGNAL_RATIO, .probe = 1, .bad = 0, .total = 1 };
+                world.probes[i] = (ProbePolicy){ .name = i == 0   ? "live"
+                                                         : i == 1 ? "red"
+                                                                  : "db",
+                                                 .identity = i + 1,
+                                                 .n_targets = 2,
+                                                 .rise = 2,
+                                                 .fall = 2,
+                                                 .n_operands = 2,
+                                                 .dependency = i == 2,
+                                                 .interval = USEC_PER_SEC };
+        world.signals[0] = (SignalPolicy){
+                .name = "errors", .kind = SIGNAL_RATIO, .probe = 1, .bad = 0, .total = 1
+        };
         world.signals[1] = (SignalPolicy){ .name = "up", .kind = SIGNAL_AVAILABILITY, .probe = 0 };
-        world.signals[2] = (SignalPolicy){ .name = "rate", .kind = SIGNAL_RATE, .probe = 1, .bad = 0 };
-        world.rules[0] = (RulePolicy){ .name = "down", .kind = RULE_DOWN, .at_least = 1, .hold = 3 * USEC_PER_SEC, .identity = 1,
+        world.signals[2] =
+                (SignalPolicy){ .name = "rate", .kind = SIGNAL_RATE, .probe = 1, .bad = 0 };
+        world.rules[0] = (RulePolicy){ .name = "down",
+                                       .kind = RULE_DOWN,
+                                       .at_least = 1,
+                                       .hold = 3 * USEC_PER_SEC,
+                                       .identity = 1,
                                        .response = RESPONSE_ROLLBACK };
-        world.rules[1] = (RulePolicy){ .name = "errors", .kind = RULE_THRESHOLD, .over = 20 * USEC_PER_SEC, .enter = 0.05, .leave = 0.02,
-                                       .dispersion = 1, .min_samples = 10, .min_bad = 2, .hold = 4 * USEC_PER_SEC, .identity = 2,
+        world.rules[1] = (RulePolicy){ .name = "errors",
+                                       .kind = RULE_THRESHOLD,
+                                       .over = 20 * USEC_PER_SEC,
+                                       .enter = 0.05,
+                                       .leave = 0.02,
+                                       .dispersion = 1,
+                                       .min_samples = 10,
+                                       .min_bad = 2,
+                                       .hold = 4 * USEC_PER_SEC,
+                                       .identity = 2,
                                        .response = RESPONSE_ROLLBACK };
         world.rules[2] = world.rules[3] = world.rules[1];
         world.rules[2].name = "up";
@@ -143,7 +172,9 @@ static void set_up_world(void) {
         world.rules[3].name = "rate";
         world.rules[3].signal = 2;
         world.rules[3].response = RESPONSE_NOTIFY;
-        world.facts.candidates[0] = (Candidate){ .version = "v0", .stable = true, .schema_fits = true, .previous = true };
+        world.facts.candidates[0] = (Candidate){
+                .version = "v0", .stable = true, .schema_fits = true, .previous = true
+        };
         world.facts.n_candidates = 1;
         snprintf(world.facts.version, NAME_SIZE, "v1");
         n_done = 0;
@@ -152,7 +183,8 @@ static void set_up_world(void) {
 }
 
 static void change_stream(void) {
-        static const ProbeOutcome outcomes[] = { OUTCOME_OK, OUTCOME_OK, OUTCOME_OK, OUTCOME_REFUSED, OUTCOME_TIMEOUT, OUTCOME_NO_DATA,
+        static const ProbeOutcome outcomes[] = { OUTCOME_OK,       OUTCOME_OK,      OUTCOME_OK,
+                                                 OUTCOME_REFUSED,  OUTCOME_TIMEOUT, OUTCOME_NO_DATA,
                                                  OUTCOME_RESOURCES };
         uint64_t probe = below(3);
         ProbeOutcome outcome = outcomes[below(ELEMENTSOF(outcomes))];
@@ -170,7 +202,10 @@ static void change_stream(void) {
                 s->outcome = outcome;
                 s->bad = bad;
                 s->total = below(10) == 0 ? NAN : 100;
-                snprintf(s->version, NAME_SIZE, "%s", below(3) == 0 ? world.facts.version : below(8) == 0 ? "v0" : "");
+                snprintf(s->version, NAME_SIZE, "%s",
+                         below(3) == 0   ? world.facts.version
+                         : below(8) == 0 ? "v0"
+                                         : "");
         }
 }
 
@@ -218,8 +253,9 @@ static void act_as_a_person(void) {
                 world.facts.deploying = below(2);
                 break;
         case 5:
-                if (world.commit_at == USEC_INFINITY && engine_request(world.engine, world.service, (OperationKind)below(2), NULL, 0, "alice",
-                                                                       "walk", world.now, id, &why) < 0)
+                if (world.commit_at == USEC_INFINITY &&
+                    engine_request(world.engine, world.service, (OperationKind)below(2), NULL, 0,
+                                   "alice", "walk", world.now, id, &why) < 0)
                         assert_true(why.length > 0);
                 return;
         case 6:
@@ -245,7 +281,8 @@ static void disturb(void) {
                 world.steps_take = below(6) * 5 * USEC_PER_SEC;
                 break;
         case 3:
-                world.policy.rollback.mode = below(4) ? MODE_AUTOMATIC : (RollbackMode)below(_MODE_MAX);
+                world.policy.rollback.mode =
+                        below(4) ? MODE_AUTOMATIC : (RollbackMode)below(_MODE_MAX);
                 world.policy.n_rules = 2 + below(3);
                 world.rules[1].identity += below(2);
                 world_put_policy(&world);
@@ -314,8 +351,10 @@ static void promises_hold_on_a_random_walk(void **state) {
         (void)state;
         for (uint64_t i = 1; i <= WALKS; i++)
                 walk(i * 7919);
-        print_message("%llu events: %llu automatic commits, %llu holds, %llu closings, %llu would-have events, %llu stable marks\n",
-                      (unsigned long long)events, (unsigned long long)commits, (unsigned long long)holds, (unsigned long long)verified,
+        print_message("%llu events: %llu automatic commits, %llu holds, %llu closings, %llu "
+                      "would-have events, %llu stable marks\n",
+                      (unsigned long long)events, (unsigned long long)commits,
+                      (unsigned long long)holds, (unsigned long long)verified,
                       (unsigned long long)woulds, (unsigned long long)stables);
         /* A walk on which nothing happens would prove nothing. */
         assert_true(events >= EVENTS_LEAST);

@@ -1,4 +1,5 @@
-/* The tables of evidence fields and of events: complete, unique, and every sentence renders from its own example. */
+/* The tables of evidence fields and of events: complete, unique, and every sentence renders from
+ * its own example. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,13 +12,17 @@
 
 static size_t size_of(const EvidenceField *f) {
         static const size_t sizes[] = {
-                [FIELD_TEXT] = 1, [FIELD_U64] = sizeof(uint64_t), [FIELD_DOUBLE] = sizeof(double),
-                [FIELD_SECONDS] = sizeof(usec_t), [FIELD_BOOL] = sizeof(bool),
+                [FIELD_TEXT] = 1,
+                [FIELD_U64] = sizeof(uint64_t),
+                [FIELD_DOUBLE] = sizeof(double),
+                [FIELD_SECONDS] = sizeof(usec_t),
+                [FIELD_BOOL] = sizeof(bool),
         };
         return f->pointer ? sizeof(const char *) : sizes[f->type];
 }
 
-/* Every byte of the value belongs to a field, but for padding: writing all fields leaves no member out. */
+/* Every byte of the value belongs to a field, but for padding: writing all fields leaves no member
+ * out. */
 static void evidence_fields_cover_the_value(void **state) {
         (void)state;
         size_t end = 0;
@@ -26,12 +31,14 @@ static void evidence_fields_cover_the_value(void **state) {
                 assert_true(f->offset >= end || i == 0);
                 assert_true(strlen(f->name) > 2 && strlen(f->help) > 8);
                 assert_true(!f->pointer || f->type == FIELD_TEXT);
-                size_t next = i + 1 < evidence_fields_n ? evidence_fields[i + 1].offset : sizeof(Evidence);
+                size_t next = i + 1 < evidence_fields_n ? evidence_fields[i + 1].offset
+                                                        : sizeof(Evidence);
                 size_t size = next - f->offset;
                 if (f->type != FIELD_TEXT || f->pointer)
                         assert_true(size == size_of(f));
                 else
-                        assert_true(size == NAME_SIZE || size == 160 || size == EVIDENCE_GUARDS_TEXT);
+                        assert_true(size == NAME_SIZE || size == 160 ||
+                                    size == EVIDENCE_GUARDS_TEXT);
                 for (size_t k = 0; k < i; k++)
                         assert_string_not_equal(f->name, evidence_fields[k].name);
                 end = f->offset + size;

@@ -1,4 +1,5 @@
-/* The table of health: every pair of state and event has its row or is ignored on purpose, every state is reached and left. */
+/* The table of health: every pair of state and event has its row or is ignored on purpose, every
+ * state is reached and left. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,7 +24,8 @@ static void numbers_rise_and_sentences_are_whole(void **state) {
                 assert_true(r->number >= 100 && r->number < 200);
                 assert_true(i == 0 || r->number > health_rows[i - 1].number);
                 assert_true(strlen(r->why) > 20);
-                assert_ptr_equal(health_row(r->state, r->event), r); /* no row hides behind another */
+                assert_ptr_equal(health_row(r->state, r->event),
+                                 r); /* no row hides behind another */
         }
 }
 

@@ -1,4 +1,5 @@
-/* The table of operations: every pair has its row or is ignored on purpose, every state is reached, only the closed ones are final. */
+/* The table of operations: every pair has its row or is ignored on purpose, every state is reached,
+ * only the closed ones are final. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +14,8 @@ static void every_pair_is_answered(void **state) {
         for (OperationState s = OPERATION_NONE; s < _OPERATION_STATE_MAX; s++)
                 for (OperationEvent e = OPERATION_EVENT_DECIDED; e < _OPERATION_EVENT_MAX; e++)
                         if ((operation_row(s, e) != NULL) == operation_ignores(s, e))
-                                fail_msg("%s x %s", operation_state_to_string(s), operation_event_to_string(e));
+                                fail_msg("%s x %s", operation_state_to_string(s),
+                                         operation_event_to_string(e));
 }
 
 static void numbers_rise_and_sentences_are_whole(void **state) {
@@ -59,15 +61,19 @@ static void nothing_leads_back_before_the_commit(void **state) {
         for (size_t i = 0; i < operation_rows_n; i++)
                 assert_true(operation_rows[i].next > operation_rows[i].state);
         for (OperationState s = OPERATION_COMMITTED; s <= OPERATION_VERIFYING; s++)
-                assert_int_equal(operation_row(s, OPERATION_EVENT_SUPERSEDED)->next, OPERATION_SUPERSEDED);
+                assert_int_equal(operation_row(s, OPERATION_EVENT_SUPERSEDED)->next,
+                                 OPERATION_SUPERSEDED);
 }
 
 static void names_read_back(void **state) {
         (void)state;
         for (int i = 0; i < _OPERATION_STATE_MAX; i++)
-                assert_int_equal(operation_state_from_string(operation_state_to_string((OperationState)i)), i);
+                assert_int_equal(
+                        operation_state_from_string(operation_state_to_string((OperationState)i)),
+                        i);
         for (int i = 0; i < _OPERATION_KIND_MAX; i++)
-                assert_int_equal(operation_kind_from_string(operation_kind_to_string((OperationKind)i)), i);
+                assert_int_equal(
+                        operation_kind_from_string(operation_kind_to_string((OperationKind)i)), i);
         assert_true(operation_state_from_string("done") < 0 && operation_kind_from_string("") < 0);
 }
 

@@ -15,9 +15,12 @@ static char words[160];
 static int set_up(void **state) {
         (void)state;
         facts = (ServiceFacts){ .version = "v4", .epoch = 4, .n_candidates = 3 };
-        facts.candidates[0] = (Candidate){ .version = "v3", .epoch = 3, .schema_fits = true, .previous = true };
-        facts.candidates[1] = (Candidate){ .version = "v2", .epoch = 2, .schema_fits = true, .stable = true };
-        facts.candidates[2] = (Candidate){ .version = "v1", .epoch = 1, .schema_fits = true, .stable = true };
+        facts.candidates[0] =
+                (Candidate){ .version = "v3", .epoch = 3, .schema_fits = true, .previous = true };
+        facts.candidates[1] =
+                (Candidate){ .version = "v2", .epoch = 2, .schema_fits = true, .stable = true };
+        facts.candidates[2] =
+                (Candidate){ .version = "v1", .epoch = 1, .schema_fits = true, .stable = true };
         policy = (RollbackPolicy){ .strategy = STRATEGY_LAST_STABLE };
         return 0;
 }
@@ -91,15 +94,18 @@ static void a_person_overrides_the_strategy(void **state) {
         facts.candidates[0].quarantined = true;
         assert_none("v3", false, "no target: v3 is quarantined");
         assert_none("v4", false, "no target: v4 is the active version");
-        assert_none("\x1b[2J", false, "no target: \\x1b[2J is not among the versions of this service");
+        assert_none("\x1b[2J", false,
+                    "no target: \\x1b[2J is not among the versions of this service");
         facts.n_candidates = 0;
         assert_none(NULL, false, "no target: no other version is stable");
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup(last_stable_passes_over, set_up), cmocka_unit_test_setup(schema_is_a_barrier_too, set_up),
-                cmocka_unit_test_setup(previous_takes_no_other, set_up), cmocka_unit_test_setup(a_named_version, set_up),
+                cmocka_unit_test_setup(last_stable_passes_over, set_up),
+                cmocka_unit_test_setup(schema_is_a_barrier_too, set_up),
+                cmocka_unit_test_setup(previous_takes_no_other, set_up),
+                cmocka_unit_test_setup(a_named_version, set_up),
                 cmocka_unit_test_setup(a_person_overrides_the_strategy, set_up),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

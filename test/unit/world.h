@@ -1,5 +1,6 @@
-/* world.h: a service, its probes and its ledger in virtual time, around a real engine: what the shell does in life is done here by a list of future events. Scenarios and
- * the random walk drive it. Reads no clock. */
+/* world.h: a service, its probes and its ledger in virtual time, around a real engine: what the
+ * shell does in life is done here by a list of future events. Scenarios and the random walk drive
+ * it. Reads no clock. */
 #pragma once
 
 #include <math.h>
@@ -15,13 +16,20 @@
 #define WORLD_RULES 6
 #define WORLD_LOG 4096
 
-typedef enum CommitMode { ANSWER_HONEST, ANSWER_LOST, ANSWER_REFUSED, ANSWER_FAILED, ANSWER_DOUBT, ANSWER_NEVER } CommitMode;
+typedef enum CommitMode {
+        ANSWER_HONEST,
+        ANSWER_LOST,
+        ANSWER_REFUSED,
+        ANSWER_FAILED,
+        ANSWER_DOUBT,
+        ANSWER_NEVER
+} CommitMode;
 
 /* What a target answers from now on. */
 typedef struct Stream {
         bool on;
         ProbeOutcome outcome;
-        double bad, total; /* increases per sample; NAN: no such series */
+        double bad, total;       /* increases per sample; NAN: no such series */
         char version[NAME_SIZE]; /* "" : cannot tell */
         usec_t next, since;
 } Stream;
@@ -53,10 +61,10 @@ typedef struct World {
         usec_t commit_takes, steps_take; /* USEC_INFINITY: never */
         uint32_t steps_fail;
         usec_t next_facts, commit_at, started_at, done_at;
-        OperationPlan sent;          /* the commit that is under way */
-        bool moved;                  /* and whether the pointer has moved by it */
+        OperationPlan sent; /* the commit that is under way */
+        bool moved;         /* and whether the pointer has moved by it */
         char running[OPERATION_ID_SIZE];
-        char log[WORLD_LOG][256];    /* effects as text, a ring */
+        char log[WORLD_LOG][256]; /* effects as text, a ring */
         size_t log_n;
         size_t commits, automatic_commits;
         void (*on_effect)(struct World *w, const Effect *f); /* asserts invariants, or NULL */
@@ -79,8 +87,11 @@ static inline void world_move_pointer(World *w, const char *to, ReleaseKind kind
         size_t n = 1;
         bool stable = false;
 
-        kept[0] = (Candidate){ .epoch = f->epoch, .stable = f->stable && kind != RELEASE_ROLLBACK, .schema_fits = true,
-                               .quarantined = kind == RELEASE_ROLLBACK, .previous = true };
+        kept[0] = (Candidate){ .epoch = f->epoch,
+                               .stable = f->stable && kind != RELEASE_ROLLBACK,
+                               .schema_fits = true,
+                               .quarantined = kind == RELEASE_ROLLBACK,
+                               .previous = true };
         memcpy(kept[0].version, f->version, NAME_SIZE);
         for (size_t i = 0; i < f->n_candidates && n < CANDIDATES_MAX; i++) {
                 if (streq(f->candidates[i].version, to)) {
@@ -107,17 +118,26 @@ static inline CommitResult world_commit(World *w) {
         ServiceFacts *f = &w->facts;
         const OperationPlan *p = &w->sent;
 
-        if (w->mode == ANSWER_LOST || p->from_epoch != f->epoch || !streq(p->from_version, f->version))
+        if (w->mode == ANSWER_LOST || p->from_epoch != f->epoch ||
+            !streq(p->from_version, f->version))
                 return COMMIT_LOST;
-        if (w->mode == ANSWER_REFUSED || (p->automatic && (f->paused_until > w->now || f->pinned_until > w->now || !f->automatic)))
+        if (w->mode == ANSWER_REFUSED ||
+            (p->automatic &&
+             (f->paused_until > w->now || f->pinned_until > w->now || !f->automatic)))
                 return COMMIT_REFUSED;
         if (w->mode == ANSWER_FAILED)
                 return COMMIT_FAILED;
-        world_move_pointer(w, p->to_version, p->kind == OPERATION_ROLLBACK ? RELEASE_ROLLBACK : RELEASE_RESTORE);
+        world_move_pointer(w, p->to_version,
+                           p->kind == OPERATION_ROLLBACK ? RELEASE_ROLLBACK : RELEASE_RESTORE);
         if (p->kind == OPERATION_RESTORE)
                 f->automatic = false;
-        f->operation = (OpenOperation){ .kind = p->kind, .state = OPERATION_COMMITTED, .automatic = p->automatic,
-                                        .has_steps = true, .from_epoch = p->from_epoch, .to_epoch = f->epoch, .opened = w->now };
+        f->operation = (OpenOperation){ .kind = p->kind,
+                                        .state = OPERATION_COMMITTED,
+                                        .automatic = p->automatic,
+                                        .has_steps = true,
+                                        .from_epoch = p->from_epoch,
+                                        .to_epoch = f->epoch,
+                                        .opened = w->now };
         memcpy(f->operation.id, p->id, sizeof p->id);
         memcpy(f->operation.from_version, p->from_version, NAME_SIZE);
         memcpy(f->operation.to_version, p->to_version, NAME_SIZE);
@@ -130,35 +150,44 @@ static inline CommitResult world_commit(World *w) {
 
 static inline void world_answer_commit(World *w) {
         w->commit_at = USEC_INFINITY;
-        if (w->mode == ANSWER_DOUBT && !w->moved) { /* committed, but the answer was lost: asked again later */
+        if (w->mode == ANSWER_DOUBT &&
+            !w->moved) { /* committed, but the answer was lost: asked again later */
                 w->moved = world_commit(w) == COMMIT_DONE;
-                engine_commit_done(w->engine, w->service, w->sent.id, COMMIT_IN_DOUBT, 0, "connection lost", w->now);
+                engine_commit_done(w->engine, w->service, w->sent.id, COMMIT_IN_DOUBT, 0,
+                                   "connection lost", w->now);
                 w->commit_at = w->now + 2 * USEC_PER_SEC;
                 return;
         }
         CommitResult r = w->moved ? COMMIT_DONE : world_commit(w);
         w->moved = false;
-        engine_commit_done(w->engine, w->service, w->sent.id, r, r == COMMIT_DONE ? w->facts.epoch : 0, "as told", w->now);
+        engine_commit_done(w->engine, w->service, w->sent.id, r,
+                           r == COMMIT_DONE ? w->facts.epoch : 0, "as told", w->now);
 }
 
 static inline const char *world_kind(EffectKind k) {
-        static const char *const names[] = { "PROBE_NOW", "COMMIT", "RUN_STEPS", "MOVE", "RECORD", "ALERT", "STABLE" };
+        static const char *const names[] = { "PROBE_NOW", "COMMIT", "RUN_STEPS", "MOVE",
+                                             "RECORD",    "ALERT",  "STABLE" };
         return names[k];
 }
 
 static inline void world_log(World *w, const Effect *f) {
         char *line = w->log[w->log_n++ % WORLD_LOG];
-        const char *type = f->kind == EFFECT_ALERT || f->kind == EFFECT_RECORD ? event_row(f->event)->type : "";
+        const char *type = f->kind == EFFECT_ALERT || f->kind == EFFECT_RECORD
+                                   ? event_row(f->event)->type
+                                   : "";
 
         if (f->kind == EFFECT_COMMIT)
-                snprintf(line, 256, "COMMIT %s %s->%s by %s", operation_kind_to_string(f->operation.kind),
-                         f->operation.from_version, f->operation.to_version, f->operation.actor);
+                snprintf(line, 256, "COMMIT %s %s->%s by %s",
+                         operation_kind_to_string(f->operation.kind), f->operation.from_version,
+                         f->operation.to_version, f->operation.actor);
         else if (f->kind == EFFECT_MOVE_OPERATION)
-                snprintf(line, 256, "MOVE %s: %.150s", operation_state_to_string(f->state), f->text);
+                snprintf(line, 256, "MOVE %s: %.150s", operation_state_to_string(f->state),
+                         f->text);
         else if (f->kind == EFFECT_PROBE_NOW)
                 snprintf(line, 256, "PROBE_NOW %s", w->probes[f->probe].name);
         else
-                snprintf(line, 256, "%s %s%s%s%s", world_kind(f->kind), f->kind == EFFECT_ALERT && !f->raise ? "over " : "", type,
+                snprintf(line, 256, "%s %s%s%s%s", world_kind(f->kind),
+                         f->kind == EFFECT_ALERT && !f->raise ? "over " : "", type,
                          *f->key ? " " : "", f->key);
 }
 
@@ -166,9 +195,16 @@ static inline void world_feed(World *w, uint16_t probe, uint16_t target, usec_t 
         Stream *s = &w->streams[probe][target];
         double increases[2] = { s->bad, s->total };
         Sample sample = {
-                .service = w->service, .probe = probe, .target = target, .outcome = s->outcome,
-                .started = began, .at = w->now, .since = s->since, .version = *s->version ? s->version : NULL,
-                .increases = increases, .n_increases = w->probes[probe].n_operands,
+                .service = w->service,
+                .probe = probe,
+                .target = target,
+                .outcome = s->outcome,
+                .started = began,
+                .at = w->now,
+                .since = s->since,
+                .version = *s->version ? s->version : NULL,
+                .increases = increases,
+                .n_increases = w->probes[probe].n_operands,
         };
         if (s->outcome == OUTCOME_OK)
                 s->since = w->now;
@@ -185,7 +221,8 @@ static inline void world_take(World *w, const Effect *f) {
         case EFFECT_COMMIT:
                 w->sent = f->operation;
                 w->moved = false;
-                w->commit_at = w->mode == ANSWER_NEVER ? USEC_INFINITY : usec_add(w->now, w->commit_takes);
+                w->commit_at =
+                        w->mode == ANSWER_NEVER ? USEC_INFINITY : usec_add(w->now, w->commit_takes);
                 break;
         case EFFECT_RUN_STEPS:
                 memcpy(w->running, f->operation.id, sizeof w->running);
@@ -197,7 +234,8 @@ static inline void world_take(World *w, const Effect *f) {
                         w->facts.operation.state = f->state;
                         if (operation_is_closed(f->state)) {
                                 w->facts.operation = (OpenOperation){ 0 };
-                                w->facts.cooldown_until = usec_add(w->now, w->policy.rollback.cooldown);
+                                w->facts.cooldown_until =
+                                        usec_add(w->now, w->policy.rollback.cooldown);
                         }
                 }
                 break;
@@ -317,12 +355,24 @@ static inline void world_init(World *w) {
         w->now = WORLD_START;
         w->ledger_up = true;
         w->commit_takes = w->steps_take = 100 * USEC_PER_MSEC;
-        w->facts = (ServiceFacts){ .epoch = 1, .kind = RELEASE_DEPLOY, .released = WORLD_START, .automatic = true };
+        w->facts = (ServiceFacts){
+                .epoch = 1, .kind = RELEASE_DEPLOY, .released = WORLD_START, .automatic = true
+        };
         w->policy = (Policy){
-                .service = "web", .hash = "00", .probes = w->probes, .signals = w->signals, .rules = w->rules,
-                .release = { .warmup = 10 * USEC_PER_SEC, .bake_time = 10 * USEC_PER_MINUTE, .watch = USEC_PER_DAY },
-                .rollback = { .mode = MODE_AUTOMATIC, .settle = 5 * USEC_PER_SEC, .verify = 30 * USEC_PER_SEC,
-                              .cooldown = 10 * USEC_PER_MINUTE, .budget_count = 2, .budget_per = USEC_PER_DAY },
+                .service = "web",
+                .hash = "00",
+                .probes = w->probes,
+                .signals = w->signals,
+                .rules = w->rules,
+                .release = { .warmup = 10 * USEC_PER_SEC,
+                             .bake_time = 10 * USEC_PER_MINUTE,
+                             .watch = USEC_PER_DAY },
+                .rollback = { .mode = MODE_AUTOMATIC,
+                              .settle = 5 * USEC_PER_SEC,
+                              .verify = 30 * USEC_PER_SEC,
+                              .cooldown = 10 * USEC_PER_MINUTE,
+                              .budget_count = 2,
+                              .budget_per = USEC_PER_DAY },
                 .unknown_after = USEC_PER_MINUTE,
         };
 }
