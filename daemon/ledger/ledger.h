@@ -62,6 +62,7 @@ typedef struct CommitRequest {
         size_t n_atomic;
         usec_t cooldown, budget_per;
         uint32_t budget_count;
+        usec_t wanted;            /* how long the result is wanted; 0: 30 s, later the evidence is too old to act on */
 } CommitRequest;
 
 /* Result of a commit; `epoch` of the new release when done. COMMIT_IN_DOUBT may be called any number of times before the last one. `detail`: the ledger's words. */

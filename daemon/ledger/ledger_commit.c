@@ -45,7 +45,7 @@ static void finish_late(LedgerCommit *c) {
         STRBUF(words, 768);
 
         strbuf_add(&words, "ledger: ");
-        strbuf_add(&words, c->words[0] ? c->words : "not asked within 30 s");
+        strbuf_add(&words, c->words[0] ? c->words : "not asked in time");
         commit_finish(c, COMMIT_REFUSED, 0, words.text);
 }
 
@@ -228,7 +228,7 @@ int ledger_commit(Ledger *l, const CommitRequest *request, LedgerCommitCallback 
                 return r;
         c->callback = callback;
         c->userdata = userdata;
-        c->deadline = usec_add(loop_now(l->loop), COMMIT_WANTED);
+        c->deadline = usec_add(loop_now(l->loop), request->wanted > 0 ? request->wanted : COMMIT_WANTED);
         r = loop_add_timer(l->loop, on_timer, c, "ledger-commit", &c->timer);
         if (r < 0) {
                 commit_free(c);

@@ -107,6 +107,11 @@ static void watch(void) {
         harness_wait(seen.h, counted, &seen.n_unknown, "no facts");
 }
 
+/* A poll reads every service, a notification only its own. */
+static bool told_alone(_unused_ void *userdata) {
+        return seen.n_facts > seen.n_unknown;
+}
+
 static void test_facts(void **state) {
         Harness *h = *state;
 
@@ -130,17 +135,17 @@ static void test_facts(void **state) {
         assert_false(seen.facts.candidates[0].quarantined || seen.facts.candidates[0].behind_barrier);
 
         /* A notification alone brings the next ones. */
-        seen.n_facts = 0;
+        seen.n_facts = seen.n_unknown = 0;
         harness_sql(h, "SELECT rollbackd.pause('web', '1 hour', 'a test')");
-        harness_wait(h, counted, &seen.n_facts, "facts after a pause");
+        harness_wait(h, told_alone, NULL, "facts after a pause");
         assert_true(seen.facts.paused_until > loop_now(h->loop) + 3500 * USEC_PER_SEC);
         assert_true(seen.facts.paused_until <= loop_now(h->loop) + 3600 * USEC_PER_SEC);
-        seen.n_facts = 0;
+        seen.n_facts = seen.n_unknown = 0;
         harness_sql(h, "SELECT rollbackd.resume('web')");
-        harness_wait(h, counted, &seen.n_facts, "facts after a resume");
-        seen.n_facts = 0;
+        harness_wait(h, told_alone, NULL, "facts after a resume");
+        seen.n_facts = seen.n_unknown = 0;
         harness_sql(h, "SELECT rollbackd.rollback('web', 'by hand')");
-        harness_wait(h, counted, &seen.n_facts, "facts after a rollback");
+        harness_wait(h, told_alone, NULL, "facts after a rollback");
         assert_int_equal(seen.facts.kind, RELEASE_ROLLBACK);
         assert_int_equal(seen.facts.operation.kind, OPERATION_ROLLBACK);
         assert_int_equal(seen.facts.operation.state, OPERATION_COMMITTED);
@@ -385,6 +390,60 @@ static bool is_down(_unused_ void *userdata) {
         return !seen.up;
 }
 
+/* What is in doubt when nobody wants it any more is found out, but not done. What was never sent is given up. */
+static void test_too_late(void **state) {
+        Harness *h = *state;
+        CommitRequest r = request();
+        PgFailure failure;
+
+        r.wanted = 1;
+        seed(h);
+        open_ledger(h);
+        _cleanup_(pg_sync_freep) PgSync *other = harness_connect(h);
+        pg_result_free(pg_sync_script(other, "BEGIN; SELECT FROM rollbackd.service FOR UPDATE", &failure));
+        assert_int_equal(ledger_commit(seen.ledger, &r, on_commit, NULL), 0);
+        harness_wait(h, is_blocked, h, "the call waits for the lock");
+        harness_sql(h, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rollbackd'");
+        harness_wait(h, is_blocked, h, "the question waits for the lock");
+        pg_result_free(pg_sync_script(other, "COMMIT", &failure));
+        harness_wait(h, counted, &seen.results, "the answer");
+        assert_int_equal(seen.doubts, 1);
+        assert_int_equal(seen.result, COMMIT_REFUSED);
+        assert_non_null(strstr(seen.detail, "ledger: the connection was lost at the commit, which did not happen"));
+        assert_string_equal(harness_cell(h, "SELECT active || epoch FROM rollbackd.service"), "v22");
+
+        harness_sql(h, "ALTER ROLE rollbackd NOLOGIN");
+        harness_sql(h, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rollbackd'");
+        bool is_lost(_unused_ void *userdata) { return !ledger_is_up(seen.ledger); }
+        harness_wait(h, is_lost, NULL, "the loss");
+        commit(&r);
+        harness_sql(h, "ALTER ROLE rollbackd LOGIN");
+        assert_int_equal(seen.result, COMMIT_REFUSED);
+        assert_memory_equal(seen.detail, "ledger: ", 8);
+        assert_int_equal(seen.doubts, 1);
+        close_ledger();
+}
+
+/* The same with a write of the queue: it is sent again, and is there once. */
+static void test_write_in_doubt(void **state) {
+        Harness *h = *state;
+        PgFailure failure;
+
+        seed(h);
+        open_ledger(h);
+        _cleanup_(pg_sync_freep) PgSync *other = harness_connect(h);
+        pg_result_free(pg_sync_script(other, "BEGIN; SELECT FROM rollbackd.service FOR UPDATE", &failure));
+        assert_int_equal(ledger_record_event(seen.ledger, ID2, "web", "rule.bad", NULL, "rollbackd", "{}"), 0);
+        harness_wait(h, is_blocked, h, "the write waits for the lock");
+        harness_sql(h, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rollbackd'");
+        harness_wait(h, is_blocked, h, "the write waits again");
+        pg_result_free(pg_sync_script(other, "COMMIT", &failure));
+        bool is_there(void *userdata) { return streq(harness_cell(userdata, "SELECT count(*) FROM rollbackd.event WHERE id = '" ID2 "'"), "1"); }
+        harness_wait(h, is_there, h, "the event");
+        assert_int_equal(seen.n_trouble, 0);
+        close_ledger();
+}
+
 /* Writes given while the server is away arrive once, in order, when it is back; so does a commit that was not sent yet. */
 static void test_outage(void **state) {
         Harness *h = *state;
@@ -412,26 +471,6 @@ static void test_outage(void **state) {
         close_ledger();
 }
 
-static void test_queue_limit_and_refusals(void **state) {
-        Harness *h = *state;
-        unsigned n = 0;
-
-        seed(h);
-        open_ledger(h);
-        /* What the ledger refuses is told and does not keep what comes behind. */
-        assert_int_equal(ledger_move_operation(seen.ledger, ID2, OPERATION_RECOVERED, "gone", NULL), 0);
-        assert_int_equal(ledger_earn_stable(seen.ledger, "web", 2), 0);
-        harness_wait(h, counted, &seen.n_trouble, "a refusal");
-        assert_string_equal(seen.trouble, "move_operation " ID2);
-        bool is_stable(void *userdata) { return streq(harness_cell(userdata, "SELECT stable::text FROM rollbackd.service_status"), "true"); }
-        harness_wait(h, is_stable, h, "the stable mark");
-        while (ledger_earn_stable(seen.ledger, "web", 2) == 0)
-                n++;
-        assert_int_equal(n, 256);
-        assert_int_equal(ledger_earn_stable(seen.ledger, "web", 2), -EAGAIN);
-        close_ledger();
-}
-
 static void on_step(_unused_ void *userdata, const PgFailure *failure, const LedgerStep *step, usec_t wait, uint32_t failed) {
         seen.answers++;
         seen.failure = *failure;
@@ -455,6 +494,27 @@ static void claim(const char *operation) {
         seen.answers = 0;
         assert_int_equal(ledger_claim_step(seen.ledger, operation, 60 * USEC_PER_SEC, on_step, NULL), 0);
         harness_wait(seen.h, counted, &seen.answers, "a claim");
+}
+
+static void test_queue_limit_and_refusals(void **state) {
+        Harness *h = *state;
+        unsigned n = 0;
+
+        seed(h);
+        open_ledger(h);
+        /* What the ledger refuses is told and does not keep what comes behind. */
+        assert_int_equal(ledger_move_operation(seen.ledger, ID2, OPERATION_RECOVERED, "gone", NULL), 0);
+        assert_int_equal(ledger_earn_stable(seen.ledger, "web", 2), 0);
+        harness_wait(h, counted, &seen.n_trouble, "a refusal");
+        assert_string_equal(seen.trouble, "move_operation " ID2);
+        bool is_stable(void *userdata) { return streq(harness_cell(userdata, "SELECT stable::text FROM rollbackd.service_status"), "true"); }
+        harness_wait(h, is_stable, h, "the stable mark");
+        claim(ID1); /* answered, it says that the queue is empty */
+        while (ledger_earn_stable(seen.ledger, "web", 2) == 0)
+                n++;
+        assert_int_equal(n, 256);
+        assert_int_equal(ledger_earn_stable(seen.ledger, "web", 2), -EAGAIN);
+        close_ledger();
 }
 
 static void test_steps(void **state) {
@@ -606,6 +666,7 @@ int main(void) {
                 TEST(test_facts),      TEST(test_facts_that_do_not_parse), TEST(test_wrong_schema),
                 TEST(test_commit),     TEST(test_atomic_continue),         TEST(test_atomic_abort),
                 TEST(test_deferred_constraint), TEST(test_in_doubt),       TEST(test_outage),
+                TEST(test_write_in_doubt), TEST(test_too_late),
                 TEST(test_queue_limit_and_refusals), TEST(test_steps),     TEST(test_deliveries),
                 TEST(test_reads),      TEST(test_free_under_way),
         };
