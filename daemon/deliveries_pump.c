@@ -27,7 +27,7 @@ static void on_delivered(void *userdata, const char *id, DeliveryResult result, 
                 EventFieldValue fields[] = { { "delivery", id }, { "event", id }, { "subscriber", "its subscriber" }, { "error", words } };
 
                 p->dead++;
-                alert_say(m->alerts, EVENT_DELIVERY_DEAD, "", NULL, fields, ELEMENTSOF(fields));
+                alert_say(m->alerts, EVENT_DELIVERY_DEAD, "", fields, ELEMENTSOF(fields));
         } else
                 log_message(SEVERITY_INFO, "delivery %s will be tried again: %s", id, words);
         if (!m->ledger || ledger_delivery_result(m->ledger, id, states[result], retry_in, words) < 0)

@@ -89,11 +89,11 @@ static void on_ledger_state(void *userdata, bool up, const PgFailure *failure) {
         strbuf_add(&b, up ? "" : words);
         engine_set_ledger_reachable(m->engine, up, loop_now(m->loop));
         if (up) {
-                alert_over(m->alerts, EVENT_LEDGER_DOWN, "", "", NULL, fields, ELEMENTSOF(fields));
-                alert_over(m->alerts, EVENT_LEDGER_SCHEMA, "", "", NULL, fields, ELEMENTSOF(fields));
+                alert_over(m->alerts, EVENT_LEDGER_DOWN, "", "", fields, ELEMENTSOF(fields));
+                alert_over(m->alerts, EVENT_LEDGER_SCHEMA, "", "", fields, ELEMENTSOF(fields));
                 deliveries_pump_run(m->deliveries);
         } else
-                alert_raise(m->alerts, kind, "", "", NULL, fields, ELEMENTSOF(fields));
+                alert_raise(m->alerts, kind, "", "", fields, ELEMENTSOF(fields));
         manager_pump(m);
         manager_update_status(m);
 }

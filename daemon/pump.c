@@ -23,6 +23,8 @@ void effect_fields_fill(const Manager *m, const Effect *e, EffectFields *f) {
         effect_fields_add(f, "to", e->operation.to_version);
         effect_fields_add(f, "actor", e->operation.actor);
         effect_fields_add(f, "key", e->key);
+        /* The engine has rendered the sentence with all that it knows. */
+        effect_fields_add(f, "text", e->text);
         effect_fields_add(f, "epoch", f->epoch);
         if (!evidence)
                 return;
@@ -41,11 +43,11 @@ static void perform_alert(Manager *m, const Effect *e) {
 
         effect_fields_fill(m, e, &f);
         if (!e->raise)
-                alert_over(m->alerts, e->event, service, e->key, e->text, f.values, f.n);
+                alert_over(m->alerts, e->event, service, e->key, f.values, f.n);
         else if (event_row(e->event)->lasting)
-                alert_raise(m->alerts, e->event, service, e->key, e->text, f.values, f.n);
+                alert_raise(m->alerts, e->event, service, e->key, f.values, f.n);
         else
-                alert_say(m->alerts, e->event, service, e->text, f.values, f.n);
+                alert_say(m->alerts, e->event, service, f.values, f.n);
 }
 
 /* The JSON of evidence, to be freed; NULL without memory. */

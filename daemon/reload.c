@@ -48,7 +48,7 @@ static int refuse(Manager *m, PolicyFile *file, bool keep[static CONFIG_SERVICES
 
         if (in_force)
                 keep[handle] = true;
-        alert_raise(m->alerts, EVENT_SERVICE_UNCONFIGURED, fields[0].value, file->path, NULL, fields, ELEMENTSOF(fields));
+        alert_raise(m->alerts, EVENT_SERVICE_UNCONFIGURED, fields[0].value, file->path, fields, ELEMENTSOF(fields));
         if (!grown)
                 return -ENOMEM;
         m->refused = grown;
@@ -68,7 +68,7 @@ static int accept_policy(Manager *m, PolicyFile *file, bool keep[static CONFIG_S
         uint32_t handle;
         int r;
 
-        alert_over(m->alerts, EVENT_SERVICE_UNCONFIGURED, file->service, file->path, NULL, &(EventFieldValue){ "service", file->service }, 1);
+        alert_over(m->alerts, EVENT_SERVICE_UNCONFIGURED, file->service, file->path, &(EventFieldValue){ "service", file->service }, 1);
         handle = engine_find_service(m->engine, file->service);
         if (handle != ENGINE_NO_SERVICE && streq(m->services[handle].config->hash, file->config->hash)) {
                 keep[handle] = true;

@@ -95,7 +95,7 @@ static void on_step_done(void *userdata, StepResult result, const char *words) {
                 };
 
                 report(r, "failed", words, 0);
-                alert_say(r->manager->alerts, EVENT_STEP_FAILED, service, NULL, fields, ELEMENTSOF(fields));
+                alert_say(r->manager->alerts, EVENT_STEP_FAILED, service, fields, ELEMENTSOF(fields));
                 break;
         }
         }

@@ -173,7 +173,7 @@ int http_client_post(HttpClient *c, const char *url, const char *const *headers,
         HttpRequest *request;
         int r;
 
-        if (c->n_requests >= HTTP_CLIENT_CONCURRENT)
+        if (c->n_requests >= HTTP_CLIENT_CONCURRENT + HTTP_CLIENT_SPARE)
                 return -EAGAIN;
         request = calloc(1, sizeof *request);
         if (!request)

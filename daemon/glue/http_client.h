@@ -6,6 +6,7 @@
 
 #define HTTP_CLIENT_REPLY_MAX (256 * 1024)
 #define HTTP_CLIENT_CONCURRENT 8
+#define HTTP_CLIENT_SPARE 4 /* more, for alerts, which must not wait for deliveries */
 #define HTTP_CLIENT_CALL_MAX (16 * 1024 * 1024)
 
 typedef struct HttpClient HttpClient;
@@ -25,7 +26,7 @@ typedef void (*HttpReplyCallback)(void *userdata, const HttpReply *reply);
 int http_client_new(HttpClient **ret, Loop *loop) _must_check_;
 HttpClient *http_client_free(HttpClient *c);
 DEFINE_CLEANUP(HttpClient *, http_client_free);
-/* POSTs `body` (copied) with `headers` ("Name: value", copied, NULL-terminated). http and https (verified). Returns 0, -EAGAIN (HTTP_CLIENT_CONCURRENT in flight), -EINVAL. */
+/* POSTs `body` (copied) with `headers` ("Name: value", copied, NULL-terminated). http and https (verified). Returns 0, -EAGAIN (HTTP_CLIENT_CONCURRENT + HTTP_CLIENT_SPARE in flight), -EINVAL. */
 int http_client_post(HttpClient *c, const char *url, const char *const *headers, const char *body, size_t body_size, usec_t timeout,
                      HttpReplyCallback callback, void *userdata, HttpRequest **ret) _must_check_;
 /* The callback is not called. Not for a request whose callback has begun. NULL: nothing. */

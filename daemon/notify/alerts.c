@@ -1,305 +1,223 @@
 #include "alerts.h"
 
 #include <errno.h>
-#include <stdio.h>
 
-#include "channel.h"
-#include "digest.h"
-#include "json.h"
+#include "alert_queue.h"
 #include "log.h"
+#include "notice.h"
 
-#define ALERT_SENTENCE_MAX 1024
-#define RAISED_MAX 1024 /* reasons that last at once; beyond it they are said, but not said to be over */
-#define JOURNAL_FIELDS_MAX 20
+#define JOURNAL_FIELDS_MAX 8
+/* So much room there must be before the queue is asked to say that it had none. */
+#define ROOM_TO_SAY (ALERT_QUEUE_MAX / 4)
 
-/* A state that lasts. */
-typedef struct Raised {
-        bool used;
+/* A state that lasts. Every text is its own. */
+typedef struct Lasting {
         EventKind kind;
-        char service[64], key[256];
+        char *service, *key;
         usec_t again; /* when it is said next */
-        EventFieldValue *fields; /* one allocation with the texts behind; the last is the sentence, "" : rendered */
+        EventFieldValue *fields; /* one allocation with the texts behind; NULL: for want of memory */
         size_t n_fields;
-} Raised;
-
-/* One notice waiting for the webhook, the head being the one that is sent. */
-typedef struct Notice {
-        char id[40];
-        char *body;
-        unsigned attempt;
-} Notice;
+} Lasting;
 
 struct Alerts {
         Loop *loop;
-        HttpClient *client;
-        const ChannelConfig *webhook;
-        const char *secrets;
-        uint64_t seed;
-        LoopTimer *repeat_timer, *send_timer;
-        ChannelSending *sending;
-        Notice queue[ALERTS_QUEUE_MAX];
-        size_t first, n;
-        uint64_t dropped, dropped_said;
-        Raised raised[RAISED_MAX];
+        AlertQueue *queue;
+        LoopTimer *timer;
+        Lasting *lasting;
+        size_t n_lasting, n_allocated;
+        uint64_t beyond, dropped_said; /* states beyond ALERTS_LASTING_MAX */
 };
 
-static void send_next(Alerts *a);
-
-static void drop_head(Alerts *a) {
-        free(a->queue[a->first].body);
-        a->queue[a->first] = (Notice){ 0 };
-        a->first = (a->first + 1) % ALERTS_QUEUE_MAX;
-        a->n--;
+uint64_t alerts_dropped(const Alerts *a) {
+        return alert_queue_dropped(a->queue) + a->beyond;
 }
 
-static void on_sent(void *userdata, ChannelResult result, usec_t retry_after, const char *words) {
-        Alerts *a = userdata;
-        usec_t delay = result == CHANNEL_RETRY ? channel_retry_delay(a->queue[a->first].attempt, retry_after, &a->seed) : USEC_INFINITY;
-
-        a->sending = NULL;
-        if (result == CHANNEL_RETRY && delay != USEC_INFINITY) {
-                log_message(SEVERITY_WARNING, "alerts: the webhook did not take a notice, it will be tried again: %s", words);
-                loop_timer_set(a->send_timer, usec_add(loop_now(a->loop), delay));
-                return;
-        }
-        if (result != CHANNEL_DONE) {
-                a->dropped++;
-                log_message(SEVERITY_WARNING, "alerts: the webhook will not take a notice, it is given up: %s", words);
-        }
-        drop_head(a);
-        send_next(a);
-}
-
-static int send_head(Alerts *a, Notice *notice, StrBuf *words) {
-        const ChannelKind *kind = channel_kind_find(a->webhook->kind);
-        char *secret = NULL;
-        int r;
-
-        if (!kind)
-                return -EINVAL;
-        if (a->webhook->secret_file && config_read_secret(a->secrets, a->webhook->secret_file, &secret, words) < 0)
-                return -EACCES;
-        r = kind->send(a->client, &(ChannelMessage){ notice->id, a->webhook->url, secret, notice->body }, on_sent, a, &a->sending);
-        if (secret) {
-                digest_wipe(secret, strlen(secret));
-                free(secret);
-        }
-        return r;
-}
-
-/* Sends the head unless it is under way. A notice goes when its turn has come, so that they arrive in order. */
-static void send_next(Alerts *a) {
-        STRBUF(words, 512);
-        Notice *notice;
-        int r;
-
-        if (!a->webhook || a->sending || a->n == 0)
-                return;
-        notice = &a->queue[a->first];
-        notice->attempt++;
-        r = send_head(a, notice, &words);
-        if (r < 0)
-                on_sent(a, r == -EINVAL || r == -E2BIG ? CHANNEL_GONE : CHANNEL_RETRY, 0,
-                        words.length > 0 ? words.text : r == -EAGAIN ? "too many requests at once" : "the secret or the URL cannot be used");
-}
-
-static void on_send_timer(void *userdata, usec_t now _unused_) {
-        send_next(userdata);
-}
-
-static void make_id(Alerts *a, char ret[static 40]) {
-        uint64_t parts[2];
-
-        if (digest_random(parts, sizeof parts) < 0) {
-                parts[0] = usec_jitter(USEC_INFINITY, &a->seed);
-                parts[1] = usec_jitter(USEC_INFINITY, &a->seed);
-        }
-        snprintf(ret, 40, "alert_%016llx%016llx", (unsigned long long)parts[0], (unsigned long long)parts[1]);
-}
-
-static char *make_body(EventKind kind, bool over, const char *service, const EventFieldValue fields[], size_t n, const char *sentence, const char *type_now) {
-        const EventRow *row = event_row(kind);
-        _cleanup_(json_freep) Json *data = json_new_object();
-        _cleanup_(freep) char *text = NULL;
-        char timestamp[32];
-
-        for (size_t i = 0; i < n; i++)
-                json_set_text(data, fields[i].name, fields[i].value);
-        if (service[0] != '\0')
-                json_set_text(data, "service", service);
-        json_set_text(data, "severity", severity_to_string(row->severity));
-        json_set_bool(data, "over", over);
-        json_set_text(data, "text", sentence);
-        json_set_text(data, "type_now", type_now[0] != '\0' ? type_now : NULL);
-        text = json_text(data);
-        channel_timestamp(timestamp);
-        return text ? channel_body(row->type, timestamp, text) : NULL;
-}
-
-static void enqueue(Alerts *a, char *body) {
-        Notice *notice;
-
-        if (!a->webhook || !body || a->n == ALERTS_QUEUE_MAX) {
-                a->dropped += a->webhook != NULL;
-                free(body);
-                return;
-        }
-        notice = &a->queue[(a->first + a->n++) % ALERTS_QUEUE_MAX];
-        notice->body = body;
-        notice->attempt = 0;
-        make_id(a, notice->id);
-        if (a->n == 1)
-                send_next(a);
-}
-
-static void log_alert(const EventRow *row, bool over, const EventFieldValue fields[], size_t n, const char *service, const char *sentence) {
+static void log_alert(const EventRow *row, bool over, const char *service, const EventFieldValue fields[], size_t n) {
         static const char *const names[][2] = {
                 { "version", "ROLLBACKD_VERSION" }, { "operation", "ROLLBACKD_OPERATION" }, { "rule", "ROLLBACKD_RULE" },
                 { "guard", "ROLLBACKD_GUARD" },     { "from", "ROLLBACKD_FROM" },           { "to", "ROLLBACKD_TO" },
         };
+        STRBUF(sentence, NOTICE_TEXT_MAX + 16 + NOTICE_TEXT_MAX);
+        STRBUF(type_now, NOTICE_TEXT_MAX);
         LogField journal[JOURNAL_FIELDS_MAX];
         size_t count = 0;
 
         if (service[0] != '\0')
                 journal[count++] = (LogField){ "ROLLBACKD_SERVICE", service };
-        for (size_t i = 0; i < n && count < JOURNAL_FIELDS_MAX; i++)
-                for (size_t j = 0; j < ELEMENTSOF(names) && count < JOURNAL_FIELDS_MAX; j++)
-                        if (streq(fields[i].name, names[j][0]))
-                                journal[count++] = (LogField){ names[j][1], fields[i].value };
-        log_event(over ? SEVERITY_NOTICE : row->severity, row->message_id, journal, count, sentence);
-}
-
-static void say(Alerts *a, EventKind kind, bool over, const char *service, const char *given, const EventFieldValue fields[], size_t n) {
-        const EventRow *row = event_row(kind);
-        STRBUF(sentence, ALERT_SENTENCE_MAX);
-        STRBUF(type_now, ALERT_SENTENCE_MAX);
-        STRBUF(logged, 2 * ALERT_SENTENCE_MAX);
-
-        if (given && given[0] != '\0')
-                strbuf_add(&sentence, given);
-        else
-                event_render(over ? row->over : row->text, fields, n, &sentence);
-        if (!over && row->type_now)
-                event_render(row->type_now, fields, n, &type_now);
-        strbuf_add(&logged, sentence.text);
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                for (size_t j = 0; j < n; j++)
+                        if (streq(fields[j].name, names[i][0]) && fields[j].value) {
+                                journal[count++] = (LogField){ names[i][1], fields[j].value };
+                                break;
+                        }
+        notice_render(row, over, fields, n, &sentence, &type_now);
         if (type_now.length > 0) {
-                strbuf_add(&logged, " Type: ");
-                strbuf_add(&logged, type_now.text);
+                strbuf_add(&sentence, ". Type: ");
+                strbuf_add(&sentence, type_now.text);
         }
-        log_alert(row, over, fields, n, service, logged.text);
-        enqueue(a, make_body(kind, over, service, fields, n, sentence.text, type_now.text));
+        log_event(over ? SEVERITY_NOTICE : row->severity, row->message_id, journal, count, sentence.text);
 }
 
-static Raised *find_raised(Alerts *a, EventKind kind, const char *service, const char *key) {
-        for (size_t i = 0; i < RAISED_MAX; i++) {
-                Raised *r = &a->raised[i];
+static void say(Alerts *a, EventKind kind, bool over, const char *service, const EventFieldValue fields[], size_t n) {
+        const EventRow *row = event_row(kind);
+        Json *data = json_new_object();
+        char timestamp[32];
 
-                if (r->used && r->kind == kind && streq(r->service, service) && strncmp(r->key, key, sizeof r->key - 1) == 0)
-                        return r;
+        log_alert(row, over, service, fields, n);
+        for (size_t i = 0; i < n; i++)
+                json_set_text(data, fields[i].name, fields[i].value);
+        if (service[0] != '\0')
+                json_set_text(data, "service", service);
+        notice_timestamp(timestamp);
+        alert_queue_put(a->queue, over ? SEVERITY_NOTICE : row->severity, notice_body(row, over, timestamp, data, fields, n));
+}
+
+/* What was lost is said as soon as there is room for it. */
+static void say_dropped(Alerts *a) {
+        uint64_t dropped = alerts_dropped(a);
+        STRBUF(count, 24);
+        EventFieldValue fields[] = { { "count", count_storage } };
+
+        if (dropped == a->dropped_said || alert_queue_room(a->queue) < ROOM_TO_SAY)
+                return;
+        strbuf_add_u64(&count, dropped - a->dropped_said);
+        a->dropped_said = dropped;
+        say(a, EVENT_ALERTS_DROPPED, false, "", fields, ELEMENTSOF(fields));
+}
+
+static void on_taken(void *userdata) {
+        say_dropped(userdata);
+}
+
+void alert_say(Alerts *a, EventKind kind, const char *service, const EventFieldValue fields[], size_t n) {
+        say_dropped(a);
+        say(a, kind, false, service, fields, n);
+}
+
+static Lasting *find_lasting(Alerts *a, EventKind kind, const char *service, const char *key) {
+        for (size_t i = 0; i < a->n_lasting; i++) {
+                Lasting *l = &a->lasting[i];
+
+                if (l->kind == kind && streq(l->service, service) && streq(l->key, key))
+                        return l;
         }
         return NULL;
 }
 
-static char *put_text(char **place, const char *text) {
-        char *at = *place;
-        size_t n = strlen(text ?: "") + 1;
-
-        memcpy(at, text ?: "", n);
-        *place += n;
-        return at;
-}
-
-/* A copy of the fields with the sentence behind them, in one allocation; NULL without memory. */
-static EventFieldValue *copy_fields(const EventFieldValue fields[], size_t n, const char *sentence) {
-        size_t size = (n + 1) * sizeof *fields + strlen(sentence ?: "") + 1;
+static EventFieldValue *copy_fields(const EventFieldValue fields[], size_t n) {
+        size_t size = n * sizeof *fields + 1;
         EventFieldValue *copy;
-        char *place;
+        char *at;
 
         for (size_t i = 0; i < n; i++)
-                size += strlen(fields[i].value ?: "") + 1;
+                size += strlen(fields[i].name) + 1 + (fields[i].value ? strlen(fields[i].value) + 1 : 0);
         copy = malloc(size);
         if (!copy)
                 return NULL;
-        place = (char *)(copy + n + 1);
-        for (size_t i = 0; i < n; i++)
-                copy[i] = (EventFieldValue){ fields[i].name, put_text(&place, fields[i].value) };
-        copy[n] = (EventFieldValue){ "text", put_text(&place, sentence) };
+        at = (char *)(copy + n);
+        for (size_t i = 0; i < n; i++) {
+                copy[i].name = at;
+                at = stpcpy(at, fields[i].name) + 1;
+                copy[i].value = fields[i].value ? at : NULL;
+                if (fields[i].value)
+                        at = stpcpy(at, fields[i].value) + 1;
+        }
         return copy;
 }
 
-static void arm_repeat(Alerts *a) {
+static void lasting_set_fields(Lasting *l, const EventFieldValue fields[], size_t n) {
+        EventFieldValue *copy = copy_fields(fields, n);
+
+        if (!copy)
+                return;
+        free(l->fields);
+        l->fields = copy;
+        l->n_fields = n;
+}
+
+static void lasting_done(Lasting *l) {
+        free(l->service);
+        free(l->key);
+        free(l->fields);
+}
+
+/* NULL: no room or no memory. */
+static Lasting *add_lasting(Alerts *a, EventKind kind, const char *service, const char *key) {
+        Lasting l = { .kind = kind, .again = usec_add(loop_now(a->loop), ALERTS_REPEAT) };
+
+        if (a->n_lasting == a->n_allocated && a->n_allocated < ALERTS_LASTING_MAX) {
+                size_t more = a->n_allocated ? 2 * a->n_allocated : 32;
+                Lasting *longer = reallocarray(a->lasting, more, sizeof *longer);
+
+                if (!longer)
+                        return NULL;
+                a->lasting = longer;
+                a->n_allocated = more;
+        }
+        if (a->n_lasting == a->n_allocated)
+                return NULL;
+        l.service = strdup(service);
+        l.key = strdup(key);
+        if (!l.service || !l.key) {
+                lasting_done(&l);
+                return NULL;
+        }
+        a->lasting[a->n_lasting] = l;
+        return &a->lasting[a->n_lasting++];
+}
+
+static void arm(Alerts *a) {
         usec_t next = USEC_INFINITY;
 
-        for (size_t i = 0; i < RAISED_MAX; i++)
-                if (a->raised[i].used)
-                        next = MIN(next, a->raised[i].again);
-        loop_timer_set(a->repeat_timer, next);
+        for (size_t i = 0; i < a->n_lasting; i++)
+                next = MIN(next, a->lasting[i].again);
+        loop_timer_set(a->timer, next);
 }
 
-static void on_repeat(void *userdata, usec_t now) {
+static void on_timer(void *userdata, usec_t now) {
         Alerts *a = userdata;
 
-        for (size_t i = 0; i < RAISED_MAX; i++) {
-                Raised *r = &a->raised[i];
-
-                if (!r->used || r->again > now)
-                        continue;
-                r->again = usec_add(now, ALERTS_REPEAT);
-                say(a, r->kind, false, r->service, r->fields ? r->fields[r->n_fields].value : NULL, r->fields, r->fields ? r->n_fields : 0);
-        }
-        arm_repeat(a);
-}
-
-/* What was lost is said as soon as there is room again. */
-static void say_dropped(Alerts *a) {
-        char count[24];
-        EventFieldValue fields[] = { { "count", count } };
-
-        if (a->dropped == a->dropped_said || a->n >= ALERTS_QUEUE_MAX / 2)
-                return;
-        snprintf(count, sizeof count, "%llu", (unsigned long long)(a->dropped - a->dropped_said));
-        a->dropped_said = a->dropped;
-        say(a, EVENT_ALERTS_DROPPED, false, "", NULL, fields, ELEMENTSOF(fields));
-}
-
-void alert_say(Alerts *a, EventKind kind, const char *service, const char *sentence, const EventFieldValue fields[], size_t n) {
         say_dropped(a);
-        say(a, kind, false, service, sentence, fields, n);
+        for (size_t i = 0; i < a->n_lasting; i++) {
+                Lasting *l = &a->lasting[i];
+
+                if (l->again > now)
+                        continue;
+                l->again = usec_add(now, ALERTS_REPEAT);
+                say(a, l->kind, false, l->service, l->fields, l->n_fields);
+        }
+        arm(a);
 }
 
-void alert_raise(Alerts *a, EventKind kind, const char *service, const char *key, const char *sentence, const EventFieldValue fields[], size_t n) {
-        Raised *r = find_raised(a, kind, service, key);
+void alert_raise(Alerts *a, EventKind kind, const char *service, const char *key, const EventFieldValue fields[], size_t n) {
+        Lasting *l = find_lasting(a, kind, service, key);
 
-        if (r)
-                return;
-        alert_say(a, kind, service, sentence, fields, n);
-        for (size_t i = 0; !r && i < RAISED_MAX; i++)
-                if (!a->raised[i].used)
-                        r = &a->raised[i];
-        if (!r) {
-                log_message(SEVERITY_WARNING, "alerts: more than %d reasons last at once: this one will not be said to be over", RAISED_MAX);
+        if (l) {
+                lasting_set_fields(l, fields, n);
                 return;
         }
-        *r = (Raised){ .used = true, .kind = kind, .again = usec_add(loop_now(a->loop), ALERTS_REPEAT), .fields = copy_fields(fields, n, sentence), .n_fields = n };
-        snprintf(r->service, sizeof r->service, "%s", service);
-        snprintf(r->key, sizeof r->key, "%s", key);
-        arm_repeat(a);
-}
-
-void alert_over(Alerts *a, EventKind kind, const char *service, const char *key, const char *sentence, const EventFieldValue fields[], size_t n) {
-        Raised *r = find_raised(a, kind, service, key);
-
-        if (!r)
+        l = add_lasting(a, kind, service, key);
+        if (!l) {
+                a->beyond++;
+                say_dropped(a);
                 return;
-        if (event_row(kind)->over)
-                say(a, kind, true, service, sentence, n > 0 || !r->fields ? fields : r->fields, n > 0 || !r->fields ? n : r->n_fields);
-        free(r->fields);
-        *r = (Raised){ 0 };
-        arm_repeat(a);
+        }
+        lasting_set_fields(l, fields, n);
+        arm(a);
+        alert_say(a, kind, service, fields, n);
 }
 
-uint64_t alerts_dropped(const Alerts *a) {
-        return a->dropped;
+void alert_over(Alerts *a, EventKind kind, const char *service, const char *key, const EventFieldValue fields[], size_t n) {
+        Lasting *l = find_lasting(a, kind, service, key), ended;
+
+        if (!l)
+                return;
+        ended = *l;
+        *l = a->lasting[--a->n_lasting];
+        if (event_row(kind)->over)
+                say(a, kind, true, service, n > 0 ? fields : ended.fields, n > 0 ? n : ended.n_fields);
+        lasting_done(&ended);
+        arm(a);
 }
 
 int alerts_new(Alerts **ret, Loop *loop, HttpClient *client, const ChannelConfig *webhook, const char *secrets, uint64_t seed) {
@@ -309,13 +227,10 @@ int alerts_new(Alerts **ret, Loop *loop, HttpClient *client, const ChannelConfig
         if (!a)
                 return -ENOMEM;
         a->loop = loop;
-        a->client = client;
-        a->webhook = webhook;
-        a->secrets = secrets;
-        a->seed = seed;
-        r = loop_add_timer(loop, on_repeat, a, "alerts repeat", &a->repeat_timer);
-        if (r >= 0)
-                r = loop_add_timer(loop, on_send_timer, a, "alerts send", &a->send_timer);
+        r = alert_queue_new(&a->queue, loop, client, webhook, secrets, seed, on_taken, a);
+        if (r < 0)
+                return r;
+        r = loop_add_timer(loop, on_timer, a, "alerts", &a->timer);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(a);
@@ -325,14 +240,11 @@ int alerts_new(Alerts **ret, Loop *loop, HttpClient *client, const ChannelConfig
 Alerts *alerts_free(Alerts *a) {
         if (!a)
                 return NULL;
-        if (a->sending)
-                a->sending = channel_kind_find(a->webhook->kind)->cancel(a->sending);
-        while (a->n > 0)
-                drop_head(a);
-        for (size_t i = 0; i < RAISED_MAX; i++)
-                free(a->raised[i].fields);
-        loop_timer_free(a->repeat_timer);
-        loop_timer_free(a->send_timer);
+        alert_queue_free(a->queue);
+        for (size_t i = 0; i < a->n_lasting; i++)
+                lasting_done(&a->lasting[i]);
+        free(a->lasting);
+        loop_timer_free(a->timer);
         free(a);
         return NULL;
 }

@@ -6,8 +6,8 @@
 #include "events.h"
 #include "http_client.h"
 
-#define ALERTS_QUEUE_MAX 64
 #define ALERTS_REPEAT USEC_PER_HOUR
+#define ALERTS_LASTING_MAX 8192 /* states that last at once; what is beyond them is counted as dropped, and not said */
 
 typedef struct Alerts Alerts;
 
@@ -16,11 +16,11 @@ int alerts_new(Alerts **ret, Loop *loop, HttpClient *client, const ChannelConfig
 Alerts *alerts_free(Alerts *a);
 DEFINE_CLEANUP(Alerts *, alerts_free);
 
-/* Says an event once. Copies what it needs. `service` "" : none. `sentence` NULL: rendered from the event's row and the fields. */
-void alert_say(Alerts *a, EventKind kind, const char *service, const char *sentence, const EventFieldValue fields[], size_t n);
-/* A state began or goes on: said when (kind, service, key) is new, and again hourly. */
-void alert_raise(Alerts *a, EventKind kind, const char *service, const char *key, const char *sentence, const EventFieldValue fields[], size_t n);
-/* The state is over: said if it had been raised. */
-void alert_over(Alerts *a, EventKind kind, const char *service, const char *key, const char *sentence, const EventFieldValue fields[], size_t n);
-/* Alerts that did not fit the queue or were given up. */
+/* Says an event once. Copies what it needs. `service` "" : none. */
+void alert_say(Alerts *a, EventKind kind, const char *service, const EventFieldValue fields[], size_t n);
+/* A state began or goes on: said when (kind, service, key) is new, and again hourly, then with the fields of the last call. */
+void alert_raise(Alerts *a, EventKind kind, const char *service, const char *key, const EventFieldValue fields[], size_t n);
+/* The state is over: said if it had been raised (n 0: with the fields that it was raised with). */
+void alert_over(Alerts *a, EventKind kind, const char *service, const char *key, const EventFieldValue fields[], size_t n);
+/* Alerts that did not fit or were given up by the webhook. */
 uint64_t alerts_dropped(const Alerts *a);

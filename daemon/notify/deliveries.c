@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "channel.h"
-#include "digest.h"
+#include "notice.h"
 
 typedef struct Sent {
         Deliveries *deliveries; /* NULL: the place is free */
@@ -55,14 +55,9 @@ size_t deliveries_in_flight(const Deliveries *d) {
         return n;
 }
 
-static void on_result(void *userdata, ChannelResult result, usec_t retry_after, const char *words) {
-        Sent *s = userdata;
-        Deliveries *d = s->deliveries;
-        usec_t delay = result == CHANNEL_RETRY ? channel_retry_delay(s->attempt, retry_after, &d->seed) : 0;
-        char id[sizeof s->id];
+static void report(Deliveries *d, const char *id, unsigned attempt, ChannelResult result, usec_t retry_after, const char *words) {
+        usec_t delay = result == CHANNEL_RETRY ? channel_retry_delay(attempt, retry_after, &d->seed) : 0;
 
-        memcpy(id, s->id, sizeof id);
-        *s = (Sent){ 0 };
         if (result == CHANNEL_DONE)
                 d->callback(d->userdata, id, DELIVERY_DONE, 0, words);
         else if (result == CHANNEL_GONE || delay == USEC_INFINITY)
@@ -71,43 +66,72 @@ static void on_result(void *userdata, ChannelResult result, usec_t retry_after, 
                 d->callback(d->userdata, id, DELIVERY_RETRY, delay, words);
 }
 
-/* {fields..., "service", "operation", "seq"} */
-static char *make_data(const Delivery *delivery) {
-        STRBUF(error, 128);
-        _cleanup_(json_freep) Json *data = json_parse(delivery->fields ?: "{}", strlen(delivery->fields ?: "{}"), &error);
+static void on_result(void *userdata, ChannelResult result, usec_t retry_after, const char *words) {
+        Sent s = *(Sent *)userdata;
 
-        if (!data || !json_is_object(data))
+        *(Sent *)userdata = (Sent){ 0 };
+        report(s.deliveries, s.id, s.attempt, result, retry_after, words);
+}
+
+/* NULL: not there, no text, or no memory. */
+static char *copy_text(const Json *object, const char *key) {
+        const char *text = json_get_text(object, key, NULL);
+
+        return text ? strdup(text) : NULL;
+}
+
+/* The event's fields as texts, for its sentence; numbers as they are written. The texts of *storage are to be freed. */
+static size_t flatten(const Json *data, EventFieldValue fields[static NOTICE_FIELDS_MAX], char *storage[static NOTICE_FIELDS_MAX]) {
+        const Json *value;
+        const char *key;
+        void *at = NULL;
+        size_t n = 0;
+
+        while (n < NOTICE_FIELDS_MAX && (key = json_next(data, &at, &value))) {
+                storage[n] = json_is_text(value) ? NULL : json_text(value);
+                fields[n] = (EventFieldValue){ key, storage[n] ? storage[n] : json_text_value(value) };
+                n++;
+        }
+        return n;
+}
+
+/* {fields..., service, operation, seq}, and for a kind of event that we know its severity, text and type_now. */
+static char *make_body(const Delivery *delivery) {
+        const char *text = delivery->fields ? delivery->fields : "{}";
+        EventFieldValue fields[NOTICE_FIELDS_MAX];
+        char *storage[NOTICE_FIELDS_MAX], *body;
+        int kind = event_kind_from_type(delivery->type);
+        STRBUF(error, 128);
+        Json *data = json_parse(text, strlen(text), &error);
+        size_t n;
+
+        if (!json_is_object(data)) {
+                json_free(data);
                 return NULL;
+        }
         json_set_text(data, "service", delivery->service);
         json_set_text(data, "operation", delivery->operation);
         json_set_u64(data, "seq", delivery->seq);
-        return json_text(data);
+        if (kind < 0)
+                return notice_body_plain(delivery->type, delivery->at, data);
+        n = flatten(data, fields, storage);
+        body = notice_body(event_row((EventKind)kind), false, delivery->at, data, fields, n);
+        for (size_t i = 0; i < n; i++)
+                free(storage[i]);
+        return body;
 }
 
 static int send_one(Deliveries *d, Sent *s, const Delivery *delivery, StrBuf *words) {
-        const char *secret_file = json_get_text(delivery->channel, "secret_file", NULL);
-        _cleanup_(freep) char *data = make_data(delivery);
-        _cleanup_(freep) char *body = data ? channel_body(delivery->type, delivery->at, data) : NULL;
-        char *secret = NULL;
-        int r = -EINVAL;
+        _cleanup_(freep) char *kind = copy_text(delivery->channel, "kind"), *url = copy_text(delivery->channel, "url"), *secret = copy_text(delivery->channel, "secret_file");
+        const ChannelConfig channel = { .kind = kind, .url = url, .secret_file = secret };
+        _cleanup_(freep) char *body = make_body(delivery);
 
-        s->kind = channel_kind_find(json_get_text(delivery->channel, "kind", NULL));
-        if (!s->kind || !body || !json_get_text(delivery->channel, "url", NULL)) {
-                strbuf_add(words, "the subscriber's entry or the event's fields cannot be used");
+        if (!body) {
+                strbuf_add(words, "the event's fields are no JSON object");
                 return -EINVAL;
         }
-        if (secret_file && config_read_secret(d->secrets, secret_file, &secret, words) < 0)
-                return -EACCES;
-        r = s->kind->send(d->client, &(ChannelMessage){ delivery->id, json_get_text(delivery->channel, "url", NULL), secret, body }, on_result, s, &s->sending);
-        if (r == -EINVAL)
-                strbuf_add(words, "the secret or the URL cannot be used");
-        else if (r == -E2BIG)
-                strbuf_add(words, "the notice is over 20 kB");
-        if (secret) {
-                digest_wipe(secret, strlen(secret));
-                free(secret);
-        }
-        return r;
+        s->kind = channel_kind_find(kind);
+        return channel_send(d->client, &channel, d->secrets, delivery->id, body, on_result, s, &s->sending, words);
 }
 
 int deliveries_send(Deliveries *d, const Delivery *delivery) {
@@ -130,10 +154,8 @@ int deliveries_send(Deliveries *d, const Delivery *delivery) {
         if (r == -EAGAIN)
                 return r;
         /* A secret that cannot be read may be mended: the schedule goes on. What can never be sent is dead. */
-        if (r == -EACCES || r == -ENOMEM) {
-                usec_t delay = channel_retry_delay(delivery->attempt, 0, &d->seed);
-
-                d->callback(d->userdata, delivery->id, delay == USEC_INFINITY ? DELIVERY_DEAD : DELIVERY_RETRY, delay == USEC_INFINITY ? 0 : delay, words.text);
+        if (channel_failure_may_pass(r)) {
+                report(d, delivery->id, delivery->attempt, CHANNEL_RETRY, 0, words.text);
                 return 0;
         }
         d->callback(d->userdata, delivery->id, DELIVERY_DEAD, 0, words.text);

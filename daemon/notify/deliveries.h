@@ -27,6 +27,7 @@ typedef void (*DeliveryCallback)(void *userdata, const char *id, DeliveryResult 
 int deliveries_new(Deliveries **ret, Loop *loop, HttpClient *client, const char *secrets, DeliveryCallback callback, void *userdata, uint64_t seed) _must_check_;
 Deliveries *deliveries_free(Deliveries *d);
 DEFINE_CLEANUP(Deliveries *, deliveries_free);
-/* Takes one; copies it; reads its secret anew each time. Returns 0, -EAGAIN when HTTP_CLIENT_CONCURRENT are in flight, -EINVAL (the channel is not usable: called back as dead). */
+/* Takes one; copies it; reads its secret anew each time. Returns 0, -EAGAIN when HTTP_CLIENT_CONCURRENT are in flight (not called back), -EINVAL (the channel is not usable: called
+ * back as dead before the return). A secret that cannot be read is called back as a retry before the return, with 0. */
 int deliveries_send(Deliveries *d, const Delivery *delivery) _must_check_;
 size_t deliveries_in_flight(const Deliveries *d);

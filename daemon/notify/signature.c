@@ -31,11 +31,9 @@ int signature_make(const char *secret, const char *id, int64_t timestamp, const 
         if (n < 0)
                 return n;
         length = asprintf(&text, "%s.%lld.%s", id, (long long)timestamp, body);
-        if (length < 0) {
+        if (length < 0)
                 text = NULL;
-                return -ENOMEM;
-        }
-        r = digest_hmac_sha256(key, (size_t)n, text, (size_t)length, mac);
+        r = length < 0 ? -ENOMEM : digest_hmac_sha256(key, (size_t)n, text, (size_t)length, mac);
         digest_wipe(key, sizeof key);
         if (r < 0)
                 return r;
