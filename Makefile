@@ -127,7 +127,7 @@ demo: deps-demo ## the main job in under a minute: a bad release, noticed and ta
 	$(MAKE_AGAIN) demo-run
 demo-run: $(PROGRAMS) $(B)/demo/platform
 	$(Q)test/demo/run $(B)
-$(B)/demo/%: $(B)/test/demo/%.o $(B)/libdaemon.a $(B)/librollback.a
+$(B)/demo/platform: $(call obj,$(sort $(wildcard test/demo/*.c))) $(B)/libdaemon.a $(B)/librollback.a
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(DEPS_LIBS)
