@@ -1,4 +1,4 @@
-/* Reads for the API: the latest operations and events as lists, one of either by its id. A list's text is bounded in the statement; evidence is only in the single operation. */
+/* Reads for the API: the latest operations and events as lists, one of either by its id. A list's text is bounded in the statement. */
 #include "ledger_internal.h"
 
 #include <errno.h>
@@ -7,7 +7,7 @@
 
 static const char operations_sql[] =
         "SELECT coalesce(jsonb_agg(v ORDER BY rank), '[]') FROM (SELECT v, rank, sum(octet_length(v::text)) OVER (ORDER BY rank) AS bytes "
-        "FROM (SELECT to_jsonb(o) - 'evidence' AS v, row_number() OVER (ORDER BY o.opened_at DESC, o.id) AS rank "
+        "FROM (SELECT to_jsonb(o) AS v, row_number() OVER (ORDER BY o.opened_at DESC, o.id) AS rank "
         "FROM (SELECT * FROM rollbackd.operation_status ORDER BY opened_at DESC, id LIMIT 100) o) r) q WHERE bytes < 900000";
 
 static const char events_sql[] =

@@ -124,7 +124,8 @@ CREATE FUNCTION rollbackd.next_delivery_in() RETURNS float8
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, rollbackd, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-        RETURN (SELECT greatest(0, extract(epoch FROM min(head.next_at) - clock_timestamp()))
+        RETURN (SELECT CASE WHEN min(head.next_at) IS NOT NULL THEN
+                        greatest(0, extract(epoch FROM min(head.next_at) - clock_timestamp())) END
                   FROM subscriber u CROSS JOIN LATERAL (SELECT q.next_at FROM delivery q
                         WHERE q.subscriber = u.name AND q.state = 'pending'
                         ORDER BY q.seq LIMIT 1) head);
