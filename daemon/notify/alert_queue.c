@@ -39,19 +39,19 @@ static void notice_clear(Notice *n) {
         *n = (Notice){ .queue = n->queue };
 }
 
-static void give_up(Notice *n, const char *words) {
+static void notice_give_up(Notice *n, const char *words) {
         log_message(SEVERITY_WARNING, "alerts: notice %s was not taken by the webhook in %u tries and is given up: %s", n->id, n->attempt, words);
         n->queue->dropped++;
         notice_clear(n);
 }
 
-static void try_again(Notice *n, usec_t retry_after, const char *words) {
+static void notice_try_again(Notice *n, usec_t retry_after, const char *words) {
         AlertQueue *q = n->queue;
         usec_t delay = channel_retry_delay(n->attempt, retry_after, &q->seed);
         STRBUF(wait, 64);
 
         if (delay == USEC_INFINITY) {
-                give_up(n, words);
+                notice_give_up(n, words);
                 return;
         }
         strbuf_add_usec_words(&wait, delay);
@@ -61,7 +61,7 @@ static void try_again(Notice *n, usec_t retry_after, const char *words) {
 }
 
 /* The receiver is there again: nothing needs to wait for its turn but what was asked to. */
-static void hurry(AlertQueue *q) {
+static void queue_hurry(AlertQueue *q) {
         usec_t now = loop_now(q->loop);
 
         for (size_t i = 0; i < ALERT_QUEUE_MAX; i++) {
@@ -72,7 +72,7 @@ static void hurry(AlertQueue *q) {
         }
 }
 
-static void arm(AlertQueue *q) {
+static void queue_arm(AlertQueue *q) {
         usec_t next = USEC_INFINITY;
 
         for (size_t i = 0; i < ALERT_QUEUE_MAX && q->under_way < ALERT_QUEUE_CONCURRENT; i++)
@@ -90,21 +90,21 @@ static void on_sent(void *userdata, ChannelResult result, usec_t retry_after, co
         switch (result) {
         case CHANNEL_DONE:
                 notice_clear(n);
-                hurry(q);
+                queue_hurry(q);
                 break;
         case CHANNEL_RETRY:
-                try_again(n, retry_after, words);
+                notice_try_again(n, retry_after, words);
                 break;
         case CHANNEL_GONE:
-                give_up(n, words);
+                notice_give_up(n, words);
                 break;
         }
-        arm(q);
+        queue_arm(q);
         if (result == CHANNEL_DONE)
                 q->taken(q->userdata);
 }
 
-static void start(Notice *n) {
+static void notice_start(Notice *n) {
         AlertQueue *q = n->queue;
         STRBUF(words, 512);
         int r;
@@ -119,13 +119,13 @@ static void start(Notice *n) {
                 n->next = USEC_INFINITY;
                 q->under_way++;
         } else if (channel_failure_may_pass(r))
-                try_again(n, 0, words.text);
+                notice_try_again(n, 0, words.text);
         else
-                give_up(n, words.text);
+                notice_give_up(n, words.text);
 }
 
 /* The oldest one whose time has come. */
-static Notice *find_due(AlertQueue *q, usec_t now) {
+static Notice *queue_find_due(AlertQueue *q, usec_t now) {
         Notice *due = NULL;
 
         for (size_t i = 0; i < ALERT_QUEUE_MAX; i++) {
@@ -137,13 +137,13 @@ static Notice *find_due(AlertQueue *q, usec_t now) {
         return due;
 }
 
-static void on_timer(void *userdata, usec_t now) {
+static void queue_on_timer(void *userdata, usec_t now) {
         AlertQueue *q = userdata;
         Notice *n;
 
-        while (q->under_way < ALERT_QUEUE_CONCURRENT && (n = find_due(q, now)))
-                start(n);
-        arm(q);
+        while (q->under_way < ALERT_QUEUE_CONCURRENT && (n = queue_find_due(q, now)))
+                notice_start(n);
+        queue_arm(q);
 }
 
 static int make_id(char ret[static 8 + 2 * ID_BYTES]) {
@@ -163,7 +163,7 @@ static int make_id(char ret[static 8 + 2 * ID_BYTES]) {
 }
 
 /* A free place, if need be that of a notice that matters no more than the new one; NULL: the new one matters least. */
-static Notice *find_place(AlertQueue *q, Severity severity) {
+static Notice *queue_find_place(AlertQueue *q, Severity severity) {
         Notice *victim = NULL;
 
         for (size_t i = 0; i < ALERT_QUEUE_MAX; i++) {
@@ -190,7 +190,7 @@ void alert_queue_put(AlertQueue *q, Severity severity, char *body) {
                 free(body);
                 return;
         }
-        n = body ? find_place(q, severity) : NULL;
+        n = body ? queue_find_place(q, severity) : NULL;
         if (!n || make_id(n->id) < 0) {
                 q->dropped++;
                 free(body);
@@ -200,7 +200,7 @@ void alert_queue_put(AlertQueue *q, Severity severity, char *body) {
         n->severity = severity;
         n->number = ++q->number;
         n->next = loop_now(q->loop);
-        arm(q);
+        queue_arm(q);
 }
 
 size_t alert_queue_room(const AlertQueue *q) {
@@ -231,7 +231,7 @@ int alert_queue_new(AlertQueue **ret, Loop *loop, HttpClient *client, const Chan
         q->userdata = userdata;
         for (size_t i = 0; i < ALERT_QUEUE_MAX; i++)
                 q->notices[i].queue = q;
-        r = loop_add_timer(loop, on_timer, q, "alert-queue", &q->timer);
+        r = loop_add_timer(loop, queue_on_timer, q, "alert-queue", &q->timer);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(q);
