@@ -103,7 +103,7 @@ static void world_run(usec_t until) {
         world.now = MAX(world.now, until);
 }
 
-static void world_pass(usec_t span) {
+_unused_ static void world_pass(usec_t span) {
         world_run(usec_add(world.now, span));
 }
 

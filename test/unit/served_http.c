@@ -72,10 +72,11 @@ _Noreturn static void serve(int unix_fd, int tcp_fd) {
 }
 
 int served_start(void **state) {
-        Served *f = calloc(1, sizeof *f);
+        static Served served;
+        Served *f = &served;
         int unix_fd, tcp_fd;
 
-        assert_non_null(f);
+        *f = (Served){ 0 };
         memcpy(f->directory, "/tmp/http-server-XXXXXX", 24);
         assert_non_null(mkdtemp(f->directory));
         assert_true(snprintf(f->socket, sizeof f->socket, "%s/socket", f->directory) > 0);
@@ -107,7 +108,6 @@ int served_stop(void **state) {
         assert_int_equal(WEXITSTATUS(status), 0);
         unlink(f->socket);
         assert_int_equal(rmdir(f->directory), 0);
-        free(f);
         return 0;
 }
 

@@ -81,12 +81,12 @@ static void on_impatience(void *userdata, _unused_ usec_t now) {
 }
 
 static int start(void **state) {
-        Fixture *f = calloc(1, sizeof *f);
+        static Fixture fixture;
+        Fixture *f = &fixture;
         int out[2];
         FILE *from;
         unsigned port = 0;
 
-        assert_non_null(f);
         memcpy(f->directory, "/tmp/http-client-XXXXXX", 24);
         assert_non_null(mkdtemp(f->directory));
         assert_true(snprintf(f->socket, sizeof f->socket, "%s/socket", f->directory) > 0);
@@ -117,7 +117,6 @@ static int stop(void **state) {
         waitpid(f->server, NULL, 0);
         unlink(f->socket);
         assert_int_equal(rmdir(f->directory), 0);
-        free(f);
         return 0;
 }
 
