@@ -13,15 +13,15 @@ int decision_rule(const Service *s) {
         return firing ? __builtin_ctz(firing) : -1;
 }
 
-/* One result counts, without rise and fall: bad when any result since then was bad or unknown,
- * unknown while a target has none that began after it. */
+/* One result counts, without rise and fall: unknown while a target has none that began after
+ * `since`. That the latest ones are looked at is enough: when one that was not good turns good,
+ * either the rules start anew or they were good at that very instant (judging.c). */
 static Tri probe_since(const ProbeState *p, size_t n, usec_t since) {
         Tri answer = TRI_GOOD;
 
         for (size_t i = 0; i < n; i++) {
                 const TargetState *t = &p->targets[i];
-                if (t->at > 0 &&
-                    (t->raw != TRI_GOOD || (t->not_good_at > 0 && t->not_good_at >= since)))
+                if (t->at > 0 && t->raw != TRI_GOOD)
                         return TRI_BAD;
                 if (t->at == 0 || t->started <= since)
                         answer = TRI_UNKNOWN;

@@ -46,8 +46,6 @@ static bool target_take(Service *s, ProbeState *probe, TargetState *t, const Sam
         t->outcome = (uint8_t)sample->outcome;
         t->status = sample->status;
         t->raw = (uint8_t)raw;
-        if (raw != TRI_GOOD)
-                t->not_good_at = MAX(t->not_good_at, sample->at);
         if (target_take_version(s, t, sample->version))
                 probe->recount = true;
         if (raw == TRI_UNKNOWN || sample->started < s->state_from)

@@ -23,10 +23,9 @@
 #define EFFECT_WORDS_KEPT 1400
 
 typedef struct TargetState {
-        usec_t at;          /* of the last sample; 0: never */
-        usec_t known_at;    /* of the last good or bad one */
-        usec_t started;     /* latest start of a probe whose result is known here */
-        usec_t not_good_at; /* of the last result that was bad or unknown; for dependencies */
+        usec_t at;       /* of the last sample; 0: never */
+        usec_t known_at; /* of the last good or bad one */
+        usec_t started;  /* latest start of a probe whose result is known here */
         uint16_t status;
         uint16_t run;  /* samples in a row of `run_tri`, which deviates from `state` */
         uint8_t state; /* Tri, after rise and fall */

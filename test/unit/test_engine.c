@@ -306,6 +306,58 @@ static void explain_tells_what_is(void **state) {
         assert_false(engine_explain(world.engine, world.service, 1, world.now, &e));
 }
 
+/* A hold ends at its instant, also when no sample comes just then. */
+static void a_hold_is_a_deadline(void **state) {
+        (void)state;
+        world.rules[0].hold = 2 * USEC_PER_SEC;
+        world.rules[0].identity++;
+        world_put_policy(&world);
+        for (int i = 0; i < 2; i++) {
+                world.now += USEC_PER_SEC;
+                for (uint16_t t = 0; t < 2; t++)
+                        engine_feed(world.engine, &(Sample){ .service = world.service,
+                                                             .target = t,
+                                                             .outcome = OUTCOME_REFUSED,
+                                                             .started = world.now,
+                                                             .at = world.now });
+                world_step(&world);
+        }
+        assert_int_equal(engine_deadline(world.engine), world.now + 2 * USEC_PER_SEC);
+        world.now += 2 * USEC_PER_SEC - 1;
+        world_step(&world);
+        assert_int_equal(state_of(), OPERATION_NONE);
+        world.now++;
+        world_step(&world);
+        assert_int_equal(state_of(), OPERATION_COMMITTING);
+}
+
+/* A check that began within the warm-up and ended after it is not evidence. */
+static void checks_across_the_end_of_the_warm_up_do_not_count(void **state) {
+        (void)state;
+        ServiceSnapshot s;
+        world.policy.n_signals = 1;
+        world.policy.release.warmup = 10 * USEC_PER_SEC;
+        world.signals[0] = (SignalPolicy){ .name = "up", .kind = SIGNAL_AVAILABILITY };
+        world.rules[0] = (RulePolicy){ .name = "up",
+                                       .kind = RULE_THRESHOLD,
+                                       .over = USEC_PER_MINUTE,
+                                       .enter = 0.5,
+                                       .leave = 0.1,
+                                       .dispersion = 1 };
+        world_start(&world);
+        usec_t warm = WORLD_START + 10 * USEC_PER_SEC;
+        for (usec_t began = warm - 1; began <= warm; began++) {
+                world.now = began + 5;
+                engine_feed(world.engine, &(Sample){ .service = world.service,
+                                                     .outcome = OUTCOME_REFUSED,
+                                                     .started = began,
+                                                     .at = world.now });
+                world_step(&world);
+                assert_true(engine_snapshot_service(world.engine, world.service, world.now, &s));
+                assert_true(s.rules[0].verdict.n == (began < warm ? 0 : 1));
+        }
+}
+
 #define EDGE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void) {
@@ -320,6 +372,8 @@ int main(void) {
                 EDGE(long_names_are_cut_visibly),
                 EDGE(deviating_targets_are_told_to_the_scheduler),
                 EDGE(explain_tells_what_is),
+                EDGE(a_hold_is_a_deadline),
+                EDGE(checks_across_the_end_of_the_warm_up_do_not_count),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

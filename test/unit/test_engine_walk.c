@@ -98,6 +98,10 @@ static void check_effect(World *w, const Effect *f) {
         case EFFECT_RUN_STEPS:
         case EFFECT_MOVE_OPERATION:
                 assert_int_equal(strlen(f->operation.id), OPERATION_ID_SIZE - 1);
+                if (operation_is_closed(f->state) && f->evidence)
+                        assert_int_equal(
+                                strncmp(f->text, f->evidence->reason, strlen(f->evidence->reason)),
+                                0);
                 verified += f->kind == EFFECT_MOVE_OPERATION && operation_is_closed(f->state);
                 break;
         case EFFECT_RECORD:

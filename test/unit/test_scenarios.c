@@ -86,6 +86,7 @@ static void do_steps(const Line *l) {
         set_usec(l, "take", &world.steps_take);
         if (has(l, "never"))
                 world.steps_take = USEC_INFINITY;
+        world.moves_lost = has(l, "unwritten");
         if (find(l, "fail"))
                 world.steps_fail = (uint32_t)to_number(l, find(l, "fail"));
 }

@@ -60,6 +60,7 @@ typedef struct World {
         CommitMode mode;
         usec_t commit_takes, steps_take; /* USEC_INFINITY: never */
         uint32_t steps_fail;
+        bool moves_lost; /* what the engine says of an operation never reaches the ledger */
         usec_t next_facts, commit_at, started_at, done_at;
         OperationPlan sent; /* the commit that is under way */
         bool moved;         /* and whether the pointer has moved by it */
@@ -230,7 +231,8 @@ static inline void world_take(World *w, const Effect *f) {
                 w->done_at = usec_add(w->now, w->steps_take);
                 break;
         case EFFECT_MOVE_OPERATION:
-                if (w->ledger_up && streq(f->operation.id, w->facts.operation.id)) {
+                if (w->ledger_up && !w->moves_lost &&
+                    streq(f->operation.id, w->facts.operation.id)) {
                         w->facts.operation.state = f->state;
                         if (operation_is_closed(f->state)) {
                                 w->facts.operation = (OpenOperation){ 0 };
