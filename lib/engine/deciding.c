@@ -14,8 +14,8 @@ int decision_rule(const Service *s) {
 }
 
 /* One result counts, without rise and fall: unknown while a target has none that began after
- * `since`. That the latest ones are looked at is enough: when one that was not good turns good,
- * either the rules start anew or they were good at that very instant (judging.c). */
+ * `since`. To look at the latest ones is enough: when one that was not good turns good, either the
+ * rules start anew, or all were good and what it touched is not counted (judging.c). */
 static Tri probe_since(const ProbeState *p, size_t n, usec_t since) {
         Tri answer = TRI_GOOD;
 
