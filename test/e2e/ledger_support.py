@@ -11,25 +11,16 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 import uuid
 
 import psycopg
 import pytest
 from psycopg import sql
+from waiting import wait_until
 
 SQL = pathlib.Path(__file__).resolve().parents[2] / "sql"
 BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
 MEMBERS = {"ci": "rollbackd_deployer", "alice": "rollbackd_operator", "app": "rollbackd_reader"}
-
-
-def wait_until(condition, what, seconds=20):
-    """Waits until the condition holds; fails with what was awaited."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds} s in vain for {what}")
-        time.sleep(0.01)
 
 
 class Cluster:

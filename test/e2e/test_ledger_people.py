@@ -3,7 +3,8 @@ import uuid
 
 import pytest
 
-from ledger_support import ledger, ledger_cluster, refused, wait_until  # noqa: F401
+from ledger_support import ledger, ledger_cluster, refused  # noqa: F401
+from waiting import wait_until
 
 SERVICE = "users-api"
 

@@ -5,8 +5,8 @@ import uuid
 import psycopg
 import pytest
 
-from ledger_support import (call, commit, ledger, ledger_cluster, refused,  # noqa: F401
-                            wait_until)
+from ledger_support import call, commit, ledger, ledger_cluster, refused  # noqa: F401
+from waiting import wait_until
 
 SERVICE = "users-api"
 
