@@ -32,11 +32,9 @@ static int transfer_add_header(HttpTransfer *t, const char *header) {
         return 0;
 }
 
-/* An empty Expect: no waiting for "100 Continue" before the body. */
 static int transfer_add_headers(HttpTransfer *t, const char *const *headers) {
-        int r;
+        int r = 0;
 
-        r = transfer_add_header(t, "Expect:");
         for (size_t i = 0; r == 0 && headers && headers[i]; i++)
                 r = transfer_add_header(t, headers[i]);
         return r;

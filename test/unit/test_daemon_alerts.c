@@ -192,10 +192,22 @@ static void test_retry_after(_unused_ void **state) {
         world_pass(CHANNEL_RETRY_AFTER_MAX);
         assert_int_equal(world.n_requests, 3);
         world_answer(2, 200, 0);
+
         SAY(EVENT_RULE_BAD, { "service", "web" });
-        world_answer(3, 500, USEC_PER_HOUR); /* only a throttle may ask for a wait */
-        world_pass(5 * USEC_PER_SEC);
+        world_answer(3, 429, USEC_PER_HOUR);
+        SAY(EVENT_RULE_BAD, { "service", "web" });
+        world_answer(4, 200, 0); /* does not bring forward what was asked to wait */
+        world_pass(USEC_PER_HOUR - 1);
         assert_int_equal(world.n_requests, 5);
+        world_pass(1);
+        world_answer(5, 200, 0);
+}
+
+static void test_only_a_throttle_may_ask_for_a_wait(_unused_ void **state) {
+        SAY(EVENT_RULE_BAD, { "service", "web" });
+        world_answer(0, 500, USEC_PER_HOUR);
+        world_pass(5 * USEC_PER_SEC);
+        assert_int_equal(world.n_requests, 2);
 }
 
 static void test_gone_and_refused_urls(_unused_ void **state) {
@@ -257,6 +269,7 @@ static void test_full(_unused_ void **state) {
                 const Json *data;
                 Json *body = world_body(i, &data);
 
+                assert_string_not_equal(json_get_text(body, "type", ""), "release.deployed");
                 critical += streq(json_get_text(data, "severity", ""), "critical");
                 if (streq(json_get_text(body, "type", ""), "alerts.dropped")) {
                         dropped++;
@@ -364,7 +377,7 @@ static void test_limit_of_lasting(_unused_ void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_said_once_everywhere), TEST(test_without_webhook), TEST(test_unsigned_without_secret), TEST(test_lasting),
-                TEST(test_lasting_copies),       TEST(test_schedule_to_the_end), TEST(test_retry_after), TEST(test_gone_and_refused_urls),
+                TEST(test_lasting_copies),       TEST(test_schedule_to_the_end), TEST(test_retry_after), TEST(test_only_a_throttle_may_ask_for_a_wait), TEST(test_gone_and_refused_urls),
                 TEST(test_no_head_of_line),      TEST(test_few_at_once),     TEST(test_full),                    TEST(test_secret_comes_later),
                 TEST(test_busy_client),          TEST(test_large_fields),    TEST(test_every_kind),              TEST(test_limit_of_lasting),
         };
