@@ -26,13 +26,13 @@ CREATE TABLE rollbackd.service (
         active          text NOT NULL,
         epoch           int8 NOT NULL CHECK (epoch > 0),
         released_at     timestamptz NOT NULL,
-        pinned_until    timestamptz,
+        pinned_until    timestamptz CHECK (isfinite(pinned_until)),
         pin_reason      text,
-        paused_until    timestamptz,
+        paused_until    timestamptz CHECK (isfinite(paused_until)),
         pause_reason    text,
         automatic       boolean NOT NULL DEFAULT true,
         -- A rolling deploy holds automatic acts until deploy_done(), at the latest until then.
-        deploying_until timestamptz,
+        deploying_until timestamptz CHECK (isfinite(deploying_until)),
         -- From when the cooldown counts; null after a person's deploy.
         cooldown_from   timestamptz,
         -- Kept here so that nobody has to read all releases: newest barrier, greatest schema_min.

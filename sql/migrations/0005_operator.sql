@@ -68,8 +68,12 @@ CREATE FUNCTION rollbackd.find_end(duration interval, until timestamptz) RETURNS
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, rollbackd, pg_temp AS $$
 DECLARE
         moment timestamptz := clock_timestamp();
-        till timestamptz := coalesce(until, moment + duration);
+        till timestamptz := until;
 BEGIN
+        IF till IS NULL THEN
+                -- Bounded before it is added: the sum has an end too.
+                till := moment + least(duration, interval '100 years');
+        END IF;
         IF (duration IS NULL) = (until IS NULL) THEN
                 RAISE EXCEPTION USING ERRCODE = 'RB005',
                         MESSAGE = 'give either duration or until',

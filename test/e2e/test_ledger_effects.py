@@ -167,6 +167,23 @@ def test_a_retry_holds_only_its_own_subscriber(ledger):
     refused("RB005", settle, ledger, first["policy:users-api:1"], "retry")
 
 
+def test_without_a_pending_delivery_there_is_no_next_one(ledger):
+    def next_in():
+        return ledger.call("next_delivery_in", user="rollbackd")
+
+    assert next_in() is None, "an empty ledger"
+    ledger.start()
+    subscribe(ledger, "http://a", "http://b")
+    assert next_in() is None, "subscribers alone"
+    ledger.call("deploy", SERVICE, "v3")
+    assert next_in() == 0
+    first, second = deliveries(ledger)
+    settle(ledger, first[0])
+    assert 25 < next_in() <= 30, "the other one is claimed"
+    settle(ledger, second[0], "dead", error="410")
+    assert next_in() is None, "nothing is left"
+
+
 def test_two_workers_share_the_deliveries(ledger):
     ledger.start()
     subscribe(ledger, *[f"http://{i}" for i in range(6)])

@@ -93,6 +93,21 @@ def test_pin_and_pause_always_expire_and_have_a_reason(ledger, verb, arguments):
     refused("RB005", ledger.call, verb, SERVICE, **arguments)
 
 
+@pytest.mark.parametrize("verb, left", [("pin", "pinned_left"), ("pause", "paused_left")])
+def test_nothing_is_held_for_ever(ledger, verb, left):
+    ledger.start()
+    for far in ({"until": "infinity"}, {"until": "-infinity"}, {"duration": "91 days"},
+                {"duration": "170000000 years"}, {"until": "294276-01-01"}):
+        error = refused("RB005", ledger.call, verb, SERVICE, reason="x", **far)
+        assert "within the next 90 days" in str(error), far
+        assert ledger.load()[left] == 0
+    ledger.call(verb, SERVICE, "89 days", "a long audit")
+    assert 88 * 86400 < ledger.load()[left] <= 89 * 86400
+    # Not even by hand: the daemon's facts are finite numbers.
+    column = f"{verb}ned_until" if verb == "pin" else f"{verb}d_until"
+    refused("23514", ledger.rows, f"UPDATE rollbackd.service SET {column} = 'infinity'")
+
+
 def test_ban(ledger):
     ledger.start()
     ledger.call("ban", SERVICE, "v3", "CVE")
