@@ -146,9 +146,12 @@ class Site:
         """Runs rollbackctl; with a user it speaks SQL to the ledger, else HTTP to the daemon."""
         where = ["--conninfo", self.conninfo(user)] if user else \
                 ["--config", self.root / "rollbackd.conf"]
-        result = subprocess.run(
-            [str(word) for word in [self.build / "rollbackctl", *words, *where]],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+        try:
+            result = subprocess.run(
+                [str(word) for word in [self.build / "rollbackctl", *words, *where]],
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise DemoError(f"rollbackctl could not be run: {error}") from error
         if check and result.returncode != 0:
             raise DemoError(f"rollbackctl {' '.join(map(str, words))} answered "
                             f"{result.returncode}: {result.stderr}{result.stdout}")

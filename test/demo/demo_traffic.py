@@ -34,7 +34,7 @@ def fetch(address, path):
 
 
 class Client(threading.Thread):
-    """Asks for random users, so many times a second, from start to start; late ones are left out."""
+    """Asks for random users, so many times a second; what comes too late is left out."""
 
     def __init__(self, address, rate, users, seed, suffix=""):
         super().__init__(daemon=True)

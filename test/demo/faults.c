@@ -31,7 +31,8 @@ int faults_add(Faults *f, const char *text) {
                 return -EINVAL;
         *fault = (Fault){ 0 };
         memcpy(fault->version, text, n);
-        if (number_parse_u64(equals + 1, at ? (size_t)(at - equals - 1) : strlen(equals + 1), &percent) < 0 || percent > 100)
+        n = at > equals ? (size_t)(at - equals - 1) : strlen(equals + 1);
+        if (number_parse_u64(equals + 1, n, &percent) < 0 || percent > 100)
                 return -EINVAL;
         if (at && number_parse_u64(at + 1, strlen(at + 1), &fault->since_epoch) < 0)
                 return -EINVAL;

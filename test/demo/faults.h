@@ -1,4 +1,5 @@
-/* faults.h: how a version misbehaves: which share of its requests fails, and since which release. Repeatable by its seed. Knows nothing of what a request is. */
+/* faults.h: how a version misbehaves: which share of its requests fails, and since which release.
+ * Repeatable by its seed. Knows nothing of what a request is. */
 #pragma once
 
 #include "macro.h"
@@ -18,7 +19,8 @@ typedef struct Faults {
 } Faults;
 
 void faults_init(Faults *f, uint64_t seed);
-/* Reads "VERSION=PERCENT" or "VERSION=PERCENT@EPOCH". Returns 0, -EINVAL, or -E2BIG (FAULTS_MAX are there). */
+/* Reads "VERSION=PERCENT" or "VERSION=PERCENT@EPOCH". Returns 0, -EINVAL, or -E2BIG (FAULTS_MAX
+ * are there). */
 int faults_add(Faults *f, const char *text) _must_check_;
 /* Whether this request of `version` fails while the release of `epoch` is the active one. */
 bool faults_strike(Faults *f, const char *version, uint64_t epoch);

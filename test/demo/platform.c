@@ -1,5 +1,6 @@
-/* platform.c: the small open platform of the demo: GET /api/users/{id}?version=, /healthz and /metrics. It follows the version pointer by LISTEN and reads it again after every
- * reconnect. Which version fails, and how often, is said on its command line. */
+/* platform.c: the small open platform of the demo: GET /api/users/{id}?version=, /healthz and
+ * /metrics. It follows the version pointer by LISTEN and reads it again after every reconnect.
+ * Which version fails, and how often, is said on its command line. */
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -56,28 +57,34 @@ static void count(Platform *p, const char *version, unsigned status) {
 }
 
 static void on_pointer(void *userdata, const PgFailure *failure, const PgResult *result) {
-        const char *version = result ? pg_value(result, 0, "version") : NULL, *epoch = result ? pg_value(result, 0, "epoch") : NULL;
+        const char *version = result ? pg_value(result, 0, "version") : NULL;
+        const char *epoch = result ? pg_value(result, 0, "epoch") : NULL;
         Platform *p = userdata;
 
         if (failure->error != PG_OK || !version || !epoch || strlen(version) >= VERSION_MAX
             || number_parse_u64(epoch, strlen(epoch), &p->epoch) < 0) {
-                fprintf(stderr, "platform: the version pointer cannot be read: %s\n", failure->message);
+                fprintf(stderr, "platform: the version pointer cannot be read: %s\n",
+                        failure->message);
                 return;
         }
         memcpy(p->active, version, strlen(version) + 1);
-        /* The series of a version are there before its first request: a counter that starts late hides its beginning. */
+        /* The series of a version are there before its first request: a counter that starts late
+         * hides its beginning. */
         (void)find_counter(p, p->active, 200);
         (void)find_counter(p, p->active, 500);
         fprintf(stderr, "platform: serving version %s (epoch %s)\n", version, epoch);
 }
 
 static void read_pointer(Platform *p) {
-        static const char sql[] = "SELECT rollbackd.active('users-api') AS version, epoch FROM rollbackd.service_status WHERE service = 'users-api'";
+        static const char sql[] =
+                "SELECT rollbackd.active('users-api') AS version, epoch "
+                "FROM rollbackd.service_status WHERE service = 'users-api'";
         int r = pg_query(p->pointer, sql, 0, NULL, 5 * USEC_PER_SEC, on_pointer, p);
 
         /* A connection that is down reads the pointer when it is up again. */
         if (r < 0 && r != -ENOTCONN)
-                fprintf(stderr, "platform: the version pointer cannot be asked for: %s\n", strerrordesc_np(-r));
+                fprintf(stderr, "platform: the version pointer cannot be asked for: %s\n",
+                        strerrordesc_np(-r));
 }
 
 static void on_notify(void *userdata, const char *channel _unused_, const char *payload _unused_) {
@@ -99,7 +106,8 @@ static void answer(HttpAnswer *ret, unsigned status, const char *type, const cha
 }
 
 /* Takes the status as the one that is counted too: what the metrics say is what the clients saw. */
-static void answer_error(Platform *p, HttpAnswer *ret, unsigned status, const char *version, const char *what) {
+static void answer_error(Platform *p, HttpAnswer *ret, unsigned status, const char *version,
+                         const char *what) {
         STRBUF(b, 512);
 
         strbuf_add(&b, "{\"error\":\"");
@@ -135,7 +143,7 @@ static void get_user(Platform *p, const HttpCall *call, const char *id, HttpAnsw
         case USERS_FOUND:
                 break;
         }
-        /* It fails after it has written: what a bad version leaves behind is what must be cleaned up. */
+        /* It fails after it has written: what a bad version leaves behind must be cleaned up. */
         if (faults_strike(&p->faults, version, p->epoch)) {
                 answer_error(p, ret, 500, version, "internal error");
                 return;
@@ -191,15 +199,22 @@ static void on_signal(void *userdata, int signal_number _unused_) {
 }
 
 static int start(Platform *p, const char *conninfo) {
-        PgSetup setup = { .conninfo = conninfo, .application_name = "platform", .listen = "rollbackd",
-                          .on_state = on_state, .on_notify = on_notify, .userdata = p };
+        PgSetup setup = {
+                .conninfo = conninfo,
+                .application_name = "platform",
+                .listen = "rollbackd",
+                .on_state = on_state,
+                .on_notify = on_notify,
+                .userdata = p,
+        };
         char bound[128];
         int r, fd;
 
         if ((r = loop_new(&p->loop)) < 0 || (r = offload_new(&p->offload, p->loop, 1, 8)) < 0
             || (r = users_new(&p->users, conninfo)) < 0
             || (r = pg_new(&p->pointer, p->loop, p->offload, &setup, p->faults.random)) < 0
-            || (r = loop_add_signal(p->loop, SIGTERM, on_signal, p)) < 0 || (r = loop_add_signal(p->loop, SIGINT, on_signal, p)) < 0)
+            || (r = loop_add_signal(p->loop, SIGTERM, on_signal, p)) < 0
+            || (r = loop_add_signal(p->loop, SIGINT, on_signal, p)) < 0)
                 return r;
         fd = http_listen_tcp("127.0.0.1:0", bound, sizeof bound);
         if (fd < 0)
@@ -221,45 +236,63 @@ static void stop(Platform *p) {
 }
 
 static int usage(void) {
-        fprintf(stderr, "usage: platform --conninfo CONNINFO [--backend PORT] [--seed N] [--fault VERSION=PERCENT[@EPOCH]]...\n"
+        fprintf(stderr, "usage: platform --conninfo CONNINFO [--backend PORT] [--seed N] "
+                        "[--fault VERSION=PERCENT[@EPOCH]]...\n"
                         "       platform --serve-backend PORT\n");
         return 2;
 }
 
-int main(int argc, char *argv[]) {
+typedef struct Arguments {
+        const char *conninfo, *faults[FAULTS_MAX];
+        size_t n_faults;
+        uint64_t seed, port;
+        bool serves_backend;
+} Arguments;
+
+static int parse_arguments(int argc, char *argv[], Arguments *ret) {
         enum { OPTION_CONNINFO = 256, OPTION_BACKEND, OPTION_SEED, OPTION_FAULT, OPTION_SERVE };
         static const struct option options[] = {
-                { "conninfo", required_argument, NULL, OPTION_CONNINFO }, { "backend", required_argument, NULL, OPTION_BACKEND },
-                { "seed", required_argument, NULL, OPTION_SEED },         { "fault", required_argument, NULL, OPTION_FAULT },
-                { "serve-backend", required_argument, NULL, OPTION_SERVE }, { NULL, 0, NULL, 0 },
+                { "conninfo", required_argument, NULL, OPTION_CONNINFO },
+                { "backend", required_argument, NULL, OPTION_BACKEND },
+                { "seed", required_argument, NULL, OPTION_SEED },
+                { "fault", required_argument, NULL, OPTION_FAULT },
+                { "serve-backend", required_argument, NULL, OPTION_SERVE },
+                { NULL, 0, NULL, 0 },
         };
-        const char *conninfo = NULL, *faults[FAULTS_MAX];
-        uint64_t seed = 1, port = 0;
-        bool serves = false;
-        size_t n_faults = 0;
-        Platform p = { 0 };
-        int c, r;
+        int c, r = 0;
 
-        while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+        *ret = (Arguments){ .seed = 1 };
+        while (r == 0 && (c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
                 if (c == OPTION_CONNINFO)
-                        conninfo = optarg;
-                else if (c == OPTION_FAULT && n_faults < FAULTS_MAX)
-                        faults[n_faults++] = optarg;
-                else if (c == OPTION_SEED && number_parse_u64(optarg, strlen(optarg), &seed) == 0)
-                        continue;
-                else if ((c == OPTION_BACKEND || c == OPTION_SERVE) && number_parse_u64(optarg, strlen(optarg), &port) == 0 && port <= UINT16_MAX)
-                        serves = serves || c == OPTION_SERVE;
-                else
-                        return usage();
+                        ret->conninfo = optarg;
+                else if (c == OPTION_FAULT && ret->n_faults < FAULTS_MAX)
+                        ret->faults[ret->n_faults++] = optarg;
+                else if (c == OPTION_SEED)
+                        r = number_parse_u64(optarg, strlen(optarg), &ret->seed);
+                else if (c == OPTION_BACKEND || c == OPTION_SERVE) {
+                        r = number_parse_u64(optarg, strlen(optarg), &ret->port);
+                        ret->serves_backend = ret->serves_backend || c == OPTION_SERVE;
+                } else
+                        r = -EINVAL;
         }
-        faults_init(&p.faults, seed);
-        for (size_t i = 0; i < n_faults; i++)
-                if (faults_add(&p.faults, faults[i]) < 0)
-                        return usage();
-        if (optind < argc || serves == (conninfo != NULL))
+        if (optind < argc || ret->port > UINT16_MAX)
+                return -EINVAL;
+        return ret->serves_backend == (ret->conninfo != NULL) ? -EINVAL : r;
+}
+
+int main(int argc, char *argv[]) {
+        Arguments arguments;
+        Platform p = { 0 };
+        int r;
+
+        if (parse_arguments(argc, argv, &arguments) < 0)
                 return usage();
-        p.backend = (uint16_t)port;
-        r = serves ? backend_serve((uint16_t)port) : start(&p, conninfo);
+        faults_init(&p.faults, arguments.seed);
+        for (size_t i = 0; i < arguments.n_faults; i++)
+                if (faults_add(&p.faults, arguments.faults[i]) < 0)
+                        return usage();
+        p.backend = (uint16_t)arguments.port;
+        r = arguments.serves_backend ? backend_serve(p.backend) : start(&p, arguments.conninfo);
         stop(&p);
         if (r < 0)
                 fprintf(stderr, "platform: %s\n", strerrordesc_np(-r));

@@ -7,13 +7,16 @@
 
 #define TRIES 3
 
-/* A version that was taken back while a request was on its way must write nothing any more: `serving` is empty then, and the request is served again by the version now in force. */
+/* A version that was taken back while a request was on its way must write nothing any more:
+ * `serving` is empty then, and the request is served again by the version now in force. */
 static const char serve_sql[] =
         "WITH person AS (SELECT id, name, version FROM users WHERE id = $1::bigint), "
-        "serving AS (SELECT * FROM person WHERE rollbackd.version_for('users-api', $3::text) = $2::text), "
+        "serving AS (SELECT * FROM person "
+        "WHERE rollbackd.version_for('users-api', $3::text) = $2::text), "
         "cached AS (INSERT INTO cache AS c (key, value, writer) "
         "SELECT 'user:' || id, jsonb_build_object('id', id, 'name', name), $2::text FROM serving "
-        "ON CONFLICT (key) DO UPDATE SET value = excluded.value, writer = excluded.writer, written_at = excluded.written_at), "
+        "ON CONFLICT (key) DO UPDATE SET value = excluded.value, writer = excluded.writer, "
+        "written_at = excluded.written_at), "
         "opened AS (INSERT INTO session (user_id, version) SELECT id, $2::text FROM serving) "
         "SELECT name, version, EXISTS (SELECT FROM serving) AS served FROM person";
 
@@ -59,7 +62,8 @@ static PgResult *ask(Users *u, const char *sql, size_t n, const char *const para
 
 static bool find_version(Users *u, const char *requested, char ret[static VERSION_MAX]) {
         const char *parameters[] = { requested };
-        _cleanup_(pg_result_freep) PgResult *r = ask(u, "SELECT rollbackd.version_for('users-api', $1::text)", 1, parameters);
+        _cleanup_(pg_result_freep) PgResult *r =
+                ask(u, "SELECT rollbackd.version_for('users-api', $1::text)", 1, parameters);
         const char *version = r ? pg_cell(r, 0, 0) : NULL;
 
         if (!version || strlen(version) >= VERSION_MAX)
@@ -78,7 +82,8 @@ static char *describe(const char *id, const char *version, const PgResult *r) {
         return json_text(user);
 }
 
-UsersResult users_serve(Users *u, const char *id, const char *requested, const char *active, char ret_version[static VERSION_MAX], char **ret_json) {
+UsersResult users_serve(Users *u, const char *id, const char *requested, const char *active,
+                        char ret_version[static VERSION_MAX], char **ret_json) {
         if (!requested)
                 memcpy(ret_version, active, strlen(active) + 1);
         for (unsigned i = 0; i < TRIES; i++) {

@@ -1,4 +1,5 @@
-/* users.h: the platform's one business: a request for a user. Reads the user's row, and writes the cache row and the session in the name of the version that serves.
+/* users.h: the platform's one business: a request for a user. Reads the user's row, and writes the
+ * cache row and the session in the name of the version that serves.
  * Knows nothing of HTTP, faults or metrics. */
 #pragma once
 
@@ -19,6 +20,8 @@ int users_new(Users **ret, const char *conninfo) _must_check_;
 Users *users_free(Users *u);
 DEFINE_CLEANUP(Users *, users_free);
 
-/* Serves user `id` (decimal digits) by the version of the API that was requested, or by `active` when `requested` is NULL. The version that served is written even when the
- * user was not found; the answer's JSON only when it was. */
-UsersResult users_serve(Users *u, const char *id, const char *requested, const char *active, char ret_version[static VERSION_MAX], char **ret_json) _must_check_;
+/* Serves user `id` (decimal digits) by the version of the API that was requested, or by `active`
+ * (shorter than VERSION_MAX) when `requested` is NULL. The version that served is written even when
+ * the user was not found; the answer's JSON, to be freed, only when it was. */
+UsersResult users_serve(Users *u, const char *id, const char *requested, const char *active,
+                        char ret_version[static VERSION_MAX], char **ret_json) _must_check_;
