@@ -1,8 +1,14 @@
 #include <errno.h>
+#include <stdio.h>
 
 #include "manager_internal.h"
 
 #define DELIVERIES_LEASE (60 * USEC_PER_SEC)
+
+/* What an alert says of a notice that is given up; as many as can be in flight. */
+typedef struct Told {
+        char id[OPERATION_ID_SIZE], event[NAME_SIZE], service[NAME_SIZE], subscriber[2 * NAME_SIZE];
+} Told;
 
 struct DeliveriesPump {
         Manager *manager;
@@ -10,7 +16,37 @@ struct DeliveriesPump {
         LoopTimer *timer;
         bool claiming;
         uint64_t done, dead;
+        Told told[HTTP_CLIENT_CONCURRENT];
 };
+
+/* The place of a delivery; with `id` "" a free one, else NULL when it has none. */
+static Told *find_told(DeliveriesPump *p, const char *id) {
+        for (size_t i = 0; i < ELEMENTSOF(p->told); i++)
+                if (streq(p->told[i].id, id))
+                        return &p->told[i];
+        return NULL;
+}
+
+static void keep_told(DeliveriesPump *p, const LedgerDelivery *d) {
+        Told *t = find_told(p, d->id) ?: find_told(p, "");
+
+        if (!t)
+                return;
+        snprintf(t->id, sizeof t->id, "%s", d->id);
+        snprintf(t->event, sizeof t->event, "%s", d->event_kind);
+        snprintf(t->service, sizeof t->service, "%s", d->service ?: "");
+        snprintf(t->subscriber, sizeof t->subscriber, "%s", d->subscriber);
+}
+
+static void say_dead(DeliveriesPump *p, const char *id, const char *words) {
+        const Told *t = find_told(p, id);
+        const char *service = t ? t->service : "";
+        EventFieldValue fields[] = {
+                { "service", service }, { "event", t ? t->event : id }, { "subscriber", t ? t->subscriber : "" }, { "delivery", id }, { "error", words },
+        };
+
+        alert_say(p->manager->alerts, EVENT_DELIVERY_DEAD, service, fields, ELEMENTSOF(fields));
+}
 
 static void on_timer(void *userdata, usec_t now _unused_) {
         deliveries_pump_run(userdata);
@@ -20,16 +56,18 @@ static void on_delivered(void *userdata, const char *id, DeliveryResult result, 
         DeliveriesPump *p = userdata;
         static const char *const states[] = { [DELIVERY_DONE] = "done", [DELIVERY_RETRY] = "retry", [DELIVERY_DEAD] = "dead" };
         Manager *m = p->manager;
+        Told *told;
 
         if (result == DELIVERY_DONE)
                 p->done++;
         else if (result == DELIVERY_DEAD) {
-                EventFieldValue fields[] = { { "delivery", id }, { "event", id }, { "subscriber", "its subscriber" }, { "error", words } };
-
                 p->dead++;
-                alert_say(m->alerts, EVENT_DELIVERY_DEAD, "", fields, ELEMENTSOF(fields));
+                say_dead(p, id, words);
         } else
                 log_message(SEVERITY_INFO, "delivery %s will be tried again: %s", id, words);
+        told = find_told(p, id);
+        if (told)
+                *told = (Told){ 0 };
         if (!m->ledger || ledger_delivery_result(m->ledger, id, states[result], retry_in, words) < 0)
                 log_message(SEVERITY_WARNING, "delivery %s ended as %s, and the ledger was not told: it will be sent again under the same id", id, states[result]);
         loop_timer_set(p->timer, loop_now(m->loop));
@@ -49,6 +87,7 @@ static void on_claimed(void *userdata, const PgFailure *failure, const LedgerDel
                 };
 
                 /* What finds no free place is anybody's again when its lease is over. */
+                keep_told(p, d);
                 if (deliveries_send(p->deliveries, &delivery) == -EAGAIN)
                         break;
         }

@@ -82,7 +82,7 @@ static void on_ledger_state(void *userdata, bool up, const PgFailure *failure) {
         const char *words = failure ? failure->message : "";
         EventFieldValue fields[] = { { "error", words }, { "class", failure ? pg_error_to_string(failure->error) : "" } };
         StrBuf b;
-        EventKind kind = failure && failure->error == PG_CONFIGURATION ? EVENT_LEDGER_SCHEMA : EVENT_LEDGER_DOWN;
+        EventKind kind = failure && failure->error == PG_CONFIGURATION ? EVENT_LEDGER_UNUSABLE : EVENT_LEDGER_DOWN;
 
         m->ledger_seen = true;
         strbuf_init(&b, m->ledger_words, sizeof m->ledger_words);
@@ -90,7 +90,7 @@ static void on_ledger_state(void *userdata, bool up, const PgFailure *failure) {
         engine_set_ledger_reachable(m->engine, up, loop_now(m->loop));
         if (up) {
                 alert_over(m->alerts, EVENT_LEDGER_DOWN, "", "", fields, ELEMENTSOF(fields));
-                alert_over(m->alerts, EVENT_LEDGER_SCHEMA, "", "", fields, ELEMENTSOF(fields));
+                alert_over(m->alerts, EVENT_LEDGER_UNUSABLE, "", "", fields, ELEMENTSOF(fields));
                 deliveries_pump_run(m->deliveries);
         } else
                 alert_raise(m->alerts, kind, "", "", fields, ELEMENTSOF(fields));

@@ -233,15 +233,15 @@ const EventRow event_rows[] = {
                 .example = "{\"error\": \"connection refused\"}",
                 .message_id = "a7d96704122c78f728b1a0ac5ccc382e",
         },
-        [EVENT_LEDGER_SCHEMA] = {
-                .type = "ledger.schema",
+        [EVENT_LEDGER_UNUSABLE] = {
+                .type = "ledger.unusable",
                 .severity = SEVERITY_CRITICAL,
                 .lasting = true,
-                .text = "the ledger's schema is {found}, this daemon needs {wanted}; it only "
+                .text = "the ledger cannot be used as it is configured: {error}; rollbackd only "
                         "observes",
-                .over = "the ledger's schema fits",
-                .type_now = "rollbackctl db migrate",
-                .example = "{\"found\": \"3\", \"wanted\": \"1 or 2\"}",
+                .over = "the ledger can be used again",
+                .type_now = "rollbackctl check --db; rollbackctl db migrate",
+                .example = "{\"error\": \"schema 3 asks for a daemon of schema 2 at least\"}",
                 .message_id = "4b4b8729d2d57348cc2d889aaa4352dd",
         },
         [EVENT_DELIVERY_DEAD] = {
