@@ -196,6 +196,19 @@ void manager_reload(Manager *m) {
         manager_update_status(m);
 }
 
+static void add_ledger_words(const Manager *m, StrBuf *b) {
+        if (!m->ledger)
+                strbuf_add(b, "; no ledger configured");
+        else if (ledger_is_up(m->ledger))
+                strbuf_add(b, "; ledger reachable");
+        else if (!m->ledger_seen)
+                strbuf_add(b, "; connecting to the ledger");
+        else {
+                strbuf_add(b, "; ledger unreachable: ");
+                strbuf_add(b, m->ledger_words);
+        }
+}
+
 void manager_update_status(Manager *m) {
         unsigned counts[_HEALTH_MAX] = { 0 }, watched = 0;
         STRBUF(b, 256);
@@ -222,9 +235,7 @@ void manager_update_status(Manager *m) {
                 strbuf_add_u64(&b, m->n_refused);
                 strbuf_add(&b, m->n_refused == 1 ? " policy file refused" : " policy files refused");
         }
-        strbuf_add(&b, m->ledger == NULL ? "; no ledger configured" : ledger_is_up(m->ledger) ? "; ledger reachable" : "; ledger unreachable: ");
-        if (m->ledger && !ledger_is_up(m->ledger))
-                strbuf_add(&b, m->ledger_words);
+        add_ledger_words(m, &b);
         if (streq(b.text, m->status))
                 return;
         snprintf(m->status, sizeof m->status, "%s", b.text);
