@@ -2,39 +2,35 @@
 
 #include "manager_internal.h"
 
-/* What a commit's answer needs to find its way back. */
-typedef struct Commit {
-        Manager *manager;
-        Effect effect; /* without evidence */
-} Commit;
-
+/* The last result of a commit frees what awaited it. */
 static void on_committed(void *userdata, CommitResult result, uint64_t epoch, const char *detail) {
-        Commit *c = userdata;
-        Manager *m = c->manager;
-        const char *service = manager_service_name(m, c->effect.service);
-        const OperationPlan *plan = &c->effect.operation;
+        Awaited *a = userdata;
+        Manager *m = a->manager;
 
-        engine_commit_done(m->engine, c->effect.service, plan->id, result, epoch, detail, loop_now(m->loop));
+        engine_commit_done(m->engine, a->handle, a->operation, result, epoch, detail, loop_now(m->loop));
         switch (result) {
         case COMMIT_DONE:
                 m->commits++;
-                prober_start_epoch(m->prober, c->effect.service);
+                if (awaited_is_present(a)) {
+                        m->services[a->handle].epoch = epoch;
+                        prober_start_epoch(m->prober, a->handle);
+                }
                 break;
         case COMMIT_IN_DOUBT:
-                log_message(SEVERITY_WARNING, "service %s: the answer to the commit of operation %s was lost, asking again: %s", service, plan->id, detail);
+                log_message(SEVERITY_WARNING, "service %s: the answer to the commit of operation %s was lost, asking again: %s", a->service, a->operation, detail);
                 break;
         case COMMIT_LOST:
         case COMMIT_REFUSED:
-                log_message(SEVERITY_NOTICE, "service %s: operation %s was %s: %s", service, plan->id,
+                log_message(SEVERITY_NOTICE, "service %s: operation %s was %s: %s", a->service, a->operation,
                             result == COMMIT_LOST ? "overtaken" : "refused", detail);
                 break;
         case COMMIT_FAILED:
                 m->commits_failed++;
-                log_message(SEVERITY_CRITICAL, "service %s: operation %s failed: %s", service, plan->id, detail);
+                log_message(SEVERITY_CRITICAL, "service %s: operation %s failed: %s", a->service, a->operation, detail);
                 break;
         }
         if (result != COMMIT_IN_DOUBT)
-                free(c);
+                awaited_free(a);
         manager_pump(m);
 }
 
@@ -78,22 +74,30 @@ static int atomic_steps_new(const ServiceConfig *config, const OperationPlan *pl
         return 0;
 }
 
-static int send_commit(Manager *m, const Effect *e, const ServiceConfig *config, Commit *c) {
+/* Words of what kept a commit from being sent, unless they are there already. */
+static void explain_failure(int r, StrBuf *why) {
+        if (why->length == 0)
+                strbuf_add(why, r == -ENOMEM ? "out of memory" :
+                                r == -EAGAIN ? "too many commits are under way" :
+                                r == -ENOTCONN ? "no ledger is configured" : "the ledger did not take it");
+}
+
+static int send_commit(Manager *m, const Effect *e, Awaited *a, StrBuf *why) {
+        const ServiceConfig *config = m->services[e->service].config;
         const char *generations[CONFIG_STEPS_MAX];
         size_t n_generations = step_generations(config, generations);
         _cleanup_(freep) char *rows = step_rows(config);
         _cleanup_(freep) char *evidence = manager_evidence_text(e->evidence);
         _cleanup_(atomic_steps_freep) AtomicSteps *atomic = NULL;
-        STRBUF(why, 256);
         int r;
 
-        if (!rows || !evidence)
+        if (!a || !rows || !evidence)
                 return -ENOMEM;
-        r = atomic_steps_new(config, &e->operation, &atomic, &why);
-        if (r < 0) {
-                log_message(SEVERITY_CRITICAL, "service %s: %s", config->service, why.text);
+        if (!m->ledger)
+                return -ENOTCONN;
+        r = atomic_steps_new(config, &e->operation, &atomic, why);
+        if (r < 0)
                 return r;
-        }
         return ledger_commit(m->ledger,
                              &(CommitRequest){
                                      .operation = &e->operation,
@@ -109,27 +113,23 @@ static int send_commit(Manager *m, const Effect *e, const ServiceConfig *config,
                                      .budget_per = config->policy.rollback.budget_per,
                                      .budget_count = config->policy.rollback.budget_count,
                              },
-                             on_committed, c);
+                             on_committed, a);
 }
 
 void manager_send_commit(Manager *m, const Effect *e) {
-        const ServiceConfig *config = m->services[e->service].config;
-        Commit *c = calloc(1, sizeof *c);
-        int r = -ENOMEM;
+        const char *service = manager_service_name(m, e->service);
+        Awaited *a = awaited_new(m, e->service, e->operation.id);
+        STRBUF(why, 256);
+        int r;
 
-        log_message(SEVERITY_NOTICE, "service %s: operation %s is sent: %s %s -> %s (row %u: %s)", config->service, e->operation.id,
+        log_message(SEVERITY_NOTICE, "service %s: operation %s is sent: %s %s -> %s (row %u: %s)", service, e->operation.id,
                     operation_kind_to_string(e->operation.kind), e->operation.from_version, e->operation.to_version, e->row, e->operation.reason);
-        if (c) {
-                c->manager = m;
-                c->effect = *e;
-                c->effect.evidence = NULL;
-                r = m->ledger ? send_commit(m, e, config, c) : -ENOTCONN;
-        }
+        r = send_commit(m, e, a, &why);
         if (r >= 0)
                 return;
-        free(c);
-        STRBUF(words, 128);
-        strbuf_add(&words, "ledger: the commit could not be sent, error ");
-        strbuf_add_i64(&words, r);
-        engine_commit_done(m->engine, e->service, e->operation.id, COMMIT_REFUSED, 0, words.text, loop_now(m->loop));
+        awaited_free(a);
+        explain_failure(r, &why);
+        log_message(SEVERITY_CRITICAL, "service %s: operation %s could not be sent: %s", service, e->operation.id, why.text);
+        /* A policy whose steps cannot be sent stays so until a person mends it; the rest may pass. */
+        engine_commit_done(m->engine, e->service, e->operation.id, r == -EINVAL ? COMMIT_FAILED : COMMIT_REFUSED, 0, why.text, loop_now(m->loop));
 }

@@ -20,6 +20,7 @@ static void on_tick(void *userdata, usec_t now) {
 
         loop_timer_set(m->tick, usec_add(now, MANAGER_TICK));
         deliveries_pump_run(m->deliveries);
+        manager_ask_leftovers(m);
         manager_update_status(m);
 }
 
@@ -37,9 +38,10 @@ static bool deviates(void *userdata, uint32_t service, uint16_t probe, uint16_t 
 static void on_jump(void *userdata, usec_t gap, usec_t now) {
         Manager *m = userdata;
 
-        log_message(SEVERITY_WARNING, gap > 0 ? "the loop stood still for %llu ms: windows and hold timers start empty" :
-                                                "the clock went back (%llu ms since): windows and hold timers start empty",
-                    (unsigned long long)(gap / USEC_PER_MSEC));
+        if (gap > 0)
+                log_message(SEVERITY_WARNING, "the loop stood still for %llu ms: windows and hold timers start empty", (unsigned long long)(gap / USEC_PER_MSEC));
+        else
+                log_message(SEVERITY_WARNING, "the clock went back: windows and hold timers start empty");
         engine_clear_evidence(m->engine, now);
         manager_pump(m);
 }
@@ -77,25 +79,40 @@ static void send_subscribers(Manager *m, uint32_t service) {
         s->subscribed = text && ledger_put_subscribers(m->ledger, s->config->service, text) >= 0;
 }
 
+/* A fresh connection may be to a ledger that was restored: nothing of an earlier one is taken for known. */
+static void begin_connection(Manager *m) {
+        for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
+                m->services[i].epoch = 0;
+                m->services[i].subscribed = false;
+        }
+        deliveries_pump_run(m->deliveries);
+        manager_want_leftovers(m);
+}
+
 static void on_ledger_state(void *userdata, bool up, const PgFailure *failure) {
         Manager *m = userdata;
         const char *words = failure ? failure->message : "";
         EventFieldValue fields[] = { { "error", words }, { "class", failure ? pg_error_to_string(failure->error) : "" } };
-        StrBuf b;
         EventKind kind = failure && failure->error == PG_CONFIGURATION ? EVENT_LEDGER_UNUSABLE : EVENT_LEDGER_DOWN;
+        StrBuf b;
 
         m->ledger_seen = true;
         strbuf_init(&b, m->ledger_words, sizeof m->ledger_words);
-        strbuf_add(&b, up ? "" : words);
+        strbuf_add(&b, words);
         engine_set_ledger_reachable(m->engine, up, loop_now(m->loop));
         if (up) {
                 alert_over(m->alerts, EVENT_LEDGER_DOWN, "", "", fields, ELEMENTSOF(fields));
                 alert_over(m->alerts, EVENT_LEDGER_UNUSABLE, "", "", fields, ELEMENTSOF(fields));
-                deliveries_pump_run(m->deliveries);
+                begin_connection(m);
         } else
                 alert_raise(m->alerts, kind, "", "", fields, ELEMENTSOF(fields));
         manager_pump(m);
         manager_update_status(m);
+}
+
+static void on_ledger_trouble(void *userdata _unused_, const char *what, const PgFailure *failure) {
+        log_message(SEVERITY_CRITICAL, "the ledger answered %s with an error: %s%s%s", what, failure->message, failure->sqlstate[0] != '\0' ? ", SQLSTATE " : "",
+                    failure->sqlstate);
 }
 
 /* The ledger's own connection raises the alert; this one only says so. */
@@ -112,9 +129,10 @@ static void on_facts(void *userdata, const char *service, const ServiceFacts *fa
         if (handle == ENGINE_NO_SERVICE)
                 return;
         s = &m->services[handle];
-        if (facts && s->epoch != 0 && facts->epoch != s->epoch)
+        if (facts && s->epoch != 0 && facts->epoch > s->epoch)
                 prober_start_epoch(m->prober, handle);
-        s->epoch = facts ? facts->epoch : 0;
+        /* Facts that were read before our own commit are older than what it said. */
+        s->epoch = facts ? MAX(s->epoch, facts->epoch) : 0;
         engine_set_facts(m->engine, handle, facts, at);
         if (facts)
                 send_subscribers(m, handle);
@@ -142,7 +160,8 @@ static int read_password(const Manager *m, char **ret) {
 }
 
 static int connect_ledger(Manager *m) {
-        LedgerOwner owner = { .userdata = m, .on_state = on_ledger_state, .on_facts = on_facts, .on_recent = on_recent };
+        LedgerOwner owner = { .userdata = m, .on_state = on_ledger_state, .on_facts = on_facts, .on_recent = on_recent,
+                              .on_trouble = on_ledger_trouble };
         PgSetup steps = { .conninfo = m->config->conninfo, .application_name = "rollbackd steps", .on_state = on_steps_state, .userdata = m };
         char *password = NULL;
         int r;
@@ -276,6 +295,8 @@ Manager *manager_free(Manager *m) {
         http_server_free(m->server);
         deliveries_pump_free(m->deliveries);
         ledger_free(m->ledger);
+        while (m->awaited)
+                awaited_free(m->awaited);
         pg_free(m->steps_pg);
         api_free(m->api);
         alerts_free(m->alerts);

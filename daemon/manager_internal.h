@@ -1,4 +1,5 @@
-/* manager_internal.h: the manager's inside, for its own files: manager.c (life), pump.c (effects), committing.c, reload.c (policies), steps_runner.c, deliveries_pump.c, api_owner.c. Knows every room. */
+/* manager_internal.h: the manager's inside, for its own files: manager.c (life), pump.c (effects), awaited.c, committing.c, reload.c (policies), steps_runner.c, leftovers.c,
+ * deliveries_pump.c, api_owner.c. Knows every room. */
 #pragma once
 
 #include "alerts.h"
@@ -16,6 +17,7 @@
 
 typedef struct StepsRunner StepsRunner;
 typedef struct DeliveriesPump DeliveriesPump;
+typedef struct Awaited Awaited;
 
 typedef struct ManagedService {
         ServiceConfig *config;  /* NULL: the slot is free */
@@ -26,8 +28,18 @@ typedef struct ManagedService {
 
 typedef struct RefusedPolicy {
         char *path, *service, *error;
+        char *alerted;          /* the name that its alert was raised under */
         bool in_force;
 } RefusedPolicy;
+
+/* What an answer of the ledger needs to find its way back. A freed ledger does not answer: what is awaited then is freed with the manager. */
+struct Awaited {
+        Awaited *next, **place; /* in the manager's list */
+        Manager *manager;
+        uint32_t handle;
+        char service[NAME_SIZE]; /* by the time of the answer the handle may be another's */
+        char operation[OPERATION_ID_SIZE];
+};
 
 struct Manager {
         ManagerOptions options;
@@ -48,6 +60,8 @@ struct Manager {
         ManagedService services[CONFIG_SERVICES_MAX]; /* by the engine's handle */
         RefusedPolicy *refused;
         size_t n_refused;
+        Awaited *awaited;
+        bool leftovers_wanted, leftovers_asked;
         bool pumping, pump_again;
         bool reload_ok, ledger_seen, stopping;
         double started_at, reloaded_at; /* unix seconds */
@@ -74,6 +88,14 @@ char *manager_evidence_text(const Evidence *evidence);
 void manager_pump(Manager *m);
 const char *manager_service_name(const Manager *m, uint32_t service);
 
+/* awaited.c */
+/* NULL without memory. */
+Awaited *awaited_new(Manager *m, uint32_t handle, const char *operation);
+Awaited *awaited_free(Awaited *a);
+DEFINE_CLEANUP(Awaited *, awaited_free);
+/* Whether the handle is still that of the service that the answer is for. */
+bool awaited_is_present(const Awaited *a);
+
 /* committing.c: hands an operation to the ledger's short transaction, and its answer to the engine. */
 void manager_send_commit(Manager *m, const Effect *e);
 
@@ -89,6 +111,11 @@ void manager_update_status(Manager *m);
 /* steps_runner.c: runs the steps of one operation of a service, from claim to claim, until all are terminal. */
 int steps_runner_start(Manager *m, uint32_t service, const char *operation, bool adopt) _must_check_;
 StepsRunner *steps_runner_free(StepsRunner *r);
+
+/* leftovers.c: closed operations whose steps were not all run: after a restart those that a person's act had closed, and those that a newer operation pushed aside. */
+void manager_want_leftovers(Manager *m);
+/* Asks the ledger for them when that is still wanted. */
+void manager_ask_leftovers(Manager *m);
 
 /* deliveries_pump.c: claims due deliveries and gives their results back. */
 int deliveries_pump_new(DeliveriesPump **ret, Manager *m) _must_check_;

@@ -6,15 +6,31 @@
 
 #define RELOAD_ERRORS_MAX (64 * 1024)
 
-static void forget_refused(Manager *m) {
-        for (size_t i = 0; i < m->n_refused; i++) {
-                free(m->refused[i].path);
-                free(m->refused[i].service);
-                free(m->refused[i].error);
-        }
-        free(m->refused);
-        m->refused = NULL;
-        m->n_refused = 0;
+static void done_refused(RefusedPolicy *r) {
+        free(r->path);
+        free(r->service);
+        free(r->error);
+        free(r->alerted);
+}
+
+static void free_refused(RefusedPolicy *refused, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                done_refused(&refused[i]);
+        free(refused);
+}
+
+static bool is_refused(const Manager *m, const RefusedPolicy *old) {
+        for (size_t i = 0; i < m->n_refused; i++)
+                if (streq(m->refused[i].path, old->path) && streq(m->refused[i].alerted, old->alerted))
+                        return true;
+        return false;
+}
+
+/* An alert ends when its file was mended, and also when the file is gone or is refused under another name. */
+static void end_alerts(Manager *m, const RefusedPolicy *old, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (!is_refused(m, &old[i]))
+                        alert_over(m->alerts, EVENT_SERVICE_UNCONFIGURED, old[i].alerted, old[i].path, &(EventFieldValue){ "service", old[i].alerted }, 1);
 }
 
 static double unix_now(void) {
@@ -37,10 +53,11 @@ static uint32_t refused_service(const Manager *m, const PolicyFile *file) {
 static int refuse(Manager *m, PolicyFile *file, bool keep[static CONFIG_SERVICES_MAX]) {
         uint32_t handle = refused_service(m, file);
         bool in_force = handle != ENGINE_NO_SERVICE;
-        RefusedPolicy *grown = reallocarray(m->refused, m->n_refused + 1, sizeof *grown);
         const char *service = file->service ?: in_force ? manager_service_name(m, handle) : "";
+        const char *alerted = service[0] != '\0' ? service : file->path;
+        RefusedPolicy *grown = reallocarray(m->refused, m->n_refused + 1, sizeof *grown), r;
         EventFieldValue fields[] = {
-                { "service", service[0] != '\0' ? service : file->path },
+                { "service", alerted },
                 { "path", file->path },
                 { "error", file->error },
                 { "effect", in_force ? "its last good policy stays in force" : "the service is not watched" },
@@ -48,16 +65,22 @@ static int refuse(Manager *m, PolicyFile *file, bool keep[static CONFIG_SERVICES
 
         if (in_force)
                 keep[handle] = true;
-        alert_raise(m->alerts, EVENT_SERVICE_UNCONFIGURED, fields[0].value, file->path, fields, ELEMENTSOF(fields));
+        alert_raise(m->alerts, EVENT_SERVICE_UNCONFIGURED, alerted, file->path, fields, ELEMENTSOF(fields));
         if (!grown)
                 return -ENOMEM;
         m->refused = grown;
-        m->refused[m->n_refused++] = (RefusedPolicy){
+        r = (RefusedPolicy){
                 .path = strdup(file->path),
                 .service = service[0] != '\0' ? strdup(service) : NULL,
                 .error = TAKE_PTR(file->error),
+                .alerted = strdup(alerted),
                 .in_force = in_force,
         };
+        if (!r.path || !r.alerted || (service[0] != '\0' && !r.service)) {
+                done_refused(&r);
+                return -ENOMEM;
+        }
+        m->refused[m->n_refused++] = r;
         return 0;
 }
 
@@ -68,9 +91,9 @@ static int accept_policy(Manager *m, PolicyFile *file, bool keep[static CONFIG_S
         uint32_t handle;
         int r;
 
-        alert_over(m->alerts, EVENT_SERVICE_UNCONFIGURED, file->service, file->path, &(EventFieldValue){ "service", file->service }, 1);
         handle = engine_find_service(m->engine, file->service);
-        if (handle != ENGINE_NO_SERVICE && streq(m->services[handle].config->hash, file->config->hash)) {
+        /* The same text in another file is taken over too: where a policy came from must stay true. */
+        if (handle != ENGINE_NO_SERVICE && streq(m->services[handle].config->hash, file->config->hash) && streq(m->services[handle].config->path, file->path)) {
                 keep[handle] = true;
                 return 0;
         }
@@ -102,6 +125,7 @@ static void remove_service(Manager *m, uint32_t handle) {
 static int watch_services(Manager *m) {
         _cleanup_(freep) LedgerService *list = calloc(CONFIG_SERVICES_MAX, sizeof *list);
         size_t n = 0;
+        int r;
 
         if (!list)
                 return -ENOMEM;
@@ -111,7 +135,12 @@ static int watch_services(Manager *m) {
                 if (config)
                         list[n++] = (LedgerService){ config->service, config->policy.rollback.cooldown, config->policy.rollback.budget_per };
         }
-        return m->ledger ? ledger_watch(m->ledger, list, n) : 0;
+        if (!m->ledger)
+                return 0;
+        r = ledger_watch(m->ledger, list, n);
+        if (r >= 0)
+                manager_want_leftovers(m);
+        return r;
 }
 
 /* What became of the whole directory: an unreadable one changes nothing. */
@@ -132,17 +161,22 @@ static int read_policies(Manager *m, PolicyFile **ret, size_t *ret_n) {
 int manager_load_policies(Manager *m) {
         bool keep[CONFIG_SERVICES_MAX] = { false };
         PolicyFile *files = NULL;
-        size_t n = 0;
+        RefusedPolicy *old;
+        size_t n = 0, n_old;
         int r = read_policies(m, &files, &n);
 
         if (r < 0) {
                 m->reload_ok = false;
                 return r;
         }
-        forget_refused(m);
+        old = TAKE_PTR(m->refused);
+        n_old = m->n_refused;
+        m->n_refused = 0;
         for (size_t i = 0; r >= 0 && i < n; i++)
                 r = files[i].config ? accept_policy(m, &files[i], keep) : refuse(m, &files[i], keep);
         policy_files_free(files, n);
+        end_alerts(m, old, n_old);
+        free_refused(old, n_old);
         for (uint32_t i = 0; r >= 0 && i < CONFIG_SERVICES_MAX; i++)
                 if (m->services[i].config && !keep[i]) {
                         log_message(SEVERITY_NOTICE, "service %s: its policy %s is gone, it is watched no more", m->services[i].config->service,
@@ -163,34 +197,41 @@ void manager_free_policies(Manager *m) {
         for (uint32_t i = 0; i < CONFIG_SERVICES_MAX; i++)
                 if (m->services[i].config)
                         remove_service(m, i);
-        forget_refused(m);
+        free_refused(m->refused, m->n_refused);
+        m->refused = NULL;
+        m->n_refused = 0;
 }
 
 /* rollbackd.conf is fixed while we run: a change is announced, a mistake is said, neither is half taken over. */
-static void check_daemon_config(Manager *m) {
+static bool check_daemon_config(const Manager *m) {
         _cleanup_(daemon_config_freep) DaemonConfig *fresh = NULL;
         _cleanup_(freep) char *before = config_dump_daemon(m->config), *after = NULL;
         STRBUF(errors, 4096);
 
         if (config_read_daemon(m->options.config_path, &fresh, &errors) < 0) {
                 log_message(SEVERITY_CRITICAL, "the configuration read at the start stays in force: %s", errors.text);
-                m->reload_ok = false;
-                return;
+                return false;
         }
         after = config_dump_daemon(fresh);
         if (before && after && !streq(before, after))
                 log_message(SEVERITY_WARNING, "%s has changed: that takes effect at the next start. Type: systemctl restart rollbackd", m->options.config_path);
+        return true;
 }
 
 void manager_reload(Manager *m) {
+        double reloaded_at;
         char text[96];
         struct timespec t;
 
         clock_gettime(CLOCK_MONOTONIC, &t);
         snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)t.tv_sec * 1000000ull + (unsigned long long)t.tv_nsec / 1000);
         loop_notify(m->loop, text);
+        reloaded_at = m->reloaded_at;
         (void)manager_load_policies(m);
-        check_daemon_config(m);
+        if (!check_daemon_config(m)) {
+                m->reload_ok = false;
+                m->reloaded_at = reloaded_at;
+        }
         manager_pump(m);
         loop_notify(m->loop, "READY=1");
         manager_update_status(m);

@@ -12,19 +12,13 @@ struct StepsRunner {
         Manager *manager;
         uint32_t service;
         char operation[OPERATION_ID_SIZE];
-        bool adopt, started;
+        bool adopt, started, told;
+        const Awaited *awaited; /* the answer that is to come; NULL: none */
         unsigned n, attempt;    /* of the step under way */
         char kind[NAME_SIZE];
         StepRun *run;
         LoopTimer *timer;       /* the next claim */
 };
-
-/* Late answers of the ledger find their runner by name, since a removed service takes its runner along. */
-typedef struct Claim {
-        Manager *manager;
-        uint32_t service;
-        char operation[OPERATION_ID_SIZE];
-} Claim;
 
 static void claim_next(StepsRunner *r);
 
@@ -37,21 +31,22 @@ StepsRunner *steps_runner_free(StepsRunner *r) {
         return NULL;
 }
 
-static Claim *claim_new(const StepsRunner *r) {
-        Claim *c = calloc(1, sizeof *c);
+/* The runner that an answer is for, which no longer awaits it; NULL when the runner is gone. */
+static StepsRunner *answered_runner(const Awaited *a) {
+        StepsRunner *r = a->manager->services[a->handle].runner;
 
-        if (c) {
-                c->manager = r->manager;
-                c->service = r->service;
-                memcpy(c->operation, r->operation, sizeof c->operation);
-        }
-        return c;
+        if (!r || r->awaited != a)
+                return NULL;
+        r->awaited = NULL;
+        return r;
 }
 
-static StepsRunner *claim_runner(const Claim *c) {
-        StepsRunner *r = c->manager->services[c->service].runner;
-
-        return r && streq(r->operation, c->operation) ? r : NULL;
+/* Says why nothing goes on, once until it does. */
+static void tell_failure(StepsRunner *r, const char *what, const PgFailure *failure) {
+        if (!r->told)
+                log_message(SEVERITY_WARNING, "service %s: %s of operation %s, trying again: %s", manager_service_name(r->manager, r->service), what, r->operation,
+                            failure->message);
+        r->told = true;
 }
 
 static void finish(StepsRunner *r, uint32_t failed) {
@@ -62,6 +57,7 @@ static void finish(StepsRunner *r, uint32_t failed) {
         memcpy(operation, r->operation, sizeof operation);
         m->services[service].runner = steps_runner_free(r);
         engine_steps_done(m->engine, service, operation, failed, loop_now(m->loop));
+        manager_want_leftovers(m);
         manager_pump(m);
 }
 
@@ -122,29 +118,34 @@ static void start_step(StepsRunner *r, const LedgerStep *step) {
                                 .from_epoch = step->from_epoch, .to_epoch = step->to_epoch, .released_at = step->released_at },
         };
         STRBUF(error, 512);
+        bool first;
 
         r->n = step->n;
         r->attempt = step->attempt;
         snprintf(r->kind, sizeof r->kind, "%s", step->kind);
-        if (!r->started) {
-                r->started = true;
-                engine_steps_started(m->engine, r->service, r->operation, loop_now(m->loop));
-                manager_pump(m);
-        }
+        first = !r->started;
+        r->started = true;
         if (step_start(&r->run, m->loop, m->steps_pg, &row, on_step_done, on_step_progress, r, &error) < 0)
                 on_step_done(r, STEP_FAILED, error.text);
+        if (!first)
+                return;
+        /* Last, for what the engine wants next may replace this runner. */
+        engine_steps_started(m->engine, r->service, r->operation, loop_now(m->loop));
+        manager_pump(m);
 }
 
 static void on_claim(void *userdata, const PgFailure *failure, const LedgerStep *step, usec_t wait, uint32_t failed) {
-        _cleanup_(freep) Claim *c = userdata;
-        StepsRunner *r = claim_runner(c);
+        _cleanup_(awaited_freep) Awaited *a = userdata;
+        StepsRunner *r = answered_runner(a);
 
         if (!r)
                 return;
         if (failure->error != PG_OK) {
+                tell_failure(r, "the next step cannot be claimed", failure);
                 loop_timer_set(r->timer, usec_add(loop_now(r->manager->loop), CLAIM_RETRY));
                 return;
         }
+        r->told = false;
         if (step)
                 start_step(r, step);
         else if (wait == USEC_INFINITY)
@@ -154,36 +155,36 @@ static void on_claim(void *userdata, const PgFailure *failure, const LedgerStep 
 }
 
 static void on_adopted(void *userdata, const PgFailure *failure, const PgResult *result _unused_) {
-        _cleanup_(freep) Claim *c = userdata;
-        StepsRunner *r = claim_runner(c);
+        _cleanup_(awaited_freep) Awaited *a = userdata;
+        StepsRunner *r = answered_runner(a);
 
         if (!r)
                 return;
         if (failure->error == PG_OK)
-                r->adopt = false;
+                r->adopt = r->told = false;
         else
-                log_message(SEVERITY_WARNING, "service %s: operation %s could not be given its steps yet: %s",
-                            manager_service_name(r->manager, r->service), r->operation, failure->message);
+                tell_failure(r, "the policy's steps cannot be added to those", failure);
         loop_timer_set(r->timer, usec_add(loop_now(r->manager->loop), r->adopt ? CLAIM_RETRY : 0));
 }
 
-static int adopt(StepsRunner *r, Claim *c) {
+static int adopt(StepsRunner *r, Awaited *a) {
         const ServiceConfig *config = r->manager->services[r->service].config;
         _cleanup_(freep) char *rows = step_rows(config);
 
-        return rows ? ledger_adopt(r->manager->ledger, r->operation, rows, config->hash, on_adopted, c) : -1;
+        return rows ? ledger_adopt(r->manager->ledger, r->operation, rows, config->hash, on_adopted, a) : -ENOMEM;
 }
 
 static void claim_next(StepsRunner *r) {
-        Claim *c = claim_new(r);
-        int result = -1;
+        Awaited *a = awaited_new(r->manager, r->service, r->operation);
+        int result = -ENOMEM;
 
-        if (c)
-                result = r->adopt ? adopt(r, c) : ledger_claim_step(r->manager->ledger, r->operation, STEP_LEASE, on_claim, c);
-        if (result < 0) {
-                free(c);
-                loop_timer_set(r->timer, usec_add(loop_now(r->manager->loop), CLAIM_RETRY));
-        }
+        r->awaited = a;
+        if (a)
+                result = r->adopt ? adopt(r, a) : ledger_claim_step(r->manager->ledger, r->operation, STEP_LEASE, on_claim, a);
+        if (result >= 0)
+                return;
+        r->awaited = awaited_free(a);
+        loop_timer_set(r->timer, usec_add(loop_now(r->manager->loop), CLAIM_RETRY));
 }
 
 static void on_timer(void *userdata, usec_t now _unused_) {
@@ -196,7 +197,7 @@ int steps_runner_start(Manager *m, uint32_t service, const char *operation, bool
 
         if (r && streq(r->operation, operation))
                 return 0;
-        /* A newer operation's steps are the ones that count: its invalidations include the older one's. */
+        /* The newer operation's steps first; what is left of the older one's is asked for at their end. */
         m->services[service].runner = steps_runner_free(r);
         r = calloc(1, sizeof *r);
         if (!r)

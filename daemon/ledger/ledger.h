@@ -99,6 +99,13 @@ int ledger_step_progress(Ledger *l, const char *operation, unsigned n, const cha
 /* state: "done", "failed", "dropped", "retry". */
 int ledger_step_result(Ledger *l, const char *operation, unsigned n, const char *state, const char *error, usec_t retry_in) _must_check_;
 
+typedef struct LedgerLeftover {
+        const char *service, *operation;
+} LedgerLeftover;
+typedef void (*LedgerLeftoversCallback)(void *userdata, const PgFailure *failure, const LedgerLeftover leftovers[], size_t n);
+/* Closed operations that still have steps to run: of each watched service the oldest one. Waits in the queue like a claim. */
+int ledger_leftovers(Ledger *l, LedgerLeftoversCallback callback, void *userdata) _must_check_;
+
 typedef struct LedgerDelivery {
         const char *id, *event_kind, *at, *service, *operation, *subscriber, *fields;
         const Json *channel;

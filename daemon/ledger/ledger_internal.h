@@ -1,5 +1,5 @@
 /* ledger_internal.h: the ledger's inside, for its own files: ledger.c (life, watch, state), ledger_check.c (a new connection), ledger_load.c (rows to facts), ledger_commit.c and ledger_atomic.c (the short transaction), ledger_request.c (its copies), ledger_queue.c
- * (what must reach the ledger), ledger_claims.c (steps and deliveries), ledger_read.c (lists for the API). */
+ * (what must reach the ledger), ledger_claims.c (steps and deliveries), ledger_leftovers.c (steps of closed operations), ledger_read.c (lists for the API). */
 #pragma once
 
 #include "ledger.h"
@@ -33,6 +33,7 @@ struct LedgerCall {
         union {
                 LedgerStepCallback step;
                 LedgerDeliveriesCallback deliveries;
+                LedgerLeftoversCallback leftovers;
                 PgCallback plain;
         } callback;
         void *userdata;
