@@ -207,7 +207,7 @@ const EventRow event_rows[] = {
                 .severity = SEVERITY_WARNING,
                 .lasting = true,
                 .text = "{service}: its policy file is refused: {error}",
-                .over = "{service}: its policy file is in force",
+                .over = "{service}: its policy file is no longer refused",
                 .type_now = "rollbackctl check",
                 .example = "{\"service\": \"web\", \"error\": \"web.conf:12: rules: enter must be "
                            "above leave\"}",
