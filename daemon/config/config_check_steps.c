@@ -1,4 +1,5 @@
 #include "config_check.h"
+#include "sql_lexer.h"
 
 /* Keys that mean nothing beside `generation`. */
 static const char *const deleting_keys[] = { "store", "table", "key", "prefix", "delimiter", "where", "role", "batch", "timeout" };
@@ -26,8 +27,16 @@ static void require(const StepContext *s, const char *value, const char *key, co
                 refuse(s, key, words);
 }
 
+static void check_text(const StepContext *s, SqlForm form, const char *text, const char *key) {
+        STRBUF(words, 640);
+
+        if (text && sql_check(form, text, &words) < 0)
+                refuse(s, key, words.text);
+}
+
 static void check_sql(const StepContext *s) {
         require(s, s->step->role, "role", "is missing; write the PostgreSQL role that the statement runs as");
+        check_text(s, SQL_STATEMENT, s->step->statement, "statement");
         if (!s->step->abort_on_error || s->step->atomic)
                 return;
         refuse(s, "on_error", "is \"abort\", but the step runs after the pointer has moved; write atomic = true too, or remove it");
@@ -50,6 +59,7 @@ static void check_deleting(const StepContext *s) {
         require(s, s->step->table, "table", "is missing; write the table to delete from");
         if (s->step->kind == STEP_SESSION) {
                 require(s, s->step->where, "where", "is missing; write the SQL condition of the sessions to delete");
+                check_text(s, SQL_CONDITION, s->step->where, "where");
                 return;
         }
         require(s, s->step->key, "key", "is missing; write the column of the cache key");

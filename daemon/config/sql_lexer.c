@@ -2,6 +2,10 @@
 
 #include <errno.h>
 
+#include "sql_refusal.h"
+
+#define SHOWN_MAX 64 /* bytes of an author's name in a message */
+
 typedef struct ParameterRow {
         const char *name;
         const char *cast;
@@ -18,15 +22,19 @@ static const ParameterRow parameter_rows[_SQL_PARAMETER_MAX] = {
 };
 
 typedef struct Lexer {
+        SqlForm form;
         const char *text;
         size_t n, at;
         StrBuf *out;
         SqlParameter *parameters;
         size_t n_parameters;
         unsigned brackets;  /* open [ */
+        size_t parentheses; /* open ( */
+        size_t open_at;     /* the outermost of them */
         char before;        /* last byte that is neither blank nor comment; 0 at the start */
         bool ended;         /* a ';' was seen */
         bool anything;      /* a byte other than blanks, comments and ';' was seen */
+        size_t first_at;    /* the first of them */
         size_t *reterr_at;
         StrBuf *reterr;
 } Lexer;
@@ -189,8 +197,8 @@ static int find_parameter(const char *name, size_t n) {
 
 static int fail_unknown_parameter(Lexer *l, size_t n) {
         strbuf_add(l->reterr, "unknown parameter ");
-        strbuf_add_escaped(l->reterr, l->text + l->at, n);
-        strbuf_add(l->reterr, "; write one of");
+        strbuf_add_escaped(l->reterr, l->text + l->at, n > SHOWN_MAX ? SHOWN_MAX : n);
+        strbuf_add(l->reterr, n > SHOWN_MAX ? "...; write one of" : "; write one of");
         for (size_t i = 0; i < _SQL_PARAMETER_MAX; i++) {
                 strbuf_add(l->reterr, i > 0 ? ", :" : " :");
                 strbuf_add(l->reterr, parameter_rows[i].name);
@@ -241,15 +249,20 @@ static int lex_colon(Lexer *l) {
         return 0;
 }
 
-static void lex_other(Lexer *l) {
+static int lex_other(Lexer *l) {
         char c = peek(l, 0);
 
+        if (c == '(' && l->parentheses++ == 0)
+                l->open_at = l->at;
+        if (c == ')' && l->parentheses-- == 0)
+                return fail(l, l->at, "a parenthesis is closed that was not opened; remove it");
         if (c == '[')
                 l->brackets++;
         else if (c == ']' && l->brackets > 0)
                 l->brackets--;
         l->before = c;
         copy(l, 1);
+        return 0;
 }
 
 static int lex_token(Lexer *l) {
@@ -267,10 +280,9 @@ static int lex_token(Lexer *l) {
                 return lex_dollar(l);
         if (c == ':')
                 return lex_colon(l);
-        if (is_name_start(c))
-                lex_name(l);
-        else
-                lex_other(l);
+        if (!is_name_start(c))
+                return lex_other(l);
+        lex_name(l);
         return 0;
 }
 
@@ -290,39 +302,91 @@ static int lex_next(Lexer *l) {
                 return lex_block_comment(l);
         if (l->ended)
                 return fail(l, l->at, "more than one statement; write each one as a step of its own");
+        if (c == ';' && l->form == SQL_CONDITION)
+                return fail(l, l->at, "a condition is not a statement; remove the ;");
         if (c == ';') {
                 l->ended = true;
                 copy(l, 1);
                 return 0;
         }
+        if (!l->anything)
+                l->first_at = l->at;
         l->anything = true;
         return lex_token(l);
 }
 
-int sql_lex_parameters(const char *statement, StrBuf *b, SqlParameter ret_parameters[static SQL_PARAMETERS_MAX],
+/* What can be said only of the whole. */
+static int check_whole(Lexer *l) {
+        const char *first = l->text + l->first_at, *words;
+        size_t n = 0;
+
+        if (!l->anything)
+                return fail(l, 0, l->form == SQL_STATEMENT ? "there is no statement; write one, or remove the step" : "there is no condition; write true for every row");
+        if (l->parentheses > 0)
+                return fail(l, l->open_at, "a parenthesis is not closed; write ) at its end");
+        while (l->first_at + n < l->n && is_name(first[n]))
+                n++;
+        words = l->form == SQL_STATEMENT ? sql_refusal(first, n) : NULL;
+        if (words) {
+                strbuf_add_n(l->reterr, first, n);
+                strbuf_add_char(l->reterr, ' ');
+                return fail(l, l->first_at, words);
+        }
+        return 0;
+}
+
+int sql_lex_parameters(SqlForm form, const char *text, StrBuf *b, SqlParameter ret_parameters[static SQL_PARAMETERS_MAX],
                        size_t *ret_n, size_t *reterr_at, StrBuf *reterr) {
         SqlParameter parameters[SQL_PARAMETERS_MAX];
         Lexer l = {
-                .text = statement,
-                .n = strlen(statement),
+                .form = form,
+                .text = text,
+                .n = strlen(text),
                 .out = b,
                 .parameters = parameters,
                 .reterr_at = reterr_at,
                 .reterr = reterr,
         };
+        int r;
 
         if (l.n > SQL_STATEMENT_MAX)
                 return fail(&l, SQL_STATEMENT_MAX, "a statement has at most 65536 bytes; call a function instead");
         while (l.at < l.n) {
-                int r = lex_next(&l);
+                r = lex_next(&l);
                 if (r < 0)
                         return r;
         }
-        if (!l.anything)
-                return fail(&l, 0, "there is no statement");
+        r = check_whole(&l);
+        if (r < 0)
+                return r;
         if (b->overflow)
                 return fail(&l, 0, "the statement with its parameters is too long; call a function instead");
         memcpy(ret_parameters, parameters, l.n_parameters * sizeof parameters[0]);
         *ret_n = l.n_parameters;
         return 0;
+}
+
+int sql_check(SqlForm form, const char *text, StrBuf *reterr) {
+        _cleanup_(freep) char *storage = malloc(SQL_LEXED_SIZE);
+        SqlParameter parameters[SQL_PARAMETERS_MAX];
+        STRBUF(words, 512);
+        size_t n, at;
+        StrBuf lexed;
+        int r;
+
+        if (!storage) {
+                strbuf_add(reterr, "out of memory");
+                return -ENOMEM;
+        }
+        strbuf_init(&lexed, storage, SQL_LEXED_SIZE);
+        r = sql_lex_parameters(form, text, &lexed, parameters, &n, &at, &words);
+        if (r == 0)
+                return 0;
+        if (at > 0) {
+                strbuf_add(reterr, "byte ");
+                strbuf_add_u64(reterr, at + 1);
+                strbuf_add(reterr, ": ");
+        }
+        strbuf_add(reterr, words.text);
+        return r;
 }

@@ -25,10 +25,10 @@ static void write_batch(const char *table, const char *where, uint32_t batch, St
 }
 
 static int session_build(const Json *spec, StepStatement *ret, StrBuf *reterr) {
-        const size_t size = 4 * SQL_STATEMENT_MAX;
+        const size_t size = 2 * SQL_LEXED_SIZE + 4096; /* twice the condition, and what stands around it */
         const char *table = step_spec_text(spec, "table", reterr);
         const char *where = table ? step_spec_text(spec, "where", reterr) : NULL;
-        _cleanup_(freep) char *condition = malloc(size);
+        _cleanup_(freep) char *condition = malloc(SQL_LEXED_SIZE);
         _cleanup_(freep) char *storage = malloc(size);
         STRBUF(quoted_table, 1100);
         StrBuf lexed, sql;
@@ -48,8 +48,8 @@ static int session_build(const Json *spec, StepStatement *ret, StrBuf *reterr) {
         r = step_quote_table(table, &quoted_table, reterr);
         if (r < 0)
                 return r;
-        strbuf_init(&lexed, condition, size / 3);
-        r = sql_lex_parameters(where, &lexed, ret->parameters, &ret->n_parameters, &at, reterr);
+        strbuf_init(&lexed, condition, SQL_LEXED_SIZE);
+        r = sql_lex_parameters(SQL_CONDITION, where, &lexed, ret->parameters, &ret->n_parameters, &at, reterr);
         if (r < 0)
                 return r;
         strbuf_init(&sql, storage, size);

@@ -9,7 +9,7 @@ static void sql_write_spec(const StepConfig *step, Json *spec) {
 
 static int sql_build(const Json *spec, StepStatement *ret, StrBuf *reterr) {
         const char *statement = step_spec_text(spec, "statement", reterr);
-        _cleanup_(freep) char *storage = malloc(2 * SQL_STATEMENT_MAX);
+        _cleanup_(freep) char *storage = malloc(SQL_LEXED_SIZE);
         StrBuf sql;
         size_t at;
         int r;
@@ -20,8 +20,8 @@ static int sql_build(const Json *spec, StepStatement *ret, StrBuf *reterr) {
                 strbuf_add(reterr, "out of memory");
                 return -ENOMEM;
         }
-        strbuf_init(&sql, storage, 2 * SQL_STATEMENT_MAX);
-        r = sql_lex_parameters(statement, &sql, ret->parameters, &ret->n_parameters, &at, reterr);
+        strbuf_init(&sql, storage, SQL_LEXED_SIZE);
+        r = sql_lex_parameters(SQL_STATEMENT, statement, &sql, ret->parameters, &ret->n_parameters, &at, reterr);
         if (r < 0)
                 return r;
         return step_copy(sql.text, &ret->sql, reterr);

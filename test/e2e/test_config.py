@@ -55,6 +55,28 @@ def test_a_bad_policy_is_told_beside_the_good_ones(site):
 
 
 @pytest.mark.parametrize(
+    "step, message",
+    [
+        ('kind = "sql"; statement = "ROLLBACK";',
+         "statement: ROLLBACK controls the transaction, which is rollbackd's own; remove it"),
+        ('kind = "sql"; statement = "UPDATE t SET v = :tu";', "statement: byte 18: unknown parameter :tu; write one of :service, "),
+        ('kind = "session"; store = "postgres"; table = "t"; where = "true; DROP TABLE t";',
+         "where: byte 5: a condition is not a statement; remove the ;"),
+    ],
+)
+def test_the_sql_of_a_step_is_told_before_it_is_needed(site, step, message):
+    bad = site.policy("b.conf", 'service = "b";\nprobes = { p = { kind = "tcp"; targets = [ "h:1" ]; }; };\n'
+                                'rollback = { steps = (\n { role = "o"; ' + step + " } ); };\n")
+    expected = f"{bad}:4: rollback.steps[0].{message}"
+    done = site.run("--check")
+    assert done.returncode == 78
+    assert expected in done.stderr
+    done = subprocess.run([PROGRAM.with_name("rollbackctl"), "check", bad], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert expected in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
     "text, message",
     [
         ("nonsense = 1;", ":1: nonsense: unknown key; write one of ledger, http, alerts, policies, secrets"),

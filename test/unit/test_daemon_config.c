@@ -114,6 +114,35 @@ static void a_rollback_and_its_steps_must_be_whole(_unused_ void **state) {
                 assert_string_equal(support_refused(cases[i].text), cases[i].mistakes);
 }
 
+#define SQL(statement) STEP("kind = \"sql\"; role = \"o\"; statement = \"" statement "\";")
+#define SESSION(where) STEP("kind = \"session\"; store = \"postgres\"; role = \"o\"; table = \"t\"; where = \"" where "\";")
+
+static void the_sql_of_steps_is_read_at_load(_unused_ void **state) {
+        static const struct {
+                const char *text, *mistakes;
+        } cases[] = {
+                { SQL("UPDATE t SET v = :frm"),
+                  "f:4: rollback.steps[0].statement: byte 18: unknown parameter :frm; write one of :service, :from, :to, :from_epoch, :to_epoch, :released_at, :operation\n" },
+                { SQL("UPDATE t SET v = 'x"), "f:4: rollback.steps[0].statement: byte 18: a string is not closed; write ' at its end\n" },
+                { SQL("SELECT 1; SELECT 2"), "f:4: rollback.steps[0].statement: byte 11: more than one statement; write each one as a step of its own\n" },
+                { SQL("SELECT $1"), "f:4: rollback.steps[0].statement: byte 8: $n cannot be written here; write a parameter by name, such as :from\n" },
+                { SQL("COMMIT"), "f:4: rollback.steps[0].statement: COMMIT controls the transaction, which is rollbackd's own; remove it\n" },
+                { SQL("/* x */ set role r"),
+                  "f:4: rollback.steps[0].statement: byte 9: set changes the connection, which all steps share; remove it, or put what needs it in a function and call that\n" },
+                { VALID "rollback = { steps = ( { kind = \"sql\"; role = \"o\"; statement = \"SELECT 1\"; },\n{ kind = \"sql\"; role = \"o\";\n statement = \" ;\"; } ); };\n",
+                  "f:6: rollback.steps[1].statement: there is no statement; write one, or remove the step\n" },
+                { SESSION("a = 1;"), "f:4: rollback.steps[0].where: byte 6: a condition is not a statement; remove the ;\n" },
+                { SESSION("true) OR (true"), "f:4: rollback.steps[0].where: byte 5: a parenthesis is closed that was not opened; remove it\n" },
+                { SESSION("f(a"), "f:4: rollback.steps[0].where: byte 2: a parenthesis is not closed; write ) at its end\n" },
+                { SESSION("v = :too"),
+                  "f:4: rollback.steps[0].where: byte 5: unknown parameter :too; write one of :service, :from, :to, :from_epoch, :to_epoch, :released_at, :operation\n" },
+                { SESSION("-- none"), "f:4: rollback.steps[0].where: there is no condition; write true for every row\n" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                assert_string_equal(support_refused(cases[i].text), cases[i].mistakes);
+}
+
 static void all_mistakes_of_a_file_are_told_at_once(_unused_ void **state) {
         assert_string_equal(support_refused(HEAD "probes = {\n p = { kind = \"tcp\"; targets = [ \"h:1\" ];\n  rise = 0;\n  fall = \"x\";\n  colour = 1; };\n};\n"
                                                  "rules = ( { name = \"a\"; kind = \"down\"; probe = \"q\"; },\n { kind = \"up\"; } );\n"),
@@ -306,6 +335,7 @@ int main(void) {
                 cmocka_unit_test(single_mistakes_read_as_written_here),
                 cmocka_unit_test(rules_and_signals_must_fit_together),
                 cmocka_unit_test(a_rollback_and_its_steps_must_be_whole),
+                cmocka_unit_test(the_sql_of_steps_is_read_at_load),
                 cmocka_unit_test(all_mistakes_of_a_file_are_told_at_once),
                 cmocka_unit_test(mistakes_beyond_twenty_are_counted),
                 cmocka_unit_test(defaults_are_those_of_the_manual),

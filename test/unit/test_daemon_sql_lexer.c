@@ -67,15 +67,41 @@ static const Case cases[] = {
         { "SELECT $1", NULL, NULL, 7, "$n cannot be written here" },
         { " -- nothing\n ;", NULL, NULL, 0, "there is no statement" },
         { "", NULL, NULL, 0, "there is no statement" },
+        { "SELECT (1, (2))", "SELECT (1, (2))", "", 0, NULL },
+        { "SELECT (1, (2)", NULL, NULL, 7, "a parenthesis is not closed" },
+        { "SELECT (1)) + (2", NULL, NULL, 10, "a parenthesis is closed that was not opened" },
+        { "SELECT ')' || \")\" -- )\n /* ) */ || $$)$$", "SELECT ')' || \")\" -- )\n /* ) */ || $$)$$", "", 0, NULL },
+        /* The first keyword, and only the first. */
+        { "commit", NULL, NULL, 0, "commit controls the transaction" },
+        { "/* a */ -- b\n\tRollBack TO SAVEPOINT x", NULL, NULL, 14, "RollBack controls the transaction" },
+        { "\"COMMIT\"", "\"COMMIT\"", "", 0, NULL },
+        { "COMMITS", "COMMITS", "", 0, NULL },
+        { "COMMIT_", "COMMIT_", "", 0, NULL },
+        { "SELECT 1 AS commit", "SELECT 1 AS commit", "", 0, NULL },
+        { "UPDATE t SET a = 1", "UPDATE t SET a = 1", "", 0, NULL },
+        { "CALL f('COMMIT')", "CALL f('COMMIT')", "", 0, NULL },
 };
 
-static void check_case(const Case *c) {
+static const Case conditions[] = {
+        { "created_at >= :released_at -- those", "created_at >= $1::timestamptz -- those", "released_at", 0, NULL },
+        { "a = ';' OR (b = ')' AND c IN (1, 2))", "a = ';' OR (b = ')' AND c IN (1, 2))", "", 0, NULL },
+        { "commit", "commit", "", 0, NULL },
+        { "true;", NULL, NULL, 4, "a condition is not a statement; remove the ;" },
+        { "true) OR (true", NULL, NULL, 4, "a parenthesis is closed that was not opened" },
+        { "(a = 1", NULL, NULL, 0, "a parenthesis is not closed" },
+        { "a = 'open", NULL, NULL, 4, "a string is not closed" },
+        { "true /* open", NULL, NULL, 5, "a comment is not closed" },
+        { "v = :form", NULL, NULL, 4, "unknown parameter :form" },
+        { " -- all", NULL, NULL, 0, "there is no condition" },
+};
+
+static void check_case(SqlForm form, const Case *c) {
         SqlParameter parameters[SQL_PARAMETERS_MAX];
         size_t n = 99, at = 99;
         STRBUF(out, 4096);
         STRBUF(error, 512);
         STRBUF(names, 512);
-        int r = sql_lex_parameters(c->in, &out, parameters, &n, &at, &error);
+        int r = sql_lex_parameters(form, c->in, &out, parameters, &n, &at, &error);
 
         if (c->out == NULL) {
                 if (r != -EINVAL)
@@ -99,7 +125,9 @@ static void check_case(const Case *c) {
 
 static void test_cases(_unused_ void **state) {
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)
-                check_case(&cases[i]);
+                check_case(SQL_STATEMENT, &cases[i]);
+        for (size_t i = 0; i < ELEMENTSOF(conditions); i++)
+                check_case(SQL_CONDITION, &conditions[i]);
 }
 
 static void test_limits(_unused_ void **state) {
@@ -114,18 +142,84 @@ static void test_limits(_unused_ void **state) {
         strbuf_add(&in, "SELECT 1");
         for (size_t i = 0; i < SQL_PARAMETERS_MAX; i++)
                 strbuf_add(&in, ",:to");
-        assert_int_equal(sql_lex_parameters(in.text, &out, parameters, &n, &at, &error), 0);
+        assert_int_equal(sql_lex_parameters(SQL_STATEMENT, in.text, &out, parameters, &n, &at, &error), 0);
         assert_int_equal(n, SQL_PARAMETERS_MAX);
         strbuf_add(&in, ",:to");
         strbuf_init(&out, out_storage, sizeof out_storage);
-        assert_int_equal(sql_lex_parameters(in.text, &out, parameters, &n, &at, &error), -EINVAL);
+        assert_int_equal(sql_lex_parameters(SQL_STATEMENT, in.text, &out, parameters, &n, &at, &error), -EINVAL);
         assert_int_equal(at, in.length - 3);
-        assert_int_equal(sql_lex_parameters("SELECT 'longer than it'", &small, parameters, &n, &at, &error), -EINVAL);
+        assert_int_equal(sql_lex_parameters(SQL_STATEMENT, "SELECT 'longer than it'", &small, parameters, &n, &at, &error), -EINVAL);
         assert_non_null(huge);
         memset(huge, 'a', SQL_STATEMENT_MAX + 1);
         huge[SQL_STATEMENT_MAX + 1] = '\0';
-        assert_int_equal(sql_lex_parameters(huge, &out, parameters, &n, &at, &error), -EINVAL);
+        assert_int_equal(sql_lex_parameters(SQL_STATEMENT, huge, &out, parameters, &n, &at, &error), -EINVAL);
         assert_int_equal(at, SQL_STATEMENT_MAX);
+}
+
+static void test_what_no_step_may_be(_unused_ void **state) {
+        static const struct {
+                const char *statement, *why;
+        } refused[] = {
+                { "BEGIN", "controls the transaction" },
+                { "START TRANSACTION", "controls the transaction" },
+                { "COMMIT", "controls the transaction" },
+                { "END", "controls the transaction" },
+                { "ROLLBACK", "controls the transaction" },
+                { "ABORT", "controls the transaction" },
+                { "SAVEPOINT x", "controls the transaction" },
+                { "RELEASE x", "controls the transaction" },
+                { "PREPARE TRANSACTION 'x'", "changes the connection" },
+                { "SET ROLE postgres", "changes the connection" },
+                { "SET SESSION AUTHORIZATION DEFAULT", "changes the connection" },
+                { "SET LOCAL lock_timeout = 0", "changes the connection" },
+                { "RESET ROLE", "changes the connection" },
+                { "DISCARD ALL", "changes the connection" },
+                { "LISTEN rollbackd", "changes the connection" },
+                { "UNLISTEN *", "changes the connection" },
+                { "DEALLOCATE ALL", "changes the connection" },
+                { "EXECUTE x", "changes the connection" },
+                { "DECLARE c CURSOR WITH HOLD FOR SELECT 1", "changes the connection" },
+                { "LOAD 'x'", "changes the connection" },
+                { "COPY t FROM STDIN", "sends or takes the rows" },
+                { "VACUUM", "cannot run in a transaction" },
+        };
+        static const char *const accepted[] = { "SELECT 1", "WITH a AS (SELECT 1) DELETE FROM t", "INSERT INTO t VALUES (1)", "UPDATE t SET a = 1", "DELETE FROM t", "MERGE INTO t USING u ON true WHEN MATCHED THEN DELETE",
+                                                "TRUNCATE t", "REFRESH MATERIALIZED VIEW v", "CALL p()", "DO $$ BEGIN NULL; END $$", "NOTIFY c", "(SELECT 1)", "VALUES (1)", "ANALYZE t" };
+
+        for (size_t i = 0; i < ELEMENTSOF(refused); i++) {
+                STRBUF(words, 512);
+
+                assert_int_equal(sql_check(SQL_STATEMENT, refused[i].statement, &words), -EINVAL);
+                assert_memory_equal(words.text, refused[i].statement, strcspn(refused[i].statement, " "));
+                assert_non_null(strstr(words.text, refused[i].why));
+        }
+        for (size_t i = 0; i < ELEMENTSOF(accepted); i++) {
+                STRBUF(words, 512);
+
+                assert_int_equal(sql_check(SQL_STATEMENT, accepted[i], &words), 0);
+                assert_string_equal(words.text, "");
+        }
+}
+
+/* Any statement within the limit has room, and a long name is cut in the message, not the message. */
+static void test_check(_unused_ void **state) {
+        _cleanup_(freep) char *text = malloc(SQL_STATEMENT_MAX + 1);
+        STRBUF(words, 1024);
+
+        assert_non_null(text);
+        memset(text, 'a', SQL_STATEMENT_MAX);
+        text[SQL_STATEMENT_MAX] = '\0';
+        for (size_t i = 0; i < SQL_PARAMETERS_MAX; i++)
+                memcpy(text + 1 + 4 * i, " :to", 4);
+        text[1 + 4 * SQL_PARAMETERS_MAX] = ' ';
+        assert_int_equal(sql_check(SQL_STATEMENT, text, &words), 0);
+        assert_int_equal(sql_check(SQL_CONDITION, text, &words), 0);
+        assert_string_equal(words.text, "");
+        memset(text, 'a', SQL_STATEMENT_MAX);
+        text[1] = ':';
+        assert_int_equal(sql_check(SQL_STATEMENT, text, &words), -EINVAL);
+        assert_memory_equal(words.text, "byte 2: unknown parameter :aaa", 30);
+        assert_non_null(strstr(words.text, "aaa...; write one of :service, :from, :to, :from_epoch, :to_epoch, :released_at, :operation"));
 }
 
 /* Random texts of the lexer's own pieces without a parameter: what is accepted comes out unchanged. */
@@ -144,7 +238,7 @@ static void test_unchanged_without_parameters(_unused_ void **state) {
 
                 for (int i = rand() % 12; i >= 0; i--)
                         strbuf_add(&in, pieces[(size_t)rand() % ELEMENTSOF(pieces)]);
-                if (sql_lex_parameters(in.text, &out, parameters, &n, &at, &error) < 0) {
+                if (sql_lex_parameters(SQL_STATEMENT, in.text, &out, parameters, &n, &at, &error) < 0) {
                         assert_true(at <= in.length);
                         assert_true(error.length > 0);
                         continue;
@@ -160,6 +254,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_cases),
                 cmocka_unit_test(test_limits),
+                cmocka_unit_test(test_what_no_step_may_be),
+                cmocka_unit_test(test_check),
                 cmocka_unit_test(test_unchanged_without_parameters),
         };
 
