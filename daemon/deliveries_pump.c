@@ -14,7 +14,7 @@ struct DeliveriesPump {
         Manager *manager;
         Deliveries *deliveries;
         LoopTimer *timer;
-        bool claiming;
+        bool claiming, told_failure;
         uint64_t done, dead;
         Told told[HTTP_CLIENT_CONCURRENT];
 };
@@ -77,8 +77,13 @@ static void on_claimed(void *userdata, const PgFailure *failure, const LedgerDel
         DeliveriesPump *p = userdata;
 
         p->claiming = false;
-        if (failure->error != PG_OK)
+        if (failure->error != PG_OK) {
+                if (!p->told_failure)
+                        log_message(SEVERITY_WARNING, "notices cannot be claimed, trying again: %s", failure->message);
+                p->told_failure = true;
                 return;
+        }
+        p->told_failure = false;
         for (size_t i = 0; i < n; i++) {
                 const LedgerDelivery *d = &deliveries[i];
                 Delivery delivery = {

@@ -82,6 +82,14 @@ static int parse_arguments(int argc, char *argv[]) {
         return 0;
 }
 
+static bool print_dump(const char *text) {
+        if (text)
+                printf("%s\n", text);
+        else
+                fputs("rollbackd: out of memory\n", stderr);
+        return text != NULL;
+}
+
 /* Prints every policy or every mistake. Returns how many files were refused, or -1. */
 static int walk_policies(const DaemonConfig *config, bool dump, StrBuf *errors) {
         PolicyFile *files = NULL;
@@ -99,7 +107,7 @@ static int walk_policies(const DaemonConfig *config, bool dump, StrBuf *errors) 
                 } else if (dump) {
                         _cleanup_(freep) char *text = config_dump_service(files[i].config);
 
-                        printf("%s\n", text ?: "");
+                        refused += !print_dump(text);
                 } else
                         printf("%s: good, service %s\n", files[i].path, files[i].service);
         policy_files_free(files, n);
@@ -112,21 +120,26 @@ static int check_or_dump(const DaemonConfig *config, StrBuf *errors) {
         if (dump) {
                 _cleanup_(freep) char *text = config_dump_daemon(config);
 
-                printf("%s\n", text ?: "");
+                if (!print_dump(text))
+                        return EXIT_FAILURE;
         } else
                 printf("%s: good\n", config->path);
-        return walk_policies(config, dump, errors) == 0 ? 0 : EX_CONFIG;
+        if (walk_policies(config, dump, errors) != 0)
+                return EX_CONFIG;
+        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static int run(DaemonConfig *config) {
         _cleanup_(manager_freep) Manager *manager = NULL;
         ManagerOptions options = { .config_path = arg_config, .foreground = arg_foreground };
+        int r;
 
         signal(SIGPIPE, SIG_IGN);
         /* Secrets pass through this memory. */
         (void)prctl(PR_SET_DUMPABLE, 0);
-        if (manager_new(&manager, &options, config) < 0)
-                return EXIT_FAILURE;
+        r = manager_new(&manager, &options, config);
+        if (r < 0)
+                return r == -EBADMSG ? EX_CONFIG : EXIT_FAILURE;
         return manager_run(manager);
 }
 

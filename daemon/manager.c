@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -179,23 +180,51 @@ static int connect_ledger(Manager *m) {
                 digest_wipe(password, strlen(password));
                 free(password);
         }
-        if (r < 0)
-                log_message(SEVERITY_CRITICAL, "%s: ledger.conninfo could not be used, error %d", m->config->path, -r);
+        if (r == -EINVAL)
+                log_message(SEVERITY_CRITICAL, "%s: ledger.conninfo cannot be read as one: write keyword=value pairs, a postgresql:// URI, or service=NAME", m->config->path);
+        else if (r < 0)
+                log_message(SEVERITY_CRITICAL, "%s: the ledger's connection could not be set up, error %d", m->config->path, -r);
         return r;
 }
 
+/* A socket of the service manager's is taken for ours only when it is what the configuration would have opened: whoever connects to it may write. */
+static int take_passed_socket(int n) {
+        struct sockaddr_storage address;
+        socklen_t size = sizeof address;
+        int listening = 0;
+        socklen_t listening_size = sizeof listening;
+
+        if (n != 1) {
+                log_message(SEVERITY_CRITICAL, "the service manager passed %d sockets, and rollbackd takes one: the unix socket of rollbackd.socket", n);
+                return -EINVAL;
+        }
+        if (getsockname(FIRST_PASSED_FD, (struct sockaddr *)&address, &size) < 0 || address.ss_family != AF_UNIX ||
+            getsockopt(FIRST_PASSED_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening, &listening_size) < 0 || !listening) {
+                log_message(SEVERITY_CRITICAL, "the socket that the service manager passed is no listening unix socket: mend ListenStream= of rollbackd.socket");
+                return -EINVAL;
+        }
+        return FIRST_PASSED_FD;
+}
+
+static int open_unix_socket(const Manager *m) {
+        int passed = loop_listen_fds(), fd;
+
+        if (passed != 0)
+                return passed < 0 ? passed : take_passed_socket(passed);
+        fd = http_listen_unix(m->config->socket, ADMIN_GROUP);
+        if (fd < 0)
+                log_message(SEVERITY_CRITICAL, "%s: http.socket %s could not be opened, error %d; is another rollbackd running?", m->config->path, m->config->socket, -fd);
+        return fd;
+}
+
 static int open_sockets(Manager *m) {
-        int passed = loop_listen_fds(), unix_fd = -1, tcp_fd = -1;
+        int unix_fd = -1, tcp_fd = -1;
         char bound[64] = "";
 
-        if (passed > 0)
-                unix_fd = FIRST_PASSED_FD;
-        else if (m->config->socket[0] != '\0') {
-                unix_fd = http_listen_unix(m->config->socket, ADMIN_GROUP);
-                if (unix_fd < 0) {
-                        log_message(SEVERITY_CRITICAL, "%s: http.socket %s could not be opened, error %d; is another rollbackd running?", m->config->path, m->config->socket, -unix_fd);
+        if (m->config->socket[0] != '\0') {
+                unix_fd = open_unix_socket(m);
+                if (unix_fd < 0)
                         return unix_fd;
-                }
         }
         if (m->config->listen[0] != '\0') {
                 tcp_fd = http_listen_tcp(m->config->listen, bound, sizeof bound);
@@ -277,10 +306,10 @@ int manager_new(Manager **ret, const ManagerOptions *options, DaemonConfig *conf
         }
         r = connect_ledger(m);
         if (r < 0)
-                return r;
+                return r == -ENOMEM ? r : -EBADMSG;
         r = manager_load_policies(m);
         if (r < 0 && r != -EBADMSG)
-                return r;
+                return r == -ENOMEM ? r : -EBADMSG;
         *ret = TAKE_PTR(m);
         return 0;
 }

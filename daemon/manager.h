@@ -10,7 +10,8 @@ typedef struct ManagerOptions {
         bool foreground;
 } ManagerOptions;
 
-/* Takes the configuration over, loads the policies, opens sockets and starts connecting. Returns 0 or a negative errno that has been logged. */
+/* Takes the configuration over, loads the policies, opens sockets and starts connecting. Returns 0 or a negative errno that has been logged, -EBADMSG where a person must
+ * mend the configuration before another start can help. */
 int manager_new(Manager **ret, const ManagerOptions *options, DaemonConfig *config) _must_check_;
 Manager *manager_free(Manager *m);
 DEFINE_CLEANUP(Manager *, manager_free);
