@@ -7,7 +7,7 @@
 #define LEDGER_STATEMENT_TIMEOUT (8 * USEC_PER_SEC) /* the server's own limit of 5 s answers first */
 #define LEDGER_POLL (10 * USEC_PER_SEC)
 #define LEDGER_QUEUE_MAX 256
-#define LEDGER_COMMITS_MAX 64     /* in flight at once */
+#define LEDGER_COMMITS_MAX 4096   /* in flight at once: every service may be bad in the same second */
 #define LEDGER_CALL_VALUES 8
 #define LEDGER_LOAD_BATCH 100     /* services of one statement: parsing them stays well below 50 ms of the loop */
 
