@@ -41,7 +41,7 @@ typedef void (*HttpHandler)(void *userdata, const HttpCall *call, HttpAnswer *re
 int http_server_new(HttpServer **ret, Loop *loop, int unix_fd, int tcp_fd, HttpHandler handler, void *userdata) _must_check_;
 HttpServer *http_server_free(HttpServer *s);
 DEFINE_CLEANUP(HttpServer *, http_server_free);
-/* Value of a query argument, borrowed for the call, or NULL. */
+/* Value of a query argument, borrowed for the call; "" when it has none ("?verbose"), NULL when it is not there. */
 const char *http_call_query(const HttpCall *call, const char *name);
 /* Opens a listening unix socket (replacing a stale one; mode 0660, group by name when it exists) or a loopback TCP socket ("127.0.0.1:0"). Returns the descriptor, or
  * -EADDRINUSE (somebody serves the path), -ENOTSOCK (something else lies there), -EPERM (not loopback; or the group exists and may not be given), -EINVAL, other -errno. */

@@ -255,5 +255,9 @@ size_t http_request_on_unescape(_unused_ void *cls, struct MHD_Connection *conne
 }
 
 const char *http_call_query(const HttpCall *call, const char *name) {
-        return MHD_lookup_connection_value((struct MHD_Connection *)call->query, MHD_GET_ARGUMENT_KIND, name);
+        const char *value = NULL;
+
+        if (MHD_lookup_connection_value_n((struct MHD_Connection *)call->query, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value, NULL) != MHD_YES)
+                return NULL;
+        return value ? value : "";
 }

@@ -1,7 +1,8 @@
 #include <errno.h>
-#include <stdio.h>
+#include <strings.h>
 
 #include "api_internal.h"
+#include "number.h"
 
 typedef struct Route {
         const char *method;
@@ -68,6 +69,22 @@ void api_answer_problem(HttpAnswer *ret, unsigned status, const char *detail) {
         answer_body(ret, status, "application/problem+json", problem ? json_text(problem) : NULL);
 }
 
+bool api_read_number(const HttpCall *call, const char *name, uint64_t least, uint64_t most, uint64_t fallback, uint64_t *ret, HttpAnswer *answer) {
+        const char *text = http_call_query(call, name);
+        STRBUF(words, 128);
+
+        *ret = fallback;
+        if (!text || (number_parse_u64(text, strlen(text), ret) == 0 && *ret >= least && *ret <= most))
+                return true;
+        strbuf_add(&words, name);
+        strbuf_add(&words, " must be a number from ");
+        strbuf_add_u64(&words, least);
+        strbuf_add(&words, " to ");
+        strbuf_add_u64(&words, most);
+        api_answer_problem(answer, 400, words.text);
+        return false;
+}
+
 /* Matches a path; the segment at '*' is copied. Returns false also for a segment that no name can be. */
 static bool path_matches(const char *pattern, const char *path, char argument[static NAME_SIZE]) {
         argument[0] = '\0';
@@ -94,12 +111,11 @@ static bool host_is_local(const char *host) {
         for (size_t i = 0; host && i < ELEMENTSOF(names); i++) {
                 size_t n = strlen(names[i]);
 
-                if (strncmp(host, names[i], n) == 0 && (host[n] == '\0' || host[n] == ':'))
+                if (strncasecmp(host, names[i], n) == 0 && (host[n] == '\0' || host[n] == ':'))
                         return true;
         }
         return false;
 }
-
 
 void api_handle(void *userdata, const HttpCall *call, HttpAnswer *ret) {
         Api *a = userdata;

@@ -5,8 +5,8 @@
 
 #define API_LIST_MAX 1000
 #define API_LIST_DEFAULT 100
-#define API_REASON_MAX 500
-#define API_METRICS_MAX (8 * 1024 * 1024)
+#define API_REASON_MAX (sizeof ((OperationPlan *)NULL)->reason - 1)
+#define API_METRICS_MAX (64 * 1024 * 1024) /* what 4096 services of 32 rules come to; only what is written costs memory */
 
 struct Api {
         ApiOwner owner;
@@ -19,6 +19,8 @@ typedef void (*RouteHandler)(Api *a, const HttpCall *call, const char *argument,
 
 /* One JSON answer; takes the value over. */
 void api_answer_json(HttpAnswer *ret, unsigned status, Json *value);
+/* ?NAME= as a number from `least` to `most`, `fallback` when it is not there; false when it is something else, which has been answered. */
+bool api_read_number(const HttpCall *call, const char *name, uint64_t least, uint64_t most, uint64_t fallback, uint64_t *ret, HttpAnswer *answer);
 /* RFC 9457. */
 void api_answer_problem(HttpAnswer *ret, unsigned status, const char *detail);
 void api_answer_text(HttpAnswer *ret, unsigned status, const char *text);

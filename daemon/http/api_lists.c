@@ -1,24 +1,14 @@
 /* Operations and events, from the lists that the ledger last gave. */
+#include <strings.h>
+
 #include "api_internal.h"
-#include "number.h"
-
-/* ?limit=; false when it is not a number in range, which has been answered. */
-static bool read_limit(const HttpCall *call, uint64_t *ret, HttpAnswer *answer) {
-        const char *text = http_call_query(call, "limit");
-
-        *ret = API_LIST_DEFAULT;
-        if (!text || (number_parse_u64(text, strlen(text), ret) == 0 && *ret >= 1 && *ret <= API_LIST_MAX))
-                return true;
-        api_answer_problem(answer, 400, "limit must be a number from 1 to 1000");
-        return false;
-}
 
 static void answer_list(const HttpCall *call, const Json *list, const char *name, HttpAnswer *ret) {
         const char *service = http_call_query(call, "service");
         Json *body, *chosen;
         uint64_t limit;
 
-        if (!read_limit(call, &limit, ret))
+        if (!api_read_number(call, "limit", 1, API_LIST_MAX, API_LIST_DEFAULT, &limit, ret))
                 return;
         if (!list) {
                 api_answer_problem(ret, 503, "the ledger has not been read yet");
@@ -44,7 +34,7 @@ void api_get_events(Api *a, const HttpCall *call, const char *argument _unused_,
 
 static const Json *find_by_id(const Json *list, const char *id) {
         for (size_t i = 0; list && i < json_length(list); i++)
-                if (streq(json_get_text(json_at(list, i), "id", ""), id))
+                if (strcasecmp(json_get_text(json_at(list, i), "id", ""), id) == 0)
                         return json_at(list, i);
         return NULL;
 }

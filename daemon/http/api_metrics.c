@@ -125,6 +125,12 @@ static void rule_unknown_samples(StrBuf *b, const char *name, const ServiceSnaps
                 sample(b, name, "service", s->policy->service, "rule", s->rules[i].policy->name, s->rules[i].verdict.tri == TRI_UNKNOWN);
 }
 
+static void rule_value_samples(StrBuf *b, const char *name, const ServiceSnapshot *s) {
+        for (size_t i = 0; i < s->n_rules; i++)
+                if (s->rules[i].verdict.n > 0)
+                        sample(b, name, "service", s->policy->service, "rule", s->rules[i].policy->name, s->rules[i].verdict.value);
+}
+
 static const struct {
         const char *name, *help;
         ServiceSamples samples;
@@ -138,6 +144,7 @@ static const struct {
         { "rollbackd_service_operation", "1 while an operation is in flight.", operation_samples },
         { "rollbackd_rule_bad", "1 while the rule's verdict is bad.", rule_bad_samples },
         { "rollbackd_rule_unknown", "1 while the rule's verdict is unknown.", rule_unknown_samples },
+        { "rollbackd_rule_value", "What the rule reads: a share from 0 to 1, or events per second.", rule_value_samples },
 };
 
 static void add_services(Api *a, StrBuf *b) {
@@ -165,7 +172,7 @@ void api_get_metrics(Api *a, const HttpCall *call _unused_, const char *argument
         add_services(a, &b);
         if (b.overflow) {
                 free(storage);
-                api_answer_problem(ret, 500, "the metrics page is over 8 MiB");
+                api_answer_problem(ret, 500, "the metrics page is over 64 MiB");
                 return;
         }
         *ret = (HttpAnswer){ .status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8", .body = storage, .body_size = b.length };

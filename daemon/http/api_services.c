@@ -151,19 +151,30 @@ static Json *unconfigured_json(Api *a) {
         return list;
 }
 
-void api_get_services(Api *a, const HttpCall *call _unused_, const char *argument _unused_, HttpAnswer *ret) {
-        Json *body = json_new_object(), *list = json_new_array();
+/* A page of the services: ?from= is what the page before gave as `next`, null on the last one. */
+void api_get_services(Api *a, const HttpCall *call, const char *argument _unused_, HttpAnswer *ret) {
+        size_t slots = engine_service_slots(a->owner.engine);
         usec_t now = a->owner.now(a->owner.userdata);
+        Json *body, *list;
+        uint64_t from, limit;
         ApiStatus status;
 
+        if (!api_read_number(call, "from", 0, CONFIG_SERVICES_MAX, 0, &from, ret) ||
+            !api_read_number(call, "limit", 1, API_LIST_MAX, API_LIST_DEFAULT, &limit, ret))
+                return;
+        body = json_new_object();
+        list = json_new_array();
         a->owner.status(a->owner.userdata, &status);
         json_set_u64(body, "version", 1);
         json_set_text(body, "status", status.words);
         json_set_bool(body, "ledger_up", status.ledger_up);
-        for (size_t i = 0; i < engine_service_slots(a->owner.engine); i++)
-                if (engine_snapshot_service(a->owner.engine, (uint32_t)i, now, &a->snapshot))
+        for (; from < slots && json_length(list) < limit; from++)
+                if (engine_snapshot_service(a->owner.engine, (uint32_t)from, now, &a->snapshot))
                         json_add(list, summary_json(&a->snapshot));
+        while (from < slots && !a->owner.config(a->owner.userdata, (uint32_t)from))
+                from++;
         json_set(body, "services", list);
+        json_set_u64(body, "next", from < slots ? from : UINT64_MAX);
         json_set(body, "unconfigured", unconfigured_json(a));
         api_answer_json(ret, 200, body);
 }

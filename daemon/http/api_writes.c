@@ -1,23 +1,38 @@
 /* The two writes: a person asks for a rollback or a restore. The peer of the unix socket is the audit's actor. */
 #include <errno.h>
 #include <stdio.h>
+#include <strings.h>
 
 #include "api_internal.h"
 #include "number.h"
+
+_Static_assert(API_REASON_MAX == 159, "the sentence below names the limit");
 
 typedef struct WriteRequest {
         const char *reason, *target; /* borrowed from the body; target NULL: the policy's choice */
         uint64_t epoch;              /* 0: any */
 } WriteRequest;
 
-/* If-Match: "41" */
+/* If-Match: "41", or * for any. */
 static bool read_epoch(const char *header, uint64_t *ret) {
         size_t n = header ? strlen(header) : 0;
 
         *ret = 0;
-        if (!header)
+        if (!header || streq(header, "*"))
                 return true;
         return n >= 3 && header[0] == '"' && header[n - 1] == '"' && number_parse_u64(header + 1, n - 2, ret) == 0 && *ret > 0;
+}
+
+/* application/json, whatever its parameters: JSON has no other encoding than UTF-8. */
+static bool is_json_type(const char *type) {
+        static const char json[] = "application/json";
+        size_t n = strlen(json);
+
+        return type && strncasecmp(type, json, n) == 0 && strchr("; \t", type[n]);
+}
+
+static bool is_reason(const char *text) {
+        return text && text[strspn(text, " \t\r\n")] != '\0' && strlen(text) <= API_REASON_MAX;
 }
 
 /* Keys that are not known are mistakes, not extras. */
@@ -36,8 +51,8 @@ static const char *check_body(const Json *body, WriteRequest *ret) {
         }
         ret->reason = json_get_text(body, "reason", NULL);
         ret->target = json_get_text(body, "target", NULL);
-        if (!ret->reason || ret->reason[0] == '\0' || strlen(ret->reason) > API_REASON_MAX)
-                return "reason is missing: say in 1 to 500 bytes why";
+        if (!is_reason(ret->reason))
+                return "reason is missing, blank or too long: say in 1 to 159 bytes why";
         if (ret->target && (ret->target[0] == '\0' || strlen(ret->target) >= NAME_SIZE))
                 return "target must be a version of 1 to 63 bytes";
         return NULL;
@@ -45,6 +60,8 @@ static const char *check_body(const Json *body, WriteRequest *ret) {
 
 static unsigned status_of(int r) {
         switch (r) {
+        case -EINVAL:
+                return 400;
         case -EBUSY:
                 return 409;
         case -ESTALE:
@@ -88,12 +105,16 @@ static void write_operation(Api *a, const HttpCall *call, const char *name, Oper
                 api_answer_problem(ret, 404, "no service of that name has a policy in force");
                 return;
         }
-        if (!call->content_type || strncmp(call->content_type, "application/json", strlen("application/json")) != 0) {
+        if (call->peer_uid == (uid_t)-1) {
+                api_answer_problem(ret, 403, "the kernel does not say who asks, and a write must have a name");
+                return;
+        }
+        if (!is_json_type(call->content_type)) {
                 api_answer_problem(ret, 415, "the body must be application/json");
                 return;
         }
         if (!read_epoch(call->if_match, &request.epoch)) {
-                api_answer_problem(ret, 400, "If-Match must be the epoch in double quotes, as in \"41\"");
+                api_answer_problem(ret, 400, "If-Match must be the epoch in double quotes, as in \"41\", or *");
                 return;
         }
         body = json_parse(call->body ?: "", call->body_size, &error);
