@@ -93,6 +93,13 @@ static void read_entry(const ConfigKey *k, const ConfigNode *n, void *entry, con
         const char *name = config_node_name(n), *why;
         unsigned line = config_node_line(n), before = e->n;
 
+        /* Before anything is refused: what refers to entries goes by their names. */
+        if (k->kind == KIND_NAMED) {
+                char *copy = strdup(name);
+
+                memcpy(entry, &copy, sizeof copy);
+                e->no_memory = e->no_memory || !copy;
+        }
         if (config_node_type(n) != CONFIG_GROUP) {
                 STRBUF(words, 128);
 
@@ -104,12 +111,6 @@ static void read_entry(const ConfigKey *k, const ConfigNode *n, void *entry, con
         }
         if (k->kind == KIND_NAMED && config_parse_name(name, &why) < 0)
                 config_errors_add(e, line, prefix, "is no name; write at most 63 letters, digits and _ -, the first a letter");
-        if (k->kind == KIND_NAMED) {
-                char *copy = strdup(name);
-
-                memcpy(entry, &copy, sizeof copy);
-                e->no_memory = e->no_memory || !copy;
-        }
         read_section(k->inner, n, line, entry, prefix, e);
         if (e->n == before)
                 memcpy((char *)entry + offset, &line, sizeof line);

@@ -80,6 +80,13 @@ static void rules_and_signals_must_fit_together(_unused_ void **state) {
                 { VALID "rules = ( { name = \"r\"; kind = \"down\"; probe = \"p\"; },\n{ name = \"r\"; kind = \"down\"; probe = \"m\"; } );",
                   "f:5: rules[1].name: is the name of an earlier rule too; write another\n" },
                 { VALID "rules = ( 1 );", "f:4: rules[0]: is a whole number; write a group { ... }\n" },
+                /* What could not be read is named once, and what refers to it finds its name. */
+                { HEAD PROBES "signals = { a = (); b = { kind = \"rate\"; probe = \"m\"; bad = \"x\"; }; };\n"
+                  "rules = ( { name = \"r\"; kind = \"threshold\"; signal = \"b\"; enter = \"9/s\"; leave = \"2/s\"; }, "
+                  "{ name = \"q\"; kind = \"threshold\"; signal = \"a\"; enter = \"5%\"; leave = \"2%\"; } );",
+                  "f:3: signals.a: is a list; write a group { ... }\n" },
+                { HEAD "probes = { p = \"x\"; m = { kind = \"tcp\"; targets = [ \"h:1\" ]; }; }; rules = ( { name = \"r\"; kind = \"down\"; probe = \"m\"; } );",
+                  "f:2: probes.p: is a text; write a group { ... }\n" },
                 { HEAD PROBES "release = { bake = { requests = 5; }; };",
                   "f:3: release.bake.requests: needs a signal of kind \"ratio\" that counts requests; add one, or remove it\n" },
         };
