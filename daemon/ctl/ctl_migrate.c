@@ -59,82 +59,97 @@ static void wait_for_lock(unsigned i) {
                 continue;
 }
 
-/* The file and its row in one transaction, with a short lock_timeout, so that nobody queues behind us for long. */
-static ExitCode apply(PgSync *s, uint64_t number, const char *name, const char *text, const char *checksum) {
-        char prologue[512], number_text[24];
-        const char *parameters[] = { number_text, name, checksum };
-        PgFailure failure = { 0 };
-        PgResult *result = NULL;
+typedef struct Migration {
+        const char *name, *text;
+        char number[24], checksum[DIGEST_HEX_SIZE];
+} Migration;
 
-        snprintf(number_text, sizeof number_text, "%llu", (unsigned long long)number);
-        snprintf(prologue, sizeof prologue,
-                 "BEGIN; SET LOCAL lock_timeout = '2s'; SELECT pg_catalog.pg_advisory_xact_lock(" MIGRATION_LOCK "); SET LOCAL ROLE rollbackd_owner");
-        for (unsigned i = 0; i < LOCK_TRIES; i++) {
-                result = pg_sync_script(s, prologue, &failure);
-                pg_result_free(result);
-                if (result)
-                        result = pg_sync_script(s, text, &failure);
-                if (result) {
-                        pg_result_free(result);
-                        result = pg_sync_query(s, "INSERT INTO rollbackd.migration (number, name, checksum) VALUES ($1::int, $2, $3)", 3, parameters, &failure);
-                }
-                if (result) {
-                        pg_result_free(result);
-                        return run_statement(s, "COMMIT");
-                }
-                pg_result_free(pg_sync_script(s, "ROLLBACK", &(PgFailure){ 0 }));
-                if (!streq(failure.sqlstate, "55P03") || i + 1 == LOCK_TRIES)
-                        break;
-                fprintf(stderr, "rollbackctl: %s waits for a lock, trying again\n", name);
-                wait_for_lock(i);
-        }
-        fprintf(stderr, "rollbackctl: %s was not applied; what came before it is\n", name);
-        return sql_fail(&failure);
+/* The checksum under which the migration was applied: "" when it was not. Returns false with *reterr. */
+static bool find_applied(PgSync *s, const Migration *g, char ret[static DIGEST_HEX_SIZE], PgFailure *reterr) {
+        const char *parameters[] = { g->number };
+        _cleanup_(pg_result_freep) PgResult *there = NULL, *row = NULL;
+
+        ret[0] = '\0';
+        there = pg_sync_query(s, "SELECT FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass('rollbackd.migration')", 0, NULL, reterr);
+        if (!there || pg_rows(there) == 0)
+                return there != NULL;
+        row = pg_sync_query(s, "SELECT checksum FROM rollbackd.migration WHERE number = $1::int", ELEMENTSOF(parameters), parameters, reterr);
+        if (row && pg_rows(row) > 0)
+                snprintf(ret, DIGEST_HEX_SIZE, "%s", pg_cell(row, 0, 0));
+        return row != NULL;
 }
 
-/* 1: applied with this very text; 0: not yet; -1: applied with another text, which has been printed; -2: could not be asked. */
-static int applied(PgSync *s, uint64_t number, const char *name, const char *checksum) {
-        char number_text[24];
-        const char *parameters[] = { number_text };
-        _cleanup_(pg_result_freep) PgResult *result = NULL;
-        PgFailure failure;
+static bool run_script(PgSync *s, const char *sql, PgFailure *reterr) {
+        PgResult *result = pg_sync_script(s, sql, reterr);
+        bool good = result != NULL;
 
-        snprintf(number_text, sizeof number_text, "%llu", (unsigned long long)number);
-        result = pg_sync_query(s, "SELECT checksum FROM rollbackd.migration WHERE number = $1::int", 1, parameters, &failure);
-        if (!result && streq(failure.sqlstate, "42P01"))
-                return 0;
-        if (!result) {
-                (void)sql_fail(&failure);
-                return -2;
+        pg_result_free(result);
+        return good;
+}
+
+/* The file and its row. */
+static bool apply_text(PgSync *s, const Migration *g, PgFailure *reterr) {
+        const char *parameters[] = { g->number, g->name, g->checksum };
+        PgResult *result;
+
+        if (!run_script(s, g->text, reterr))
+                return false;
+        result = pg_sync_query(s, "INSERT INTO rollbackd.migration (number, name, checksum) VALUES ($1::int, $2, $3)", ELEMENTSOF(parameters), parameters, reterr);
+        pg_result_free(result);
+        return result && run_script(s, "COMMIT", reterr);
+}
+
+/* One transaction with a short lock_timeout, so that nobody queues behind us for long. What was applied is looked up under the lock, for another migrator may just have done it.
+ * Returns EXIT_OK, EXIT_REFUSED with the reason printed, or EXIT_FAILED with *reterr. */
+static ExitCode try_migration(PgSync *s, const Migration *g, bool *ret_applied, PgFailure *reterr) {
+        static const char begin[] = "BEGIN; SET LOCAL lock_timeout = '2s'; SELECT pg_catalog.pg_advisory_xact_lock(" MIGRATION_LOCK "); SET LOCAL ROLE rollbackd_owner";
+        char before[DIGEST_HEX_SIZE];
+        ExitCode code = EXIT_FAILED;
+
+        if (run_script(s, begin, reterr) && find_applied(s, g, before, reterr)) {
+                if (before[0] == '\0' && apply_text(s, g, reterr)) {
+                        *ret_applied = true;
+                        return EXIT_OK;
+                }
+                if (streq(before, g->checksum))
+                        code = EXIT_OK;
+                else if (before[0] != '\0') {
+                        fprintf(stderr, "rollbackctl: %s was applied with another text (checksum %.12s, the file has %.12s). An applied migration never changes: "
+                                        "restore the file, or write a new one\n", g->name, before, g->checksum);
+                        code = EXIT_REFUSED;
+                }
         }
-        if (pg_rows(result) == 0)
-                return 0;
-        if (streq(pg_cell(result, 0, 0), checksum))
-                return 1;
-        fprintf(stderr, "rollbackctl: %s was applied with another text (checksum %.12s, the file has %.12s). An applied migration never changes: restore the file, or write a new one\n",
-                name, pg_cell(result, 0, 0), checksum);
-        return -1;
+        (void)run_script(s, "ROLLBACK", &(PgFailure){ 0 });
+        return code;
 }
 
 static ExitCode migrate_file(PgSync *s, const char *folder, const char *name, unsigned *ret_applied) {
-        char checksum[DIGEST_HEX_SIZE];
-        STRBUF(path, 4096);
         _cleanup_(freep) char *text = NULL;
-        uint64_t number;
+        Migration g = { .name = name };
+        PgFailure failure = { 0 };
+        bool done = false;
         ExitCode code;
-        int r;
+        STRBUF(path, 4096);
+        uint64_t number;
 
         strbuf_add(&path, folder);
         strbuf_add_char(&path, '/');
         strbuf_add(&path, name);
-        text = read_file(path.text);
-        if (!text || number_parse_u64(name, 4, &number) < 0 || digest_sha256_hex(text, strlen(text), checksum) < 0)
+        g.text = text = read_file(path.text);
+        if (!text || number_parse_u64(name, 4, &number) < 0 || digest_sha256_hex(text, strlen(text), g.checksum) < 0)
                 return EXIT_FAILED;
-        r = applied(s, number, name, checksum);
-        if (r != 0)
-                return r == 1 ? EXIT_OK : r == -1 ? EXIT_REFUSED : EXIT_FAILED;
-        code = apply(s, number, name, text, checksum);
-        if (code == EXIT_OK) {
+        snprintf(g.number, sizeof g.number, "%llu", (unsigned long long)number);
+        code = try_migration(s, &g, &done, &failure);
+        for (unsigned i = 0; code == EXIT_FAILED && streq(failure.sqlstate, "55P03") && i + 1 < LOCK_TRIES; i++) {
+                fprintf(stderr, "rollbackctl: %s waits for a lock, trying again\n", name);
+                wait_for_lock(i);
+                code = try_migration(s, &g, &done, &failure);
+        }
+        if (code == EXIT_FAILED) {
+                fprintf(stderr, "rollbackctl: %s was not applied; what came before it is\n", name);
+                return sql_fail(&failure);
+        }
+        if (done) {
                 printf("applied %s\n", name);
                 (*ret_applied)++;
         }
