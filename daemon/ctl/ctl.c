@@ -2,6 +2,7 @@
 #include "ctl.h"
 
 #define CONNECT "config conninfo timeout json"
+#define ADMINISTER "config conninfo timeout directory"
 #define SOCKET "config socket timeout json"
 
 const Verb verbs[] = {
@@ -37,8 +38,8 @@ const Verb verbs[] = {
         { "resume", "SERVICE", CONNECT, "end a pause; automation is on again for the active release", run_sql, "SELECT rollbackd.resume($1)", "0" },
         { "ack", "ID", CONNECT " true false note", "label a decision: it was right (--true), or a false alarm (--false)", run_sql,
           "SELECT rollbackd.ack(id => $1, label => coalesce($2::boolean, NOT $3::boolean), note => $4)", "0 true false note" },
-        { "db migrate", "", CONNECT " directory", "bring the ledger's schema up to this program's", run_migrate, NULL, NULL },
-        { "db roles", "", CONNECT " directory", "create the ledger's roles; run as the database's administrator", run_roles, NULL, NULL },
+        { "db migrate", "", ADMINISTER, "bring the ledger's schema up to this program's", run_migrate, NULL, NULL },
+        { "db roles", "", ADMINISTER, "create the ledger's roles; run as the database's administrator", run_roles, NULL, NULL },
         { "check", "[POLICY...]", "config conninfo db", "validate rollbackd.conf and policies; --db prepares every statement under its role", run_check, NULL, NULL },
 };
 const size_t verbs_n = ELEMENTSOF(verbs);
@@ -53,11 +54,11 @@ static const char help_tail[] =
         "\nGeneral options: --config PATH, --conninfo CONNINFO (or $ROLLBACKD_CONNINFO), --socket PATH, --json, --timeout DURATION.\n"
         "Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 refused, 5 not found, 6 timeout, 7 no right. See rollbackctl(1).\n";
 
-static void print_help(void) {
-        fputs(help_head, stdout);
+static void print_help(FILE *f) {
+        fputs(help_head, f);
         for (size_t i = 0; i < verbs_n; i++)
-                printf("  %-12s %-16s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
-        fputs(help_tail, stdout);
+                fprintf(f, "  %-12s %-16s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
+        fputs(help_tail, f);
 }
 
 /* The verb of argv[1], or of argv[1] and argv[2] together; *ret_words says how many words it took. */
@@ -76,28 +77,52 @@ static const Verb *find_verb(int argc, char *argv[], int *ret_words) {
         return NULL;
 }
 
-int main(int argc, char *argv[]) {
-        CommandLine line;
-        const Verb *verb;
-        ExitCode code;
-        int words = 0;
+static bool is_help(const char *word) {
+        return streq(word, "--help") || streq(word, "-h");
+}
 
-        if (argc < 2 || streq(argv[1], "help") || streq(argv[1], "--help") || streq(argv[1], "-h")) {
-                print_help();
-                return argc < 2 ? EXIT_USAGE : EXIT_OK;
-        }
-        if (streq(argv[1], "--version")) {
-                puts("rollbackctl " ROLLBACKD_VERSION);
-                return EXIT_OK;
-        }
-        verb = find_verb(argc, argv, &words);
-        if (!verb) {
-                fprintf(stderr, "rollbackctl: %s is not a verb; see rollbackctl help\n", argv[1]);
-                return EXIT_USAGE;
-        }
+/* `help VERB` and `VERB --help` are one. */
+static ExitCode show_verb(const Verb *verb) {
+        verb_print_usage(verb, stdout);
+        printf("%s\n", verb->help);
+        return EXIT_OK;
+}
+
+static ExitCode refuse_verb(const char *word) {
+        if (word[0] == '-')
+                fprintf(stderr, "rollbackctl: the verb comes first, then its options, as in: rollbackctl status %s\n", word);
+        else
+                print_error("rollbackctl: not a verb, see rollbackctl help: ", word);
+        return EXIT_USAGE;
+}
+
+/* Runs argv[1..] as a verb, or prints what is to be known of it. */
+static ExitCode run_verb(int argc, char *argv[], bool help) {
+        CommandLine line;
+        int words = 0;
+        const Verb *verb = find_verb(argc, argv, &words);
+        ExitCode code;
+
+        if (!verb)
+                return refuse_verb(argv[1]);
+        for (int i = words + 1; i < argc && !streq(argv[i], "--"); i++)
+                help = help || is_help(argv[i]);
+        if (help)
+                return show_verb(verb);
         code = command_line_parse(verb, argc - words, argv + words, &line);
-        if (code != EXIT_OK)
-                return (int)code;
-        code = verb->run(verb, &line);
+        return code == EXIT_OK ? verb->run(verb, &line) : code;
+}
+
+int main(int argc, char *argv[]) {
+        bool help = argc > 1 && (streq(argv[1], "help") || is_help(argv[1]));
+        ExitCode code = EXIT_OK;
+
+        if (argc < 2 || (help && argc == 2)) {
+                print_help(argc < 2 ? stderr : stdout);
+                code = argc < 2 ? EXIT_USAGE : EXIT_OK;
+        } else if (streq(argv[1], "--version"))
+                puts("rollbackctl " ROLLBACKD_VERSION);
+        else
+                code = run_verb(argc - help, argv + help, help);
         return fflush(stdout) != 0 && code == EXIT_OK ? EXIT_FAILED : (int)code;
 }

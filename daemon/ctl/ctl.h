@@ -82,10 +82,23 @@ ExitCode command_line_parse(const Verb *verb, int argc, char *argv[], CommandLin
 const char *option_name(Option o);
 Option option_find(const char *name, size_t n);
 void verb_print_usage(const Verb *verb, FILE *f);
+/* ctl_config.c */
+#define CONFIG_PATH_DEFAULT "/etc/rollbackd/rollbackd.conf"
 /* The general --timeout, default 10 s. */
 usec_t command_timeout(const CommandLine *line);
-/* rollbackd.conf, or NULL: printed when it was asked for by --config and cannot be read. */
-DaemonConfig *command_config(const CommandLine *line);
+/* From now on the whole command has --timeout: then it ends with EXIT_TIMEOUT, wherever it is. */
+void command_start_clock(const CommandLine *line);
+const char *command_config_path(const CommandLine *line);
+/* rollbackd.conf. EXIT_OK with *ret, which is NULL when there is none and none was asked for by --config; else the code with the reason printed. */
+ExitCode command_config(const CommandLine *line, DaemonConfig **ret) _must_check_;
+
+/* ctl_print.c */
+/* Prints text from outside, control bytes escaped; NULL as "-". */
+void print_text(const char *text, int width);
+/* The same line by line, each behind `before`, to stdout and to stderr. */
+void print_paragraph(const char *before, const char *text);
+void print_error(const char *before, const char *text);
+void print_json(const Json *value);
 
 /* ctl_sql.c */
 ExitCode run_sql(const Verb *verb, const CommandLine *line);
@@ -99,6 +112,8 @@ ExitCode run_migrate(const Verb *verb, const CommandLine *line);
 ExitCode run_roles(const Verb *verb, const CommandLine *line);
 
 /* ctl_http.c */
+/* Appends a name to a path or a query. */
+void url_add_name(StrBuf *b, const char *name);
 /* One call over the daemon's socket. EXIT_OK with the parsed answer, or the code with the reason printed. */
 ExitCode http_call(const CommandLine *line, const char *method, const char *path, const char *body, Json **ret);
 ExitCode run_rollback(const Verb *verb, const CommandLine *line);
@@ -109,9 +124,6 @@ ExitCode run_status(const Verb *verb, const CommandLine *line);
 ExitCode run_history(const Verb *verb, const CommandLine *line);
 ExitCode run_events(const Verb *verb, const CommandLine *line);
 ExitCode run_explain(const Verb *verb, const CommandLine *line);
-/* Prints text from outside, control bytes escaped; NULL as "-". */
-void print_text(const char *text, int width);
-void print_json(const Json *value);
 
 /* ctl_check.c */
 ExitCode run_check(const Verb *verb, const CommandLine *line);

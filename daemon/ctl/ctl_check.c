@@ -4,14 +4,50 @@
 
 #define CHECK_ERRORS_MAX (64 * 1024)
 #define CHECK_SQL_MAX (96 * 1024)
-#define CONFIG_PATH_DEFAULT "/etc/rollbackd/rollbackd.conf"
+
+/* What a person types as the owner. The server says what is missing in its message only; a message in another language gets the general advice. */
+static void advise_grant(const char *role, const char *message) {
+        static const struct {
+                const char *message, *grant, *on;
+        } advices[] = {
+                { "permission denied for table ", "SELECT, INSERT, UPDATE, DELETE", "" },
+                { "permission denied for view ", "SELECT, INSERT, UPDATE, DELETE", "" },
+                { "permission denied for sequence ", "USAGE", "SEQUENCE " },
+                { "permission denied for schema ", "USAGE", "SCHEMA " },
+                { "permission denied for function ", "EXECUTE", "FUNCTION " },
+        };
+
+        if (strncmp(message, "permission denied to set role", strlen("permission denied to set role")) == 0) {
+                fprintf(stderr, "  as an administrator, type: GRANT %s TO rollbackd;\n", role);
+                return;
+        }
+        for (size_t i = 0; i < ELEMENTSOF(advices); i++) {
+                size_t n = strlen(advices[i].message);
+
+                if (strncmp(message, advices[i].message, n) != 0)
+                        continue;
+                fprintf(stderr, "  as the owner, type what the statement needs of: GRANT %s ON %s%.*s TO %s;\n", advices[i].grant, advices[i].on,
+                        (int)strcspn(message + n, " ;:\n"), message + n, role);
+                return;
+        }
+        fprintf(stderr, "  as the owner, GRANT what the message names TO %s; and GRANT %s TO rollbackd;\n", role, role);
+}
 
 static void check_failed(const ServiceConfig *config, const StepCheck *check, const PgFailure *failure) {
-        fprintf(stderr, "%s:%u: under role %s: %s\n", config->path, check->line, check->role ?: "(none)", failure->message);
+        const char *role = check->role ?: "rollbackd";
+        STRBUF(where, 5000);
+
+        strbuf_add(&where, config->path);
+        strbuf_add_char(&where, ':');
+        strbuf_add_u64(&where, check->line);
+        strbuf_add(&where, ": under role ");
+        strbuf_add(&where, role);
+        strbuf_add(&where, ": ");
+        print_error(where.text, failure->message);
         if (streq(failure->sqlstate, "42501"))
-                fprintf(stderr, "  as the owner, type: GRANT what the message names TO %s; and: GRANT %s TO rollbackd;\n", check->role ?: "rollbackd", check->role ?: "rollbackd");
+                advise_grant(role, failure->message);
         else if (streq(failure->sqlstate, "42704") || streq(failure->sqlstate, "22023"))
-                fprintf(stderr, "  type: CREATE ROLE %s NOLOGIN; GRANT %s TO rollbackd;\n", check->role ?: "ROLE", check->role ?: "ROLE");
+                fprintf(stderr, "  if the role is not there, as an administrator, type: CREATE ROLE %s NOLOGIN; GRANT %s TO rollbackd;\n", role, role);
 }
 
 /* PREPARE alone does not check the rights on tables: EXPLAIN EXECUTE with NULLs does, and runs nothing. */
@@ -38,6 +74,8 @@ static bool check_statement(PgSync *s, const ServiceConfig *config, const StepCh
         for (size_t i = 0; i < check->n_parameters; i++)
                 strbuf_add(&b, i == 0 ? "(NULL" : ", NULL");
         strbuf_add(&b, check->n_parameters > 0 ? "); ROLLBACK; DEALLOCATE rollbackd_check" : "; ROLLBACK; DEALLOCATE rollbackd_check");
+        if (b.overflow)
+                snprintf(failure.message, sizeof failure.message, "the statement is longer than 96 KiB");
         result = b.overflow ? NULL : pg_sync_script(s, b.text, &failure);
         if (!result) {
                 check_failed(config, check, &failure);
@@ -54,7 +92,8 @@ static bool check_database(PgSync *s, const ServiceConfig *config) {
         STRBUF(error, 1024);
 
         if (step_checks(config, &checks, &n, &error) < 0) {
-                fprintf(stderr, "%s: %s\n", config->path, error.text);
+                fprintf(stderr, "%s: ", config->path);
+                print_error("", error.text);
                 return false;
         }
         for (size_t i = 0; i < n; i++)
@@ -66,7 +105,7 @@ static bool check_database(PgSync *s, const ServiceConfig *config) {
 
 static bool check_policy(const char *path, const ServiceConfig *config, const char *error, PgSync *s) {
         if (!config) {
-                fputs(error, stderr);
+                print_error("", error);
                 return false;
         }
         printf("%s: good, service %s, mode %s\n", path, config->service, rollback_mode_to_string(config->policy.rollback.mode));
@@ -96,7 +135,7 @@ static bool check_directory(const DaemonConfig *daemon, PgSync *s) {
         STRBUF(error, 4096);
 
         if (config_read_directory(daemon->policies, &files, &n, &error) < 0) {
-                fputs(error.text, stderr);
+                print_error("", error.text);
                 return false;
         }
         for (size_t i = 0; i < n; i++)
@@ -108,8 +147,8 @@ static bool check_directory(const DaemonConfig *daemon, PgSync *s) {
 ExitCode run_check(const Verb *verb _unused_, const CommandLine *line) {
         _cleanup_(daemon_config_freep) DaemonConfig *daemon = NULL;
         _cleanup_(pg_sync_freep) PgSync *s = NULL;
-        const char *path = line->values[OPTION_CONFIG] ?: CONFIG_PATH_DEFAULT;
-        STRBUF(error, 4096);
+        const char *path = command_config_path(line);
+        STRBUF(error, CONFIG_ERROR_SIZE);
         ExitCode code;
 
         if (line->values[OPTION_DB]) {
@@ -120,7 +159,7 @@ ExitCode run_check(const Verb *verb _unused_, const CommandLine *line) {
         if (line->n_arguments > 0)
                 return check_named(line, s) ? EXIT_OK : EXIT_FAILED;
         if (config_read_daemon(path, &daemon, &error) < 0) {
-                fputs(error.text, stderr);
+                print_error("", error.text);
                 return EXIT_FAILED;
         }
         printf("%s: good\n", path);

@@ -13,6 +13,14 @@ static void say(const char *label, const char *text) {
         printf("\n");
 }
 
+/* Words in one line, NULL standing for a text of the answer that is not there. */
+static void print_words(const char *const words[], size_t n) {
+        for (size_t i = 0; i < n; i++)
+                print_text(words[i], 0);
+        printf("\n");
+}
+#define PRINT_WORDS(...) print_words((const char *const[]){ __VA_ARGS__ }, ELEMENTSOF(((const char *const[]){ __VA_ARGS__ })))
+
 static void say_seconds(const char *label, double seconds) {
         STRBUF(b, 64);
 
@@ -31,11 +39,7 @@ static void print_statistic(const Json *e) {
 }
 
 static void print_evidence(const Json *e) {
-        printf("rule ");
-        print_text(json_get_text(e, "rule", NULL), 0);
-        printf(": ");
-        print_text(json_get_text(e, "verdict", NULL), 0);
-        printf("\n");
+        PRINT_WORDS("rule ", json_get_text(e, "rule", NULL), ": ", json_get_text(e, "verdict", NULL));
         say("reading", json_get_text(e, "reading", NULL));
         say("why", json_get_text(e, "why", NULL));
         print_statistic(e);
@@ -55,34 +59,33 @@ static void print_evidence(const Json *e) {
 static void print_steps(const Json *steps) {
         for (size_t i = 0; i < json_length(steps); i++) {
                 const Json *step = json_at(steps, i);
+                const char *error = json_get_text(step, "error", NULL);
 
-                printf("  step %lld %s: %s", (long long)json_get_i64(step, "n", 0), json_get_text(step, "kind", "?"), json_get_text(step, "state", "?"));
-                if (json_get(step, "error")) {
-                        printf(", ");
-                        print_text(json_get_text(step, "error", NULL), 0);
-                }
-                printf("\n");
+                printf("  step %lld ", (long long)json_get_i64(step, "n", 0));
+                PRINT_WORDS(json_get_text(step, "kind", NULL), ": ", json_get_text(step, "state", NULL), error ? ", " : "", error ?: "");
         }
 }
 
 static void print_operation(const Json *o) {
-        printf("%s %s -> %s of ", json_get_text(o, "kind", "?"), json_get_text(o, "from_version", "?"), json_get_text(o, "to_version", "?"));
-        print_text(json_get_text(o, "service", NULL), 0);
-        printf(": %s\n", json_get_text(o, "state", "?"));
+        PRINT_WORDS(json_get_text(o, "kind", NULL), " ", json_get_text(o, "from_version", NULL), " -> ", json_get_text(o, "to_version", NULL), " of ",
+                    json_get_text(o, "service", NULL), ": ", json_get_text(o, "state", NULL));
         say("by", json_get_text(o, "actor", NULL));
         say("because", json_get_text(o, "reason", NULL));
         say("opened", json_get_text(o, "opened_at", NULL));
         say("closed", json_get_text(o, "closed_at", NULL));
         say("outcome", json_get_text(o, "detail", NULL));
+        if (json_get(o, "label"))
+                say("judged", json_get_bool(o, "label", false) ? "right, by a person" : "a false alarm, by a person");
+        say("note", json_get_text(o, "label_note", NULL));
         print_steps(json_get(o, "steps"));
         if (json_get_text(json_get(o, "evidence"), "rule", NULL))
                 print_evidence(json_get(o, "evidence"));
 }
 
 static void print_event(const Json *e) {
-        printf("event %s of ", json_get_text(e, "kind", "?"));
-        print_text(json_get_text(e, "service", NULL), 0);
-        printf(" at %s\n", json_get_text(e, "at", "?"));
+        PRINT_WORDS("event ", json_get_text(e, "kind", NULL), " of ", json_get_text(e, "service", NULL), " at ", json_get_text(e, "at", NULL));
+        say("by", json_get_text(e, "actor", NULL));
+        say("operation", json_get_text(e, "operation", NULL));
         if (json_get_text(json_get(e, "fields"), "rule", NULL))
                 print_evidence(json_get(e, "fields"));
 }
@@ -90,8 +93,8 @@ static void print_event(const Json *e) {
 static void print_service(const Json *s) {
         const Json *evidence = json_get(s, "evidence");
 
-        printf("%s is %s on version %s; mode %s\n", json_get_text(s, "service", "?"), json_get_text(s, "health", "?"), json_get_text(s, "version", "?"),
-               json_get_text(s, "mode", "?"));
+        PRINT_WORDS(json_get_text(s, "service", NULL), " is ", json_get_text(s, "health", NULL), " on version ", json_get_text(s, "version", NULL), "; mode ",
+                    json_get_text(s, "mode", NULL));
         say("target", json_get_text(s, "target_why", NULL));
         say("held by", json_get_text(s, "holding_why", NULL));
         for (size_t i = 0; i < json_length(evidence); i++)
@@ -104,7 +107,7 @@ ExitCode run_explain(const Verb *verb _unused_, const CommandLine *line) {
         ExitCode code;
 
         strbuf_add(&path, is_uuid(line->arguments[0]) ? "/api/v1/operations/" : "/api/v1/services/");
-        strbuf_add(&path, line->arguments[0]);
+        url_add_name(&path, line->arguments[0]);
         if (!is_uuid(line->arguments[0]))
                 strbuf_add(&path, "/explain");
         code = http_call(line, "GET", path.text, NULL, &reply);

@@ -39,9 +39,18 @@ static ExitCode unreachable(const char *socket, int r) {
         return EXIT_UNREACHABLE;
 }
 
+void url_add_name(StrBuf *b, const char *name) {
+        for (; *name != '\0'; name++)
+                /* Of the characters of names the only one that means something else in a query. */
+                if (*name == '+')
+                        strbuf_add(b, "%2B");
+                else
+                        strbuf_add_char(b, *name);
+}
+
 ExitCode http_call(const CommandLine *line, const char *method, const char *path, const char *body, Json **ret) {
-        _cleanup_(daemon_config_freep) DaemonConfig *config = line->values[OPTION_SOCKET] ? NULL : command_config(line);
-        const char *socket = line->values[OPTION_SOCKET] ?: config && config->socket[0] != '\0' ? config->socket : SOCKET_DEFAULT;
+        _cleanup_(daemon_config_freep) DaemonConfig *config = NULL;
+        const char *socket = line->values[OPTION_SOCKET];
         _cleanup_(freep) char *reply = NULL;
         char match[48] = "";
         const char *headers[3] = { body ? "Content-Type: application/json" : NULL, NULL, NULL };
@@ -50,6 +59,17 @@ ExitCode http_call(const CommandLine *line, const char *method, const char *path
         size_t size = 0;
         int status;
 
+        if (!socket) {
+                ExitCode code = command_config(line, &config);
+
+                if (code != EXIT_OK)
+                        return code;
+                socket = config ? config->socket : SOCKET_DEFAULT;
+        }
+        if (socket[0] == '\0') {
+                fprintf(stderr, "rollbackctl: %s gives rollbackd no socket: set http.socket, or say --socket PATH\n", command_config_path(line));
+                return EXIT_UNREACHABLE;
+        }
         if (line->values[OPTION_EPOCH]) {
                 snprintf(match, sizeof match, "If-Match: \"%s\"", line->values[OPTION_EPOCH]);
                 headers[body ? 1 : 0] = match;
@@ -66,27 +86,29 @@ ExitCode http_call(const CommandLine *line, const char *method, const char *path
         *ret = json_parse(reply ?: "", size, &error);
         if (status >= 200 && status < 300 && *ret)
                 return EXIT_OK;
-        fprintf(stderr, "rollbackctl: ");
         if (*ret)
-                fprintf(stderr, "%s\n", json_get_text(*ret, "detail", "rollbackd refused"));
+                print_error("rollbackctl: ", json_get_text(*ret, "detail", "rollbackd refused"));
         else
-                fprintf(stderr, "rollbackd answered %d with something that is not JSON: %s\n", status, error.text);
+                fprintf(stderr, "rollbackctl: rollbackd answered %d with something that is not JSON: %s\n", status, error.text);
         *ret = json_free(*ret);
         return status >= 200 && status < 300 ? EXIT_FAILED : code_of((unsigned)status);
 }
 
 /* On a terminal a person is asked; a script says --yes. */
-static bool confirmed(const CommandLine *line, const char *verb) {
+static ExitCode confirm(const CommandLine *line, const char *verb) {
         char answer[16];
 
         if (line->values[OPTION_YES])
-                return true;
+                return EXIT_OK;
         if (!isatty(STDIN_FILENO)) {
                 fprintf(stderr, "rollbackctl %s: this changes production; say --yes where no one can be asked\n", verb);
-                return false;
+                return EXIT_USAGE;
         }
         fprintf(stderr, "%s of %s (%s). Type yes to go on: ", verb, line->arguments[0], line->values[OPTION_REASON]);
-        return fgets(answer, sizeof answer, stdin) && streq(answer, "yes\n");
+        if (fgets(answer, sizeof answer, stdin) && streq(answer, "yes\n"))
+                return EXIT_OK;
+        fprintf(stderr, "rollbackctl %s: nothing was done\n", verb);
+        return EXIT_FAILED;
 }
 
 static ExitCode write_operation(const Verb *verb, const CommandLine *line) {
@@ -99,14 +121,15 @@ static ExitCode write_operation(const Verb *verb, const CommandLine *line) {
                 fprintf(stderr, "rollbackctl %s: --reason is missing: it is what others will read in the history\n", verb->name);
                 return EXIT_USAGE;
         }
-        if (!confirmed(line, verb->name))
-                return EXIT_USAGE;
+        code = confirm(line, verb->name);
+        if (code != EXIT_OK)
+                return code;
         json_set_text(body, "reason", line->values[OPTION_REASON]);
         if (line->values[OPTION_TO])
                 json_set_text(body, "target", line->values[OPTION_TO]);
         text = json_text(body);
         strbuf_add(&path, "/api/v1/services/");
-        strbuf_add(&path, line->arguments[0]);
+        url_add_name(&path, line->arguments[0]);
         strbuf_add_char(&path, '/');
         strbuf_add(&path, verb->name);
         code = http_call(line, "POST", path.text, text, &reply);
@@ -114,8 +137,10 @@ static ExitCode write_operation(const Verb *verb, const CommandLine *line) {
                 return code;
         if (line->values[OPTION_JSON])
                 print_json(reply);
-        else
-                printf("%s\nrollbackd goes on by itself; type: rollbackctl explain %s\n", json_get_text(reply, "operation", "?"), json_get_text(reply, "operation", "?"));
+        else {
+                print_paragraph("", json_get_text(reply, "operation", NULL));
+                fprintf(stderr, "rollbackd goes on by itself; type: rollbackctl explain %s\n", json_get_text(reply, "operation", "ID"));
+        }
         return EXIT_OK;
 }
 

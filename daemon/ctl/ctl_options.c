@@ -1,43 +1,42 @@
-#include <errno.h>
-
+/* The command line: options by one table, arguments by the words of the verb's own usage. */
 #include "ctl.h"
+#include "number.h"
 
-#define CONFIG_PATH_DEFAULT "/etc/rollbackd/rollbackd.conf"
-#define TIMEOUT_DEFAULT (10 * USEC_PER_SEC)
+typedef enum ValueForm { FORM_TEXT, FORM_FLAG, FORM_NAME, FORM_NUMBER, FORM_LIMIT, FORM_DURATION } ValueForm;
 
 static const struct {
         const char *name;
-        bool flag;
+        ValueForm form;
 } option_rows[_OPTION_MAX] = {
-        [OPTION_CONFIG] = { "config", false },
-        [OPTION_CONNINFO] = { "conninfo", false },
-        [OPTION_SOCKET] = { "socket", false },
-        [OPTION_JSON] = { "json", true },
-        [OPTION_TIMEOUT] = { "timeout", false },
-        [OPTION_YES] = { "yes", true },
-        [OPTION_REASON] = { "reason", false },
-        [OPTION_NOTE] = { "note", false },
-        [OPTION_FOR] = { "for", false },
-        [OPTION_UNTIL] = { "until", false },
-        [OPTION_STABLE] = { "stable", true },
-        [OPTION_EXPECT_EPOCH] = { "expect-epoch", false },
-        [OPTION_EPOCH] = { "epoch", false },
-        [OPTION_CODE_REF] = { "code-ref", false },
-        [OPTION_API_VERSION] = { "api-version", false },
-        [OPTION_SCHEMA_MIN] = { "schema-min", false },
-        [OPTION_SCHEMA_MAX] = { "schema-max", false },
-        [OPTION_BARRIER] = { "barrier", true },
-        [OPTION_ARTEFACT] = { "artefact", false },
-        [OPTION_SOURCE] = { "source", false },
-        [OPTION_ROLLING] = { "rolling", true },
-        [OPTION_FORCE] = { "force", true },
-        [OPTION_TO] = { "to", false },
-        [OPTION_TRUE] = { "true", true },
-        [OPTION_FALSE] = { "false", true },
-        [OPTION_SERVICE] = { "service", false },
-        [OPTION_LIMIT] = { "limit", false },
-        [OPTION_DIRECTORY] = { "directory", false },
-        [OPTION_DB] = { "db", true },
+        [OPTION_CONFIG] = { "config", FORM_TEXT },
+        [OPTION_CONNINFO] = { "conninfo", FORM_TEXT },
+        [OPTION_SOCKET] = { "socket", FORM_TEXT },
+        [OPTION_JSON] = { "json", FORM_FLAG },
+        [OPTION_TIMEOUT] = { "timeout", FORM_DURATION },
+        [OPTION_YES] = { "yes", FORM_FLAG },
+        [OPTION_REASON] = { "reason", FORM_TEXT },
+        [OPTION_NOTE] = { "note", FORM_TEXT },
+        [OPTION_FOR] = { "for", FORM_DURATION },
+        [OPTION_UNTIL] = { "until", FORM_TEXT },
+        [OPTION_STABLE] = { "stable", FORM_FLAG },
+        [OPTION_EXPECT_EPOCH] = { "expect-epoch", FORM_NUMBER },
+        [OPTION_EPOCH] = { "epoch", FORM_NUMBER },
+        [OPTION_CODE_REF] = { "code-ref", FORM_TEXT },
+        [OPTION_API_VERSION] = { "api-version", FORM_TEXT },
+        [OPTION_SCHEMA_MIN] = { "schema-min", FORM_NUMBER },
+        [OPTION_SCHEMA_MAX] = { "schema-max", FORM_NUMBER },
+        [OPTION_BARRIER] = { "barrier", FORM_FLAG },
+        [OPTION_ARTEFACT] = { "artefact", FORM_TEXT },
+        [OPTION_SOURCE] = { "source", FORM_TEXT },
+        [OPTION_ROLLING] = { "rolling", FORM_FLAG },
+        [OPTION_FORCE] = { "force", FORM_FLAG },
+        [OPTION_TO] = { "to", FORM_NAME },
+        [OPTION_TRUE] = { "true", FORM_FLAG },
+        [OPTION_FALSE] = { "false", FORM_FLAG },
+        [OPTION_SERVICE] = { "service", FORM_NAME },
+        [OPTION_LIMIT] = { "limit", FORM_LIMIT },
+        [OPTION_DIRECTORY] = { "directory", FORM_TEXT },
+        [OPTION_DB] = { "db", FORM_FLAG },
 };
 
 const char *option_name(Option o) {
@@ -68,7 +67,7 @@ void verb_print_usage(const Verb *verb, FILE *f) {
         fprintf(f, "usage: rollbackctl %s %s", verb->name, verb->arguments);
         for (int o = 0; o < _OPTION_MAX; o++)
                 if (verb_takes(verb, (Option)o))
-                        fprintf(f, " [--%s%s]", option_rows[o].name, option_rows[o].flag ? "" : " X");
+                        fprintf(f, " [--%s%s]", option_rows[o].name, option_rows[o].form == FORM_FLAG ? "" : " X");
         fputc('\n', f);
 }
 
@@ -87,11 +86,11 @@ static ExitCode parse_option(const Verb *verb, int argc, char *argv[], int *i, C
                 return usage(verb, "this verb does not take that option", argv[*i]);
         if (line->values[o])
                 return usage(verb, "given twice", argv[*i]);
-        if (option_rows[o].flag && equals)
+        if (option_rows[o].form == FORM_FLAG && equals)
                 return usage(verb, "takes no value", argv[*i]);
-        if (!option_rows[o].flag && !equals && *i + 1 >= argc)
+        if (option_rows[o].form != FORM_FLAG && !equals && *i + 1 >= argc)
                 return usage(verb, "its value is missing", argv[*i]);
-        line->values[o] = option_rows[o].flag ? "true" : equals ? equals + 1 : argv[++*i];
+        line->values[o] = option_rows[o].form == FORM_FLAG ? "true" : equals ? equals + 1 : argv[++*i];
         return EXIT_OK;
 }
 
@@ -109,16 +108,85 @@ static void argument_range(const Verb *verb, size_t *ret_least, size_t *ret_most
         }
 }
 
-static ExitCode check_values(const Verb *verb, const CommandLine *line) {
-        const char *timeout = line->values[OPTION_TIMEOUT];
+static bool is_number(const char *text, uint64_t least, uint64_t most) {
+        uint64_t value;
+
+        return number_parse_u64(text, strlen(text), &value) == 0 && value >= least && value <= most;
+}
+
+static bool is_duration(const char *text) {
         usec_t t;
 
-        if (timeout && usec_parse(timeout, &t) < 0)
-                return usage(verb, "write a duration with its unit, as in 10s", timeout);
+        return usec_parse(text, &t) == 0 && t > 0;
+}
+
+/* As the ledger and the configuration take the names of services and versions. */
+static bool is_name(const char *text) {
+        static const char first[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+        static const char others[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-";
+        size_t n = strlen(text);
+
+        return n > 0 && n < NAME_SIZE && strchr(first, text[0]) && strspn(text, others) == n;
+}
+
+static ExitCode check_form(const Verb *verb, ValueForm form, const char *value) {
+        switch (form) {
+        case FORM_TEXT:
+        case FORM_FLAG:
+                return EXIT_OK;
+        case FORM_NAME:
+                return is_name(value) ? EXIT_OK : usage(verb, "a name has 1 to 63 letters, digits and . _ + -, and begins with a letter or digit", value);
+        case FORM_NUMBER:
+                return is_number(value, 0, INT64_MAX) ? EXIT_OK : usage(verb, "write a number", value);
+        case FORM_LIMIT:
+                return is_number(value, 1, 1000) ? EXIT_OK : usage(verb, "write a number from 1 to 1000", value);
+        case FORM_DURATION:
+                return is_duration(value) ? EXIT_OK : usage(verb, "write a duration with its unit, as in 10s or 1h30m", value);
+        }
+        return EXIT_OK;
+}
+
+/* The form of the i-th argument, by its word in the usage: the last word stands for all that follow. */
+static ValueForm argument_form(const Verb *verb, size_t i) {
+        const char *p = verb->arguments;
+        size_t word = strcspn(p, " ");
+
+        for (; i > 0 && p[word] != '\0'; i--) {
+                p += word + 1;
+                word = strcspn(p, " ");
+        }
+        if (memmem(p, word, "EPOCH", 5))
+                return FORM_NUMBER;
+        return memmem(p, word, "SERVICE", 7) || memmem(p, word, "VERSION", 7) ? FORM_NAME : FORM_TEXT;
+}
+
+static ExitCode check_values(const Verb *verb, const CommandLine *line) {
+        ExitCode code = EXIT_OK;
+
+        for (size_t i = 0; code == EXIT_OK && i < line->n_arguments; i++)
+                code = check_form(verb, argument_form(verb, i), line->arguments[i]);
+        for (int o = 0; code == EXIT_OK && o < _OPTION_MAX; o++)
+                if (line->values[o])
+                        code = check_form(verb, option_rows[o].form, line->values[o]);
+        if (code != EXIT_OK)
+                return code;
         if (streq(verb->name, "ack") && !line->values[OPTION_TRUE] == !line->values[OPTION_FALSE])
                 return usage(verb, "say either --true (it was right) or --false (a false alarm)", "--true, --false");
         if ((streq(verb->name, "pause") || streq(verb->name, "pin")) && !line->values[OPTION_FOR] == !line->values[OPTION_UNTIL])
                 return usage(verb, "say either --for DURATION or --until TIME: a pause or pin always ends", "--for, --until");
+        return EXIT_OK;
+}
+
+static ExitCode parse_word(const Verb *verb, int argc, char *argv[], int *i, size_t most, bool options_over, CommandLine *line) {
+        const char *word = argv[*i];
+
+        if (!options_over && strncmp(word, "--", 2) == 0)
+                return parse_option(verb, argc, argv, i, line);
+        if (!options_over && word[0] == '-')
+                return usage(verb, "options are written out, with two dashes", word);
+        if (line->n_arguments >= most)
+                return usage(verb, "one argument too many", word);
+        line->arguments[line->n_arguments++] = word;
         return EXIT_OK;
 }
 
@@ -131,41 +199,14 @@ ExitCode command_line_parse(const Verb *verb, int argc, char *argv[], CommandLin
         for (int i = 1; i < argc; i++) {
                 ExitCode code = EXIT_OK;
 
-                if (!options_over && streq(argv[i], "--help")) {
-                        verb_print_usage(verb, stdout);
-                        printf("%s\n", verb->help);
-                        exit(EXIT_OK);
-                }
                 if (!options_over && streq(argv[i], "--"))
                         options_over = true;
-                else if (!options_over && strncmp(argv[i], "--", 2) == 0)
-                        code = parse_option(verb, argc, argv, &i, ret);
-                else if (ret->n_arguments >= most)
-                        code = usage(verb, "one argument too many", argv[i]);
                 else
-                        ret->arguments[ret->n_arguments++] = argv[i];
+                        code = parse_word(verb, argc, argv, &i, most, options_over, ret);
                 if (code != EXIT_OK)
                         return code;
         }
         if (ret->n_arguments < least)
                 return usage(verb, "missing", verb->arguments);
         return check_values(verb, ret);
-}
-
-usec_t command_timeout(const CommandLine *line) {
-        usec_t t = TIMEOUT_DEFAULT;
-
-        return line->values[OPTION_TIMEOUT] && usec_parse(line->values[OPTION_TIMEOUT], &t) < 0 ? TIMEOUT_DEFAULT : t;
-}
-
-DaemonConfig *command_config(const CommandLine *line) {
-        DaemonConfig *config = NULL;
-        STRBUF(error, 4096);
-
-        if (config_read_daemon(line->values[OPTION_CONFIG] ?: CONFIG_PATH_DEFAULT, &config, &error) < 0) {
-                if (line->values[OPTION_CONFIG])
-                        fprintf(stderr, "rollbackctl: %s", error.text);
-                return NULL;
-        }
-        return config;
 }

@@ -1,19 +1,6 @@
 /* status, history, events: tables for people. */
 #include "ctl.h"
 
-void print_json(const Json *value) {
-        _cleanup_(freep) char *text = json_text_pretty(value);
-
-        printf("%s\n", text ?: "");
-}
-
-void print_text(const char *text, int width) {
-        STRBUF(b, 2048);
-
-        strbuf_add_escaped(&b, text ?: "-", strlen(text ?: "-"));
-        printf("%-*s", width, b.text);
-}
-
 static void print_words(const char *before, const char *text, const char *after) {
         printf("%s", before);
         print_text(text, 0);
@@ -38,6 +25,11 @@ static const Json *worst_rule(const Json *rules) {
         return NULL;
 }
 
+/* Whether the rule's firing would move the pointer by itself. */
+static bool acts(const Json *service, const Json *rule) {
+        return streq(json_get_text(service, "mode", ""), "automatic") && streq(json_get_text(rule, "response", ""), "rollback");
+}
+
 static void print_next(const Json *service, const Json *rule) {
         const Json *operation = json_get(service, "operation");
 
@@ -48,8 +40,8 @@ static void print_next(const Json *service, const Json *rule) {
                 print_words("", json_get_text(operation, "state", NULL), "");
         } else if (json_get(service, "holding") && streq(json_get_text(service, "health", ""), "bad"))
                 print_words("held: ", json_get_text(service, "holding_why", NULL), "");
-        else if (rule && streq(json_get_text(rule, "verdict", ""), "bad"))
-                print_duration("acts in ", MAX(0.0, json_get_double(rule, "hold_seconds", 0) - json_get_double(rule, "bad_for_seconds", 0)));
+        else if (rule && streq(json_get_text(rule, "verdict", ""), "bad") && !json_get_bool(rule, "firing", false))
+                print_duration(acts(service, rule) ? "acts in " : "fires in ", MAX(0.0, json_get_double(rule, "hold_seconds", 0) - json_get_double(rule, "bad_for_seconds", 0)));
         else
                 printf("-");
 }
@@ -77,48 +69,137 @@ static void print_row(const Json *service) {
 
 static void print_unconfigured(const Json *list) {
         for (size_t i = 0; i < json_length(list); i++) {
-                print_words("refused: ", json_get_text(json_at(list, i), "error", NULL),
-                            json_get_bool(json_at(list, i), "earlier_in_force", false) ? " (its last good policy stays in force)\n" : " (not watched)\n");
+                const Json *refused = json_at(list, i);
+
+                print_paragraph("refused: ", json_get_text(refused, "error", NULL));
+                if (json_get_bool(refused, "earlier_in_force", false))
+                        print_words("  the last good policy of ", json_get_text(refused, "service", NULL), " stays in force\n");
+                else
+                        print_words("  ", json_get_text(refused, "service", "the service that it names"), " is not watched\n");
         }
+}
+
+static void print_rules(const Json *rules) {
+        for (size_t i = 0; i < json_length(rules); i++) {
+                const Json *rule = json_at(rules, i);
+
+                print_words("  rule ", json_get_text(rule, "name", NULL), ": ");
+                print_words("", json_get_text(rule, "verdict", NULL), ", ");
+                print_words("", json_get_text(rule, "reading", NULL), "; ");
+                print_words("", json_get_text(rule, "why", NULL), "");
+                if (json_get_double(rule, "bad_for_seconds", 0) > 0) {
+                        print_duration("; bad for ", json_get_double(rule, "bad_for_seconds", 0));
+                        print_duration(" of ", json_get_double(rule, "hold_seconds", 0));
+                }
+                print_words("; response ", json_get_text(rule, "response", NULL), "\n");
+        }
+}
+
+static void print_targets(const char *probe, const Json *targets) {
+        for (size_t t = 0; t < json_length(targets); t++) {
+                const Json *target = json_at(targets, t);
+
+                print_words("  probe ", probe, " ");
+                print_words("", json_get_text(target, "url", NULL), ": ");
+                print_words("", json_get_text(target, "state", NULL), "");
+                if (json_get_i64(target, "run", 0) > 0)
+                        printf(" %lld/%lld", (long long)json_get_i64(target, "run", 0), (long long)json_get_i64(target, "needed", 0));
+                if (json_get(target, "version"))
+                        print_words(", version ", json_get_text(target, "version", NULL), "");
+                if (json_get_text(target, "words", "")[0] != '\0')
+                        print_words(", ", json_get_text(target, "words", NULL), "");
+                printf("%s\n", json_get_bool(target, "straggler", false) ? ", still on another version" : "");
+        }
+}
+
+/* What holds an automatic act back now, or would: the guards that do not pass. */
+static void print_guards(const Json *guards) {
+        for (size_t i = 0; i < json_length(guards); i++) {
+                const Json *guard = json_at(guards, i);
+
+                if (streq(json_get_text(guard, "answer", ""), "passes"))
+                        continue;
+                print_words("  guard ", json_get_text(guard, "guard", NULL), " ");
+                print_words("", json_get_text(guard, "answer", NULL), "");
+                if (json_get(guard, "left_seconds"))
+                        print_duration(", for another ", json_get_double(guard, "left_seconds", 0));
+                printf("\n");
+        }
+}
+
+static void print_release(const Json *s) {
+        if (!json_get_bool(s, "known", false)) {
+                printf("  release: the ledger does not know this service, or has not been read yet\n");
+                return;
+        }
+        printf("  release: epoch %lld, ", (long long)json_get_i64(s, "epoch", 0));
+        print_words("", json_get_text(s, "release", NULL), "");
+        print_duration(" ", json_get_double(s, "released_for_seconds", 0));
+        printf(" ago, %s", json_get_bool(s, "stable", false) ? "stable" : "not stable");
+        if (!json_get_bool(s, "stable", false) && json_get_double(s, "bake_left_seconds", 0) > 0)
+                print_duration(": good time still wanted ", json_get_double(s, "bake_left_seconds", 0));
+        if (!json_get_bool(s, "stable", false) && json_get_double(s, "bake_requests_left", 0) > 0)
+                printf(", requests still wanted %.0f", json_get_double(s, "bake_requests_left", 0));
+        printf("\n");
 }
 
 static void print_service(const Json *s) {
         const Json *probes = json_get(s, "probes");
 
         print_row(s);
+        print_release(s);
         print_words("  target: ", json_get_text(s, "target_why", NULL), "\n");
-        for (size_t i = 0; i < json_length(json_get(s, "rules")); i++) {
-                const Json *rule = json_at(json_get(s, "rules"), i);
-
-                print_words("  rule ", json_get_text(rule, "name", NULL), ": ");
-                print_words("", json_get_text(rule, "verdict", NULL), ", ");
-                print_words("", json_get_text(rule, "reading", NULL), "; ");
-                print_words("", json_get_text(rule, "why", NULL), "\n");
-        }
+        print_rules(json_get(s, "rules"));
+        print_guards(json_get(s, "guards"));
         for (size_t p = 0; p < json_length(probes); p++)
-                for (size_t t = 0; t < json_length(json_get(json_at(probes, p), "targets")); t++) {
-                        const Json *target = json_at(json_get(json_at(probes, p), "targets"), t);
+                print_targets(json_get_text(json_at(probes, p), "name", NULL), json_get(json_at(probes, p), "targets"));
+}
 
-                        print_words("  probe ", json_get_text(json_at(probes, p), "name", NULL), " ");
-                        print_words("", json_get_text(target, "url", NULL), ": ");
-                        print_words("", json_get_text(target, "state", NULL), "");
-                        if (json_get_i64(target, "run", 0) > 0)
-                                printf(" %lld/%lld", (long long)json_get_i64(target, "run", 0), (long long)json_get_i64(target, "needed", 0));
-                        print_words(", ", json_get_text(target, "words", NULL), json_get_bool(target, "straggler", false) ? ", still on another version\n" : "\n");
+static ExitCode get_page(const CommandLine *line, int64_t from, Json **ret) {
+        STRBUF(path, 128);
+
+        strbuf_add(&path, "/api/v1/services?limit=50&from=");
+        strbuf_add_i64(&path, from);
+        return http_call(line, "GET", path.text, NULL, ret);
+}
+
+/* All pages as one answer. */
+static ExitCode get_services(const CommandLine *line, Json **ret) {
+        Json *all = json_new_array();
+        int64_t from = 0;
+
+        for (;;) {
+                _cleanup_(json_freep) Json *page = NULL;
+                ExitCode code = get_page(line, from, &page);
+
+                if (code != EXIT_OK) {
+                        json_free(all);
+                        return code;
                 }
+                for (size_t i = 0; i < json_length(json_get(page, "services")); i++)
+                        json_add(all, json_copy(json_at(json_get(page, "services"), i)));
+                /* It only ever grows, or is the end. */
+                if (json_get_i64(page, "next", 0) <= from) {
+                        json_set(page, "services", all);
+                        *ret = TAKE_PTR(page);
+                        return EXIT_OK;
+                }
+                from = json_get_i64(page, "next", 0);
+        }
+}
+
+static ExitCode get_service(const CommandLine *line, Json **ret) {
+        STRBUF(path, 256);
+
+        strbuf_add(&path, "/api/v1/services/");
+        url_add_name(&path, line->arguments[0]);
+        return http_call(line, "GET", path.text, NULL, ret);
 }
 
 ExitCode run_status(const Verb *verb _unused_, const CommandLine *line) {
         _cleanup_(json_freep) Json *reply = NULL;
-        STRBUF(path, 256);
-        ExitCode code;
+        ExitCode code = line->n_arguments > 0 ? get_service(line, &reply) : get_services(line, &reply);
 
-        strbuf_add(&path, "/api/v1/services");
-        if (line->n_arguments > 0) {
-                strbuf_add_char(&path, '/');
-                strbuf_add(&path, line->arguments[0]);
-        }
-        code = http_call(line, "GET", path.text, NULL, &reply);
         if (code != EXIT_OK)
                 return code;
         if (line->values[OPTION_JSON])
@@ -146,7 +227,7 @@ static ExitCode run_list(const CommandLine *line, const char *name, void (*print
         strbuf_add(&path, line->values[OPTION_LIMIT] ?: "50");
         if (line->values[OPTION_SERVICE]) {
                 strbuf_add(&path, "&service=");
-                strbuf_add(&path, line->values[OPTION_SERVICE]);
+                url_add_name(&path, line->values[OPTION_SERVICE]);
         }
         code = http_call(line, "GET", path.text, NULL, &reply);
         if (code != EXIT_OK)

@@ -13,7 +13,7 @@ ExitCode sql_fail(const PgFailure *failure) {
                 { "55P03", EXIT_TIMEOUT }, { "08", EXIT_UNREACHABLE }, { "57P0", EXIT_UNREACHABLE },
         };
 
-        fprintf(stderr, "rollbackctl: %s\n", failure->message);
+        print_error("rollbackctl: ", failure->message);
         for (size_t i = 0; i < ELEMENTSOF(codes); i++)
                 if (strncmp(failure->sqlstate, codes[i].prefix, strlen(codes[i].prefix)) == 0)
                         return codes[i].code;
@@ -21,7 +21,7 @@ ExitCode sql_fail(const PgFailure *failure) {
 }
 
 static void on_notice(void *userdata _unused_, const char *text) {
-        fprintf(stderr, "%s\n", text);
+        print_error("", text);
 }
 
 /* The password that rollbackd.conf names, which the caller wipes; NULL: none. */
@@ -36,11 +36,16 @@ static char *config_password(const DaemonConfig *config) {
 
 PgSync *sql_connect(const CommandLine *line, ExitCode *ret_code) {
         const char *conninfo = line->values[OPTION_CONNINFO] ?: getenv("ROLLBACKD_CONNINFO");
-        _cleanup_(daemon_config_freep) DaemonConfig *config = conninfo ? NULL : command_config(line);
+        _cleanup_(daemon_config_freep) DaemonConfig *config = NULL;
         char *password = NULL;
         PgFailure failure;
         PgSync *s = NULL;
 
+        if (line->values[OPTION_TIMEOUT])
+                command_start_clock(line);
+        *ret_code = conninfo ? EXIT_OK : command_config(line, &config);
+        if (*ret_code != EXIT_OK)
+                return NULL;
         *ret_code = EXIT_USAGE;
         if (!conninfo && (!config || !config->conninfo)) {
                 fprintf(stderr, "rollbackctl: which database? Give --conninfo, $ROLLBACKD_CONNINFO, or ledger.conninfo in rollbackd.conf\n");
@@ -85,7 +90,7 @@ static void print_answer(const PgResult *result, const CommandLine *line) {
                 json_set_text(j, "result", value && value[0] != '\0' ? value : NULL);
                 print_json(j);
         } else if (value && value[0] != '\0')
-                printf("%s\n", value);
+                print_paragraph("", value);
 }
 
 ExitCode run_sql(const Verb *verb, const CommandLine *line) {
@@ -96,17 +101,13 @@ ExitCode run_sql(const Verb *verb, const CommandLine *line) {
         PgFailure failure;
         ExitCode code;
 
+        command_start_clock(line);
         s = sql_connect(line, &code);
         if (!s)
                 return code;
         result = pg_sync_query(s, verb->sql, n, parameters, &failure);
         if (!result)
                 return sql_fail(&failure);
-        if (streq(verb->name, "active") && !pg_cell(result, 0, 0)) {
-                fprintf(stderr, "rollbackctl: the ledger knows no service %s; type: rollbackctl register %s VERSION --stable --reason ...\n", line->arguments[0],
-                        line->arguments[0]);
-                return EXIT_NOT_FOUND;
-        }
         print_answer(result, line);
         return EXIT_OK;
 }
