@@ -52,8 +52,15 @@ static void step_gone(Engine *e, Service *s) {
         }
 }
 
+/* Over when something is known again; another release alone is no news of that kind. */
+static bool is_blind_wanted(const Service *s) {
+        if (s->health == HEALTH_BLIND)
+                return true;
+        return s->blind_told && s->known && s->acting && !(s->acting & (s->good | s->bad));
+}
+
 static void step_blind(Engine *e, Service *s) {
-        bool wanted = s->health == HEALTH_BLIND;
+        bool wanted = is_blind_wanted(s);
         if (wanted == s->blind_told || !effect_room(s))
                 return;
         s->blind_told = wanted;

@@ -47,6 +47,13 @@ static Tri dependencies_since(const Service *s, usec_t since, const char **ret_n
         return answer;
 }
 
+/* When the rule left good: not before its evidence began, which for all targets being down is within
+ * the warm-up. */
+static usec_t left_good(const Service *s, int rule) {
+        usec_t good_at = s->rules[rule].good_at;
+        return s->warm ? MAX(good_at, s->count_from) : good_at;
+}
+
 void decision_make(const Engine *e, const Service *s, int rule, usec_t now, Decision *ret) {
         bool firing = rule >= 0 && (s->firing >> rule & 1);
 
@@ -65,7 +72,7 @@ void decision_make(const Engine *e, const Service *s, int rule, usec_t now, Deci
         };
         if (streq(s->facts.operation.id, s->closed_id))
                 ret->in.operation_in_flight = s->operation_state != OPERATION_NONE;
-        usec_t since = firing ? s->rules[rule].good_at : 0;
+        usec_t since = firing ? left_good(s, rule) : 0;
         ret->in.dependency = dependencies_since(s, since, &ret->in.dependency_name);
         if (!firing)
                 ret->in.dependency = judging_dependencies_good(s) ? TRI_GOOD : TRI_BAD;
@@ -97,7 +104,9 @@ void deciding_ask_dependencies(Engine *e, Service *s, usec_t since, usec_t now) 
         }
 }
 
-static void tell_held(Engine *e, Service *s, const Decision *d, Guard guard, usec_t now) {
+/* The guard that holds is told once; it is over when another holds, or none. `held`: its words. */
+static void tell_held(Engine *e, Service *s, const Decision *d, Guard guard, const char *held,
+                      usec_t now) {
         if (s->held_told == guard || !effect_room(s))
                 return;
         EffectItem item = { .event = EVENT_ROLLBACK_HELD, .epoch = s->facts.epoch };
@@ -108,23 +117,35 @@ static void tell_held(Engine *e, Service *s, const Decision *d, Guard guard, use
         if (guard == GUARD_NONE)
                 return;
         STRBUF(reading, 160);
-        STRBUF(held, 160);
         rule_describe_reading(s, d->rule, &reading);
-        guard_describe(&d->in, &d->answers[d->holding], &held);
-        const char *words = strstr(held.text, ": ");
-        evidence_fill(s, d, now, held.text, &s->evidence);
+        evidence_fill(s, d, now, held, &s->evidence);
         item.raise = item.evidence = true;
         effect_alert(e, s, item, guard_to_string(guard),
                      &(AlertWords){
                              .version = s->facts.version,
                              .guard = guard_to_string(guard),
-                             .held = guard == GUARD_TARGET || guard == GUARD_BARRIER
-                                             ? d->target_text
-                                     : words ? words + 2
-                                             : held.text,
+                             .held = held,
                              .rule = s->policy->rules[d->rule].name,
                              .reading = reading.text,
                      });
+}
+
+static void tell_none_held(Engine *e, Service *s, usec_t now) {
+        tell_held(e, s, NULL, GUARD_NONE, NULL, now);
+}
+
+/* The words of the guard that holds; of a missing target, why there is none. */
+static void tell_guard(Engine *e, Service *s, const Decision *d, usec_t now) {
+        const GuardAnswer *a = &d->answers[d->holding];
+        STRBUF(held, 160);
+        guard_describe(&d->in, a, &held);
+        const char *words = strstr(held.text, ": ");
+        bool target = a->guard == GUARD_TARGET || a->guard == GUARD_BARRIER;
+        tell_held(e, s, d, a->guard,
+                  target  ? d->target_text
+                  : words ? words + 2
+                          : held.text,
+                  now);
 }
 
 static void plan_automatic(Engine *e, Service *s, const Decision *d) {
@@ -138,6 +159,7 @@ static void plan_automatic(Engine *e, Service *s, const Decision *d) {
         StrBuf reason;
         strbuf_init(&reason, s->plan.reason, sizeof s->plan.reason);
         rule_describe(s, d->rule, &reason);
+        text_mark_cut(&reason);
 }
 
 static void propose(Engine *e, Service *s, const Decision *d, usec_t now) {
@@ -173,25 +195,50 @@ static void record_would(Engine *e, Service *s, const Decision *d, usec_t now) {
 static usec_t step_held(Engine *e, Service *s, const Decision *d, usec_t now) {
         const GuardAnswer *a = &d->answers[d->holding];
         usec_t again = MIN(a->until, usec_add(usec_add(s->facts_at, GUARD_FACTS_MAX_AGE), 1));
-        Guard told = a->guard;
+        bool told = true;
 
+        s->refused = false;
         if (again <= now)
                 again = USEC_INFINITY;
         if (a->answer == TRI_UNKNOWN) {
                 s->wait_since = s->wait_since ? s->wait_since : now;
                 usec_t tell_at = usec_add(s->wait_since, DEPENDENCY_WAIT_TOLD);
-                deciding_ask_dependencies(e, s, s->rules[d->rule].good_at, now);
+                deciding_ask_dependencies(e, s, left_good(s, d->rule), now);
                 again = MIN(again, usec_add(now, DEPENDENCY_ASK_EVERY));
-                if (now < tell_at)
-                        told = GUARD_NONE;
+                told = now >= tell_at;
         } else
                 s->wait_since = 0;
         /* Observed: the event was stored; that it is not stored again within the cooldown is no
          * news. */
-        if (told == GUARD_COOLDOWN && s->policy->rollback.mode != MODE_AUTOMATIC)
-                told = GUARD_NONE;
-        tell_held(e, s, d, told, now);
+        if (a->guard == GUARD_COOLDOWN && s->policy->rollback.mode != MODE_AUTOMATIC)
+                told = false;
+        if (told)
+                tell_guard(e, s, d, now);
+        else
+                tell_none_held(e, s, now);
         return again;
+}
+
+/* No guard here holds. What the ledger refused under its lock stays told until it takes it, and
+ * after a refusal or a loss the next try waits for new facts. */
+static usec_t step_unheld(Engine *e, Service *s, const Decision *d, usec_t now) {
+        s->wait_since = 0;
+        if (s->refused)
+                tell_held(e, s, d, GUARD_LEDGER, s->refusal, now);
+        else
+                tell_none_held(e, s, now);
+        if (s->blocked)
+                return usec_add(usec_add(s->facts_at, GUARD_FACTS_MAX_AGE), 1);
+        if (d->holding < 0) {
+                if (effect_evidence_pending(s))
+                        return now;
+                propose(e, s, d, now);
+                return USEC_INFINITY;
+        }
+        if (!effect_room(s))
+                return now;
+        record_would(e, s, d, now);
+        return s->observed_until;
 }
 
 usec_t deciding_step(Engine *e, Service *s, usec_t now) {
@@ -199,11 +246,14 @@ usec_t deciding_step(Engine *e, Service *s, usec_t now) {
 
         if (s->ask_dependencies)
                 deciding_ask_dependencies(e, s, 0, now);
-        if (rule < 0)
+        if (rule < 0) {
                 operation_clear(s, now);
-        if (rule < 0 || s->operation_state != OPERATION_NONE || s->blocked || s->failed) {
+                s->refused = false;
+        }
+        if (rule < 0 || s->operation_state != OPERATION_NONE || s->given_up) {
                 s->wait_since = 0;
-                tell_held(e, s, NULL, GUARD_NONE, now);
+                if (!s->refused)
+                        tell_none_held(e, s, now);
                 return USEC_INFINITY;
         }
         if (effect_evidence_pending(s))
@@ -212,14 +262,5 @@ usec_t deciding_step(Engine *e, Service *s, usec_t now) {
         decision_make(e, s, rule, now, &d);
         if (d.holding >= 0 && d.answers[d.holding].guard != GUARD_MODE)
                 return step_held(e, s, &d, now);
-        s->wait_since = 0;
-        tell_held(e, s, &d, GUARD_NONE, now);
-        if (d.holding < 0) {
-                propose(e, s, &d, now);
-                return USEC_INFINITY;
-        }
-        if (!effect_room(s))
-                return now;
-        record_would(e, s, &d, now);
-        return s->observed_until;
+        return step_unheld(e, s, &d, now);
 }

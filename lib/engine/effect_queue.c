@@ -55,11 +55,6 @@ static bool is_about_operation(EventKind event) {
                event != EVENT_ROLLBACK_HELD;
 }
 
-static void mark_cut(StrBuf *b) {
-        if (b->overflow && b->length >= 3)
-                memcpy(b->text + b->length - 3, "...", 3);
-}
-
 void effect_alert(Engine *e, Service *s, EffectItem item, const char *key, const AlertWords *w) {
         const EventRow *row = event_row(item.event);
         STRBUF(epoch, 24);
@@ -84,7 +79,7 @@ void effect_alert(Engine *e, Service *s, EffectItem item, const char *key, const
         STRBUF(text, ENGINE_TEXT_SIZE);
         event_render(item.raise || !row->over ? row->text : row->over, fields, ELEMENTSOF(fields),
                      &text);
-        mark_cut(&text);
+        text_mark_cut(&text);
         item.kind = EFFECT_ALERT;
         effect_push(e, s, item, is_about_operation(item.event) ? s->plan.id : NULL, key, text.text);
 }

@@ -58,6 +58,8 @@ static int replace_service(Engine *e, Service *old, const Policy *policy, usec_t
                 return -ENOMEM;
         effect_cancel(old, EFFECT_PROBE_NOW);
         service_inherit(s, old);
+        if (!streq(old->policy->hash, policy->hash)) /* what failed may be mended */
+                s->failed = s->given_up = false;
         e->slots[s->handle] = s;
         free(old);
         alerting_look_for_target(s);
@@ -143,8 +145,9 @@ void engine_clear_evidence(Engine *e, usec_t now) {
                 Service *s = e->slots[i];
                 if (!s)
                         continue;
-                service_clear_rules(s, MAX(now, s->count_from));
-                service_clear_targets(s, now);
+                judging_clear(s, now);
+                if (s->operation_state == OPERATION_VERIFYING)
+                        s->verify_from = MAX(now, s->warm_until);
                 s->bake_at = now;
                 s->bake_good = false;
                 service_mark_fed(e, s);
@@ -154,18 +157,22 @@ void engine_clear_evidence(Engine *e, usec_t now) {
 static void step_service(Engine *e, Service *s, usec_t now) {
         usec_t deadline = USEC_INFINITY;
 
+        s->crowded = false;
         if (s->known) {
-                s->crowded = false;
                 judging_step(s, now);
                 deadline = operating_step(e, s, now);
                 deadline = MIN(deadline, deciding_step(e, s, now));
                 deadline = MIN(deadline, baking_step(e, s, now));
                 alerting_step(e, s, now);
                 deadline = MIN(deadline, judging_deadline(s, now));
-                if (s->crowded)
-                        deadline = now;
-                deadline = MAX(deadline, now + 1);
+        } else {
+                s->ask_dependencies = false;
+                (void)deciding_step(e, s, now);
+                alerting_step(e, s, now); /* what was told is over */
         }
+        if (s->crowded)
+                deadline = now;
+        deadline = MAX(deadline, now + 1);
         if (deadline != s->deadline)
                 deadline_set(e, s, deadline);
 }
@@ -203,17 +210,24 @@ static void begin_release(Service *s, bool first, usec_t now) {
         baking_begin(s, now);
         s->observed_until = 0;
         s->wait_since = 0;
+        s->refused = false;
         s->deployed_untold = !first && s->facts.kind == RELEASE_DEPLOY;
         s->stable_untold = false;
 }
 
+/* The ledger does not know the service: nothing is judged, and what was told of it is over. */
 static void forget_facts(Service *s, usec_t now) {
-        s->known = false;
+        if (!s->known)
+                return;
+        operation_lose(s, now);
+        service_clear_rules(s, now);
+        s->known = s->warm = false;
         s->health = HEALTH_NEW;
         s->health_row = 0;
         s->health_since = now;
         s->operation_state = OPERATION_NONE;
-        s->no_target = s->failed = false;
+        s->no_target = s->failed = s->given_up = s->refused = false;
+        s->deployed_untold = s->stable_untold = false;
 }
 
 /* The release's own instant as the ledger knows it, once, after a commit of this engine had to
@@ -240,7 +254,8 @@ void engine_set_facts(Engine *e, uint32_t service, const ServiceFacts *facts, us
         bool first = !s->known, moved = first || facts->epoch != s->facts.epoch;
         bool earned = !moved && facts->stable && !s->facts.stable;
         usec_t assumed = s->facts.released;
-        s->failed = s->failed && !is_eased(&s->facts, facts);
+        if (is_eased(&s->facts, facts))
+                s->failed = s->given_up = false;
         s->facts = *facts;
         s->facts.released = MIN(facts->released, at);
         s->facts_at = at;

@@ -81,7 +81,7 @@ void engine_set_ledger_reachable(Engine *e, bool reachable, usec_t now);
 /* The clock jumped or the loop stood still: windows and hold timers start empty. */
 void engine_clear_evidence(Engine *e, usec_t now);
 /* A person asks for a rollback (`target` NULL: by the policy's strategy) or a restore (target NULL: the version that was left). Returns 0 with the operation's id, or
- * -EBUSY (one is in flight), -ESTALE (`epoch` is not the active one; 0: any), -ENOENT (no target), -EHOSTDOWN (ledger), -ENODATA (no facts yet), and the sentence in *why. */
+ * -EBUSY (one is in flight, or the service is pinned), -ESTALE (`epoch` is not the active one; 0: any), -ENOENT (no target), -EHOSTDOWN (ledger), -ENODATA (no facts yet), and the sentence in *why. */
 int engine_request(Engine *e, uint32_t service, OperationKind kind, const char *target, uint64_t epoch, const char *actor,
                    const char *reason, usec_t now, char ret_id[static OPERATION_ID_SIZE], StrBuf *why) _must_check_;
 

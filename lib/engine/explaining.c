@@ -70,6 +70,7 @@ static void fill_guards(const Decision *d, Evidence *ret) {
                         strbuf_add(&b, "; ");
                 guard_describe(&d->in, a, &b);
         }
+        text_mark_cut(&b);
         ret->guard = guard_to_string(d->holding < 0 ? GUARD_NONE : d->answers[d->holding].guard);
 }
 

@@ -138,7 +138,8 @@ static void step_rule(Service *s, size_t i, usec_t now) {
                 r->bad_for = 0;
                 r->was_bad = false;
         }
-        if (r->verdict.tri == TRI_GOOD)
+        /* What warm-up does not count has not left good either. */
+        if (r->verdict.tri == TRI_GOOD || r->verdict.why == WHY_WARMING)
                 r->good_at = now;
         else if (was_good && (s->acting >> i & 1))
                 s->ask_dependencies = true;
@@ -176,9 +177,10 @@ static void step_dependencies(Service *s, usec_t now) {
         s->dependency_blamed = s->dependency_blamed || (s->good & all) != all;
         if (!judging_dependencies_good(s))
                 return;
-        usec_t from = MAX(now, s->count_from);
+        usec_t from = MAX(now, s->count_from), known_at = s->known_at;
         if (s->dependency_blamed) {
                 service_clear_rules(s, from);
+                s->known_at = known_at;
                 service_clear_targets(s, now);
                 refresh_probes(s, now);
                 step_rules(s, now);
@@ -199,13 +201,14 @@ static void move_health(Service *s, HealthEvent event, usec_t now) {
 static HealthEvent health_event(const Service *s, usec_t now) {
         uint32_t known = s->good | s->bad;
 
+        /* First, so that a bad rule that only notifies does not hide it. */
+        if (s->warm && s->acting && !(known & s->acting) &&
+            usec_sub(now, s->known_at) >= s->policy->unknown_after)
+                return HEALTH_EVENT_BLIND;
         if (s->firing)
                 return HEALTH_EVENT_FIRING;
         if (s->bad)
                 return HEALTH_EVENT_BREACH;
-        if (s->acting && !(known & s->acting) &&
-            usec_sub(now, s->known_at) >= s->policy->unknown_after)
-                return HEALTH_EVENT_BLIND;
         return known ? HEALTH_EVENT_CLEAR : HEALTH_EVENT_QUIET;
 }
 
@@ -237,6 +240,19 @@ void judging_begin_release(Service *s, usec_t now) {
                 }
         s->dependency_blamed = false;
         move_health(s, HEALTH_EVENT_RELEASE, now);
+}
+
+/* Stillness that comes again and again must not hide that nothing is known: what was already
+ * counted of it stays. */
+void judging_clear(Service *s, usec_t now) {
+        usec_t judged_at = 0;
+
+        for (size_t i = 0; i < s->policy->n_rules; i++)
+                judged_at = MAX(judged_at, s->rules[i].judged_at);
+        usec_t unknown_for = usec_sub(judged_at, s->known_at);
+        service_clear_rules(s, MAX(now, s->count_from));
+        service_clear_targets(s, now);
+        s->known_at = usec_sub(s->known_at, unknown_for);
 }
 
 void judging_step(Service *s, usec_t now) {

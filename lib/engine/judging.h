@@ -7,6 +7,8 @@
 /* A release became active at `released`, learnt at `now`: its evidence starts after warm-up
  * (deploy, register) or settle (rollback, restore). */
 void judging_begin_release(Service *s, usec_t now);
+/* The clock jumped or stood still: windows, holds and targets start empty at `now`. */
+void judging_clear(Service *s, usec_t now);
 /* Judges what is due or was fed, and moves the health. */
 void judging_step(Service *s, usec_t now);
 /* The next instant at which judging_step() has something to do without a sample. */

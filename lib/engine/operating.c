@@ -5,6 +5,9 @@
 #include "explaining.h"
 #include "judging.h"
 
+/* What a closing names of the targets that answer another version. */
+#define STRAGGLERS_NAMED 2
+
 static const OperationRow *move(Service *s, OperationEvent event, usec_t now) {
         const OperationRow *row = operation_row(s->operation_state, event);
         if (!row)
@@ -136,6 +139,7 @@ static void committed(Engine *e, Service *s, uint64_t epoch, usec_t now) {
         if (!move(s, OPERATION_EVENT_COMMITTED, now))
                 return;
         s->operation_epoch = epoch;
+        s->refused = s->failed = s->given_up = false;
         if (epoch > s->facts.epoch)
                 assume_release(s, epoch, now);
         effect_push(e, s, item_of(s, EFFECT_RUN_STEPS), s->plan.id, NULL, NULL);
@@ -147,6 +151,37 @@ static Service *in_flight(const Engine *e, uint32_t handle, const char *id) {
         if (!s || s->operation_state == OPERATION_NONE || !streq(s->plan.id, id))
                 return NULL;
         return s;
+}
+
+/* A person is answered by whoever carried the request; what the daemon wanted is told as held. */
+static void note_refusal(Service *s, CommitResult result, const char *detail) {
+        s->refused = result == COMMIT_REFUSED && s->plan.automatic;
+        if (!s->refused)
+                return;
+        StrBuf b;
+        strbuf_init(&b, s->refusal, sizeof s->refusal);
+        strbuf_add(&b, "it refused the commit: ");
+        strbuf_add(&b, detail && *detail ? detail : "no detail");
+        text_mark_cut(&b);
+}
+
+/* Told until a person has acted or a commit has worked; a person's attempt that fails does not stop
+ * the daemon's own. */
+static void fail_commit(Engine *e, Service *s, const char *detail, usec_t now) {
+        if (!move(s, OPERATION_EVENT_FAILED, now))
+                return;
+        EventKind event = event_of(s, EVENT_ROLLBACK_FAILED);
+        if (s->failed_told && s->failed_event != event)
+                effect_alert(e, s,
+                             (EffectItem){ .event = (uint8_t)s->failed_event,
+                                           .epoch = s->facts.epoch },
+                             NULL, &(AlertWords){ .version = s->facts.version });
+        s->failed_event = event;
+        push_alert(e, s, event, detail && *detail ? detail : "no detail", true);
+        s->failed = s->failed_told = true;
+        s->given_up = s->given_up || s->plan.automatic;
+        s->refused = false;
+        forget(s, now);
 }
 
 void engine_commit_done(Engine *e, uint32_t service, const char *id, CommitResult result,
@@ -167,17 +202,12 @@ void engine_commit_done(Engine *e, uint32_t service, const char *id, CommitResul
                 if (move(s, result == COMMIT_LOST ? OPERATION_EVENT_LOST : OPERATION_EVENT_REFUSED,
                          now)) {
                         s->blocked = true;
+                        note_refusal(s, result, detail);
                         forget(s, now);
                 }
                 break;
         case COMMIT_FAILED:
-                if (move(s, OPERATION_EVENT_FAILED, now)) {
-                        s->failed_event = event_of(s, EVENT_ROLLBACK_FAILED);
-                        push_alert(e, s, s->failed_event, detail && *detail ? detail : "no detail",
-                                   true);
-                        s->failed = s->failed_told = true;
-                        forget(s, now);
-                }
+                fail_commit(e, s, detail, now);
                 break;
         }
         service_mark_fed(e, s);
@@ -221,13 +251,41 @@ static int telling_rule(const Service *s) {
         return mask ? __builtin_ctz(mask) : -1;
 }
 
+static void describe_straggler(const Service *s, size_t probe, size_t target, StrBuf *b) {
+        strbuf_add(b, s->policy->probes[probe].name);
+        strbuf_add_char(b, ' ');
+        strbuf_add_u64(b, target + 1);
+        strbuf_add(b, " answers ");
+        strbuf_add(b, s->probes[probe].targets[target].version);
+}
+
+/* The targets that still answer another version: "; stragglers: live 1 answers v2, and 3 more". */
+static void describe_stragglers(const Service *s, StrBuf *b) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < s->policy->n_probes; i++)
+                for (size_t k = 0; k < s->policy->probes[i].n_targets; k++) {
+                        if (!s->probes[i].targets[k].straggler || n++ >= STRAGGLERS_NAMED)
+                                continue;
+                        strbuf_add(b, n == 1 ? "; stragglers: " : ", ");
+                        describe_straggler(s, i, k, b);
+                }
+        if (n <= STRAGGLERS_NAMED)
+                return;
+        strbuf_add(b, ", and ");
+        strbuf_add_u64(b, n - STRAGGLERS_NAMED);
+        strbuf_add(b, " more");
+}
+
 static void describe_closing(const Service *s, int rule, StrBuf *b) {
         rule_describe(s, rule, b);
-        if (s->failed_steps == 0)
-                return;
-        strbuf_add(b, "; ");
-        strbuf_add_u64(b, s->failed_steps);
-        strbuf_add(b, s->failed_steps == 1 ? " step failed" : " steps failed");
+        if (s->failed_steps > 0) {
+                strbuf_add(b, "; ");
+                strbuf_add_u64(b, s->failed_steps);
+                strbuf_add(b, s->failed_steps == 1 ? " step failed" : " steps failed");
+        }
+        describe_stragglers(s, b);
+        text_mark_cut(b);
 }
 
 static void close_verified(Engine *e, Service *s, OperationEvent event, EventKind told,
@@ -236,12 +294,13 @@ static void close_verified(Engine *e, Service *s, OperationEvent event, EventKin
         if (!row)
                 return;
         int rule = telling_rule(s);
-        STRBUF(detail, 256);
+        STRBUF(detail, 320);
         STRBUF(text, ENGINE_TEXT_SIZE);
         describe_closing(s, rule, &detail);
         strbuf_add(&text, row->why);
         strbuf_add(&text, ": ");
         strbuf_add(&text, detail.text);
+        text_mark_cut(&text);
         Decision d;
         decision_make(e, s, rule, now, &d);
         evidence_fill(s, &d, now, row->why, &s->evidence);

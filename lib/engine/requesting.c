@@ -43,7 +43,7 @@ static int choose(const Service *s, OperationKind kind, const char *target,
 }
 
 static int check_request(const Engine *e, const Service *s, uint64_t epoch, const char *actor,
-                         const char *reason, StrBuf *why) {
+                         const char *reason, usec_t now, StrBuf *why) {
         if (strlen(actor) >= NAME_SIZE || strlen(reason) >= sizeof s->plan.reason)
                 return refuse(-EINVAL, "the actor has at most 63 bytes, the reason at most 159",
                               why);
@@ -59,6 +59,13 @@ static int check_request(const Engine *e, const Service *s, uint64_t epoch, cons
                 strbuf_add(why, "the pointer has moved: the active epoch is ");
                 strbuf_add_u64(why, s->facts.epoch);
                 return -ESTALE;
+        }
+        if (s->facts.pinned_until > now) {
+                strbuf_add(why, "the service is pinned for another ");
+                strbuf_add_usec_words(why, s->facts.pinned_until - now);
+                strbuf_add(why, ": rollbackctl unpin ");
+                strbuf_add(why, s->policy->service);
+                return -EBUSY;
         }
         if (s->operation_state != OPERATION_NONE ||
             (*s->facts.operation.id && !streq(s->facts.operation.id, s->closed_id))) {
@@ -78,7 +85,7 @@ int engine_request(Engine *e, uint32_t service, OperationKind kind, const char *
 
         if (!s)
                 return refuse(-ENODATA, "no such service", why);
-        int r = check_request(e, s, epoch, actor, reason, why);
+        int r = check_request(e, s, epoch, actor, reason, now, why);
         if (r < 0)
                 return r;
         r = choose(s, kind, target, &version, why);

@@ -106,13 +106,16 @@ typedef struct Service {
         bool dependency_trouble; /* a dependency's latest result was bad or unknown */
         bool dependency_blamed;  /* meanwhile a rule was not good */
         bool blocked;            /* lost or refused: wait for the next facts */
-        bool failed;             /* given up for this epoch */
+        bool refused;            /* the ledger refused an automatic commit: `refusal` says why */
+        bool failed;             /* a commit failed, and nobody has acted since */
+        bool given_up;           /* it was an automatic one: none is tried again for this epoch */
         bool ask_dependencies;   /* a rule left good or a first bad sample came */
         bool no_target;          /* a deploy is active and a rollback would have nowhere to go */
         bool deployed_untold, stable_untold;
         bool blind_told, no_target_told, failed_told;
         bool crowded; /* an alert waits for room */
         bool bake_good;
+        char refusal[128];
         uint8_t held_told; /* Guard whose hold is raised, GUARD_NONE: none */
         EventKind failed_event;
         usec_t bake_for, bake_at, stable_asked_at;
@@ -164,12 +167,18 @@ static inline Service *engine_service(const Engine *e, uint32_t handle) {
         return handle < e->n_slots ? e->slots[handle] : NULL;
 }
 
-/* Copies a text into storage of `size` bytes; callers know that it fits, or that a cut is marked
- * elsewhere. */
+/* What did not fit ends in "...". */
+static inline void text_mark_cut(StrBuf *b) {
+        if (b->overflow && b->length >= 3)
+                memcpy(b->text + b->length - 3, "...", 3);
+}
+
+/* Copies a text into storage of `size` bytes, and marks a cut. */
 static inline void text_copy(char *to, size_t size, const char *from) {
         StrBuf b;
         strbuf_init(&b, to, size);
         strbuf_add(&b, from);
+        text_mark_cut(&b);
 }
 
 #define name_copy(to, from) text_copy((to), NAME_SIZE, (from))

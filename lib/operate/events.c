@@ -184,7 +184,7 @@ const EventRow event_rows[] = {
                 .severity = SEVERITY_WARNING,
                 .lasting = true,
                 .text = "{service}: rule {rule} is bad on {version}: {reading}",
-                .over = "{service}: rule {rule} is no longer bad",
+                .over = "{service}: rule {rule} is no longer bad, or no longer judges what it was bad on",
                 .type_now = "rollbackctl explain {service}",
                 .example = "{\"service\": \"web\", \"version\": \"v2\", \"rule\": \"slow\", "
                            "\"reading\": \"7.2% > 5% (84 of 1,168, dispersion 5)\"}",

@@ -324,6 +324,7 @@ static inline bool world_advance(World *w, usec_t end) {
 static inline void world_put_policy(World *w) {
         LivePolicy *l = &w->live[w->turn ^= 1];
         l->policy = w->policy;
+        l->policy.hash = w->turn ? "01" : "00";
         memcpy(l->probes, w->probes, sizeof l->probes);
         memcpy(l->signals, w->signals, sizeof l->signals);
         memcpy(l->rules, w->rules, sizeof l->rules);
