@@ -180,6 +180,75 @@ static void an_unknown_service_is_new(void **state) {
         assert_false(s.known);
 }
 
+/* What was told of a service is over once the ledger no longer knows it, and what was not sent yet
+ * never is. */
+static void a_service_that_is_gone_is_told_as_over(void **state) {
+        (void)state;
+        char id[OPERATION_ID_SIZE];
+        Effect f;
+        STRBUF(why, 128);
+
+        world.facts.paused_until = USEC_INFINITY;
+        world_push_facts(&world);
+        break_down();
+        assert_true(comes("ALERT rollback.held pause", USEC_PER_MINUTE));
+        assert_int_equal(engine_request(world.engine, world.service, OPERATION_ROLLBACK, NULL, 0,
+                                        "alice", "asked", world.now, id, &why),
+                         0);
+        engine_set_facts(world.engine, world.service, NULL, world.now);
+        engine_step(world.engine, world.now);
+        assert_true(engine_take_effect(world.engine, &f));
+        assert_int_equal(f.kind, EFFECT_ALERT);
+        assert_int_equal(f.event, EVENT_ROLLBACK_HELD);
+        assert_false(f.raise);
+        assert_false(engine_take_effect(world.engine, &f));
+        assert_int_equal(state_of(), OPERATION_NONE);
+}
+
+static void feed_pair(uint32_t service, ProbeOutcome outcome) {
+        for (uint16_t t = 0; t < 2; t++)
+                engine_feed(world.engine, &(Sample){ .service = service,
+                                                     .target = t,
+                                                     .outcome = outcome,
+                                                     .started = world.now,
+                                                     .at = world.now });
+}
+
+/* Beside a service that fails, and comes and goes, another is judged as if it were alone. */
+static void services_do_not_touch_each_other(void **state) {
+        (void)state;
+        Policy other = world.policy;
+        ServiceSnapshot s;
+        uint32_t good;
+        Effect f;
+        size_t of_bad = 0;
+
+        other.service = "api";
+        assert_int_equal(engine_put_service(world.engine, &other, world.now, &good), 0);
+        engine_set_facts(world.engine, good, &world.facts, world.now);
+        for (int i = 0; i < 40; i++) {
+                world.now += USEC_PER_SEC;
+                feed_pair(good, OUTCOME_OK);
+                feed_pair(world.service, OUTCOME_REFUSED);
+                if (i == 20)
+                        engine_remove_service(world.engine, world.service);
+                if (i == 25)
+                        world_put_policy(&world);
+                if (i == 30)
+                        world_push_facts(&world);
+                engine_step(world.engine, world.now);
+                while (engine_take_effect(world.engine, &f)) {
+                        assert_int_equal(f.service, world.service);
+                        of_bad += f.kind == EFFECT_COMMIT;
+                }
+                assert_true(engine_snapshot_service(world.engine, good, world.now, &s));
+                assert_int_equal(s.health, HEALTH_WATCHING);
+                assert_int_equal(s.operation_state, OPERATION_NONE);
+                assert_int_equal(s.rules[0].verdict.tri, i < 1 ? TRI_UNKNOWN : TRI_GOOD);
+        }
+        assert_int_equal(of_bad, 2);
+}
+
 /* More alerts than fit: none is lost, the rest comes at the next steps, and an operation always
  * finds its room. */
 static void a_crowded_queue_loses_nothing(void **state) {
@@ -368,6 +437,8 @@ int main(void) {
                 EDGE(foreign_results_are_ignored),
                 EDGE(overtaken_facts_are_not_believed),
                 EDGE(an_unknown_service_is_new),
+                EDGE(a_service_that_is_gone_is_told_as_over),
+                EDGE(services_do_not_touch_each_other),
                 EDGE(a_crowded_queue_loses_nothing),
                 EDGE(long_names_are_cut_visibly),
                 EDGE(deviating_targets_are_told_to_the_scheduler),
