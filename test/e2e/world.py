@@ -58,6 +58,8 @@ def shared_site():
         assert done.returncode == 0, done.stderr
     with cluster.connect("site") as administrator:
         administrator.execute(USERS)
+        # Several worlds live in one cluster.
+        administrator.execute("ALTER ROLE rollbackd CONNECTION LIMIT 64")
         watch_pointer(administrator)
     return cluster
 
