@@ -35,7 +35,7 @@ const Verb verbs[] = {
         { "unpin", "SERVICE", CONNECT, "end a pin", run_sql, "SELECT rollbackd.unpin($1)", "0" },
         { "pause", "SERVICE", CONNECT " for until reason", "no automatic act until then", run_sql,
           "SELECT rollbackd.pause(service => $1, duration => $2::interval, reason => $3, until => $4::timestamptz) AS until", "0 for reason until" },
-        { "resume", "SERVICE", CONNECT, "end a pause; automation is on again for the active release", run_sql, "SELECT rollbackd.resume($1)", "0" },
+        { "resume", "SERVICE", CONNECT, "end a pause; automation is on again for the active release, and what failed may be tried again", run_sql, "SELECT rollbackd.resume($1)", "0" },
         { "ack", "ID", CONNECT " true false note", "label a decision: it was right (--true), or a false alarm (--false)", run_sql,
           "SELECT rollbackd.ack(id => $1, label => coalesce($2::boolean, NOT $3::boolean), note => $4)", "0 true false note" },
         { "db migrate", "", ADMINISTER, "bring the ledger's schema up to this program's", run_migrate, NULL, NULL },

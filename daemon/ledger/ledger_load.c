@@ -164,6 +164,7 @@ static int parse_columns(const PgResult *r, size_t row, usec_t now, ServiceFacts
         COLUMN("cooldown_left", parse_until(cell, now, &f->cooldown_until));
         COLUMN("budget_used", ledger_parse_u64(cell, &used));
         COLUMN("budget_free_in", parse_until(cell, now, &f->budget_free_at));
+        COLUMN("resumes", ledger_parse_u64(cell, &f->resumes));
 #undef COLUMN
         f->kind = (ReleaseKind)release_kind;
         f->released = now > age ? now - age : 0;

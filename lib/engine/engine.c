@@ -200,8 +200,8 @@ usec_t engine_deadline(const Engine *e) {
 
 /* A person's act gives an attempt that had failed another chance. */
 static bool is_eased(const ServiceFacts *old, const ServiceFacts *new) {
-        return old->epoch != new->epoch || (!old->automatic && new->automatic) ||
-               (old->paused_until != 0 && new->paused_until == 0);
+        return old->epoch != new->epoch || old->resumes != new->resumes ||
+               (!old->automatic && new->automatic) || (old->paused_until != 0 && new->paused_until == 0);
 }
 
 static void begin_release(Service *s, bool first, usec_t now) {
@@ -210,7 +210,6 @@ static void begin_release(Service *s, bool first, usec_t now) {
         baking_begin(s, now);
         s->observed_until = 0;
         s->wait_since = 0;
-        s->refused = false;
         s->deployed_untold = !first && s->facts.kind == RELEASE_DEPLOY;
         s->stable_untold = false;
 }

@@ -212,8 +212,13 @@ static HealthEvent health_event(const Service *s, usec_t now) {
         return known ? HEALTH_EVENT_CLEAR : HEALTH_EVENT_QUIET;
 }
 
-static void step_health(Service *s, usec_t now) {
-        if (s->acting & (s->good | s->bad))
+static bool is_known(const Service *s) {
+        return s->acting & (s->good | s->bad);
+}
+
+/* What was known at the last step has been known until this one. */
+static void step_health(Service *s, bool was_known, usec_t now) {
+        if (was_known || is_known(s))
                 s->known_at = MAX(s->known_at, now);
         HealthEvent event = health_event(s, now);
         bool judged = event == HEALTH_EVENT_FIRING || event == HEALTH_EVENT_BREACH;
@@ -256,6 +261,8 @@ void judging_clear(Service *s, usec_t now) {
 }
 
 void judging_step(Service *s, usec_t now) {
+        bool was_known = is_known(s);
+
         if (!s->warm && now >= s->warm_until) {
                 s->warm = true;
                 s->dirty = UINT32_MAX;
@@ -264,7 +271,7 @@ void judging_step(Service *s, usec_t now) {
         refresh_probes(s, now);
         step_rules(s, now);
         step_dependencies(s, now);
-        step_health(s, now);
+        step_health(s, was_known, now);
 }
 
 usec_t judging_deadline(const Service *s, usec_t now) {

@@ -45,6 +45,7 @@ typedef struct ServiceFacts {
         usec_t paused_until, pinned_until, cooldown_until; /* 0: not */
         uint32_t budget_used;
         usec_t budget_free_at; /* when the oldest counted rollback leaves the budget's span */
+        uint64_t resumes; /* how often a person said resume(): what had failed may then be tried again */
         OpenOperation operation;
         Candidate candidates[CANDIDATES_MAX]; /* versions other than the active one, newest release first */
         size_t n_candidates;

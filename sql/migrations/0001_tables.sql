@@ -31,6 +31,8 @@ CREATE TABLE rollbackd.service (
         paused_until    timestamptz CHECK (isfinite(paused_until)),
         pause_reason    text,
         automatic       boolean NOT NULL DEFAULT true,
+        -- How often a person said resume(): the daemon then tries again what had failed.
+        resumes         int8 NOT NULL DEFAULT 0,
         -- A rolling deploy holds automatic acts until deploy_done(), at the latest until then.
         deploying_until timestamptz CHECK (isfinite(deploying_until)),
         -- From when the cooldown counts; null after a person's deploy.

@@ -162,14 +162,8 @@ DECLARE
         svc service%ROWTYPE;
 BEGIN
         svc := lock_service(resume.service);
-        IF svc.automatic AND coalesce(svc.paused_until <= clock_timestamp(), true) THEN
-                RAISE EXCEPTION USING ERRCODE = 'RB007',
-                        MESSAGE = format('service %L is not paused and acts automatically',
-                                svc.name),
-                        HINT = 'Nothing is left to do.';
-        END IF;
-        UPDATE service SET paused_until = NULL, pause_reason = NULL, automatic = true
-         WHERE name = svc.name;
+        UPDATE service SET paused_until = NULL, pause_reason = NULL, automatic = true,
+                resumes = resumes + 1 WHERE name = svc.name;
         PERFORM write_event(svc.name, 'service.resumed', NULL, session_user, jsonb_build_object(
                 'was_paused', coalesce(svc.paused_until > clock_timestamp(), false),
                 'was_automatic', svc.automatic), false);
@@ -177,8 +171,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION rollbackd.resume(text) IS
-        'Ends a pause and turns automatic rollback on again after a restore or a forced deploy. '
-        'For operators. Errors: RB001, RB007 (neither was in force).';
+        'Ends a pause, turns automatic rollback on again after a restore or a forced deploy, and '
+        'lets the daemon try again what had failed. Twice is not an error: only the daemon knows '
+        'what failed. For operators. Errors: RB001.';
 
 CREATE FUNCTION rollbackd.ack(id text, label boolean, note text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, rollbackd, pg_temp AS $$

@@ -4,7 +4,7 @@ CREATE FUNCTION rollbackd.load(services text[], cooldowns interval[], budget_per
 RETURNS TABLE (service text, version text, epoch int8, kind text, released_age float8,
         paused_left float8, pinned_left float8, deploying boolean, automatic boolean,
         stable boolean, cooldown_left float8, budget_used int, budget_free_in float8,
-        operation jsonb, candidates jsonb)
+        resumes int8, operation jsonb, candidates jsonb)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, rollbackd, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -21,7 +21,7 @@ BEGIN
                b.used::int,
                coalesce(greatest(0, extract(epoch FROM b.oldest + q.budget_per - moment)),
                         0)::float8,
-               o.value, coalesce(c.list, '[]'::jsonb)
+               s.resumes, o.value, coalesce(c.list, '[]'::jsonb)
           FROM unnest(services, cooldowns, budget_pers) q (name, cooldown, budget_per)
           JOIN service s ON s.name = q.name
           JOIN release r ON r.service = s.name AND r.epoch = s.epoch

@@ -221,6 +221,7 @@ static void set_facts(const Line *l) {
                 f->budget_used = (uint32_t)to_number(l, find(l, "budget_used"));
         if (find(l, "budget_free"))
                 f->budget_free_at = to_instant(l, find(l, "budget_free"));
+        f->resumes += has(l, "resumed");
         if (find(l, "automatic"))
                 f->automatic = streq(find(l, "automatic"), "yes");
         if (find(l, "deploying"))

@@ -67,7 +67,7 @@ static void test_facts_that_do_not_parse(void **state) {
         static const char *const columns[][2] = {
                 { "version", "repeat('v', 64)" }, { "epoch", "-1::int8" }, { "kind", "'sideways'::text" }, { "released_age", "'NaN'::float8" },
                 { "paused_left", "NULL::float8" }, { "pinned_left", "-1::float8" }, { "automatic", "NULL::boolean" },
-                { "budget_used", "-1" }, { "operation", "'{\"id\": 1}'::jsonb" }, { "candidates", "'[{}]'::jsonb" }, { "candidates", "'{}'::jsonb" },
+                { "budget_used", "-1" }, { "resumes", "NULL::int8" }, { "operation", "'{\"id\": 1}'::jsonb" }, { "candidates", "'[{}]'::jsonb" }, { "candidates", "'{}'::jsonb" },
         };
         Harness *h = *state;
 
@@ -77,10 +77,10 @@ static void test_facts_that_do_not_parse(void **state) {
                 char sql[2048];
                 LedgerService service = { "web", 0, USEC_PER_DAY };
                 static const char *const all[] = { "service", "version", "epoch", "kind", "released_age", "paused_left", "pinned_left", "deploying",
-                                                   "automatic", "stable", "cooldown_left", "budget_used", "budget_free_in", "operation", "candidates" };
+                                                   "automatic", "stable", "cooldown_left", "budget_used", "budget_free_in", "resumes", "operation", "candidates" };
                 int n = snprintf(sql, sizeof sql, "DROP FUNCTION IF EXISTS rollbackd.load; CREATE FUNCTION rollbackd.load(a text[], b interval[], c interval[]) RETURNS TABLE "
                                  "(service text, version text, epoch int8, kind text, released_age float8, paused_left float8, pinned_left float8, deploying boolean, "
-                                 "automatic boolean, stable boolean, cooldown_left float8, budget_used int, budget_free_in float8, operation jsonb, candidates jsonb) "
+                                 "automatic boolean, stable boolean, cooldown_left float8, budget_used int, budget_free_in float8, resumes int8, operation jsonb, candidates jsonb) "
                                  "LANGUAGE sql SECURITY DEFINER AS 'SELECT ");
                 for (size_t j = 0; j < ELEMENTSOF(all); j++) {
                         bool bad = streq(all[j], columns[i][0]);

@@ -135,6 +135,24 @@ static void do_reload(const Line *l) {
         world_step(&world);
 }
 
+/* The host stood still: nothing was sampled meanwhile. */
+static void do_jump(const Line *l) {
+        usec_t by = 0;
+        set_usec(l, "by", &by);
+        world.now += by;
+        for (size_t p = 0; p < WORLD_PROBES; p++)
+                for (size_t t = 0; t < WORLD_TARGETS; t++)
+                        world.streams[p][t].next = MAX(world.streams[p][t].next, world.now);
+        engine_clear_evidence(world.engine, world.now);
+        world_step(&world);
+}
+
+static void do_unregister(const Line *l) {
+        (void)l;
+        engine_set_facts(world.engine, world.service, NULL, world.now);
+        world_step(&world);
+}
+
 static void snapshot(ServiceSnapshot *ret) {
         need_start();
         if (!engine_snapshot_service(world.engine, world.service, world.now, ret))
@@ -248,6 +266,8 @@ static void do_line(Line *l) {
                 { "deploy", do_deploy },
                 { "request", do_request },
                 { "reload", do_reload },
+                { "jump", do_jump },
+                { "unregister", do_unregister },
         };
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
                 if (streq(verbs[i].verb, verb)) {
@@ -260,10 +280,7 @@ static void do_line(Line *l) {
                 do_expect(l);
         else if (streq(verb, "restart"))
                 world_start(&world);
-        else if (streq(verb, "jump")) {
-                engine_clear_evidence(world.engine, world.now);
-                world_step(&world);
-        } else
+        else
                 broken(l, "unknown word");
 }
 
