@@ -58,12 +58,12 @@ static void on_stop(void *userdata, _unused_ int signal_number) {
         loop_exit(userdata, 0);
 }
 
-_Noreturn static void serve(int unix_fd, int tcp_fd) {
+_Noreturn static void serve(int unix_fd, int tcp_fd, HttpHandler handler, void *userdata, usec_t deadline) {
         Loop *loop = NULL;
         HttpServer *server = NULL;
 
         if (loop_new(&loop) < 0 || loop_add_signal(loop, SIGTERM, on_stop, loop) < 0 ||
-            http_server_new_with_deadline(&server, loop, unix_fd, tcp_fd, on_call, NULL, SERVED_DEADLINE) < 0)
+            http_server_new_with_deadline(&server, loop, unix_fd, tcp_fd, handler, userdata, deadline) < 0)
                 exit(2);
         int r = loop_run(loop);
         http_server_free(server);
@@ -72,6 +72,10 @@ _Noreturn static void serve(int unix_fd, int tcp_fd) {
 }
 
 int served_start(void **state) {
+        return served_start_handler(state, on_call, NULL, SERVED_DEADLINE);
+}
+
+int served_start_handler(void **state, HttpHandler handler, void *userdata, usec_t deadline) {
         static Served served;
         Served *f = &served;
         int unix_fd, tcp_fd;
@@ -90,7 +94,7 @@ int served_start(void **state) {
         assert_true(f->server >= 0);
         if (f->server == 0) {
                 (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-                serve(unix_fd, tcp_fd);
+                serve(unix_fd, tcp_fd, handler, userdata, deadline);
         }
         close(unix_fd);
         close(tcp_fd);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#include "usec.h"
+#include "http_server.h"
 
 #define SERVED_DEADLINE (400 * USEC_PER_MSEC)
 #define SERVED_PATIENCE 30000 /* ms until a test gives up */
@@ -19,6 +19,8 @@ typedef struct Served {
 
 /* Set-up and tear-down of a cmocka group: *state is a Served. The server must end cleanly. */
 int served_start(void **state);
+/* The same with another handler, which runs in the server's process with what `userdata` was at the start. */
+int served_start_handler(void **state, HttpHandler handler, void *userdata, usec_t deadline);
 int served_stop(void **state);
 
 int dial_tcp(const Served *f);
