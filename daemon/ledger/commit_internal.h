@@ -39,6 +39,8 @@ struct LedgerCommit {
         LoopTimer *timer;
         usec_t deadline;
         bool waiting;            /* a callback of pg is to come */
+        bool sent;               /* one of LEDGER_COMMITS_SENT_MAX */
+        bool queued;             /* waits to become one */
         bool in_doubt;           /* a COMMIT was sent whose answer never came */
         bool ask_only;           /* too late to do it: what this attempt does is rolled back */
         unsigned tries, aborts;

@@ -22,10 +22,32 @@ void ledger_commits_free(Ledger *l) {
         }
 }
 
+/* Gives the connection to the commit that has waited longest (new ones stand in front), and after the last one to everybody else. Also called for a commit that had no place
+ * there, for it may be the one that was called. */
+static void leave_connection(LedgerCommit *c) {
+        Ledger *l = c->ledger;
+        LedgerCommit *first = NULL;
+
+        if (c->sent)
+                l->n_commits_sent--;
+        c->sent = false;
+        for (LedgerCommit *other = l->commits; other; other = other->next)
+                if (other->queued)
+                        first = other;
+        if (first) {
+                first->queued = false;
+                loop_timer_set(first->timer, loop_now(l->loop));
+        } else if (l->n_commits_sent == 0) {
+                loop_timer_set(l->flush_timer, loop_now(l->loop));
+                ledger_queue_pump(l);
+        }
+}
+
 void commit_finish(LedgerCommit *c, CommitResult result, uint64_t epoch, const char *detail) {
         Ledger *l = c->ledger;
         LedgerCommit **p = &l->commits;
 
+        leave_connection(c);
         while (*p != c)
                 p = &(*p)->next;
         *p = c->next;
@@ -55,6 +77,7 @@ void commit_try_later(LedgerCommit *c) {
         usec_t at = usec_add(loop_now(l->loop), COMMIT_DELAY_MIN + usec_jitter(span, &l->seed));
 
         commit_rollback(c);
+        leave_connection(c);
         c->tries++;
         loop_timer_set(c->timer, c->in_doubt ? at : MIN(at, c->deadline));
 }
@@ -185,6 +208,7 @@ static void attempt(LedgerCommit *c) {
         bool late = loop_now(l->loop) >= c->deadline;
         int r;
 
+        c->queued = false;
         if (late && !c->in_doubt) {
                 finish_late(c);
                 return;
@@ -194,8 +218,14 @@ static void attempt(LedgerCommit *c) {
                 loop_timer_set(c->timer, c->in_doubt ? USEC_INFINITY : c->deadline);
                 return;
         }
+        if (l->n_commits_sent >= LEDGER_COMMITS_SENT_MAX) {
+                c->queued = true;
+                loop_timer_set(c->timer, c->in_doubt ? USEC_INFINITY : c->deadline);
+                return;
+        }
         c->ask_only = late;
-        c->waiting = true;
+        c->waiting = c->sent = true;
+        l->n_commits_sent++;
         if (c->n_steps == 0 && !c->ask_only)
                 r = pg_query_prepared(l->pg, "commit_operation", commit_sql, COMMIT_VALUES, (const char *const *)c->values,
                                       LEDGER_STATEMENT_TIMEOUT, on_autocommitted, c);

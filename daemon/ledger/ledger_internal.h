@@ -8,6 +8,7 @@
 #define LEDGER_POLL (10 * USEC_PER_SEC)
 #define LEDGER_QUEUE_MAX 256
 #define LEDGER_COMMITS_MAX 4096   /* in flight at once: every service may be bad in the same second */
+#define LEDGER_COMMITS_SENT_MAX 64 /* of them given to the connection, whose queue has room for others too */
 #define LEDGER_CALL_VALUES 8
 #define LEDGER_LOAD_BATCH 100     /* services of one statement: parsing them stays well below 50 ms of the loop */
 
@@ -59,7 +60,7 @@ struct Ledger {
         size_t n_queued;
         bool in_flight;            /* the head of the queue */
         LedgerCommit *commits;
-        size_t n_commits;
+        size_t n_commits, n_commits_sent;
         bool recent_in_flight, recent_again;
         Json *recent_operations;   /* of a pair that is being read */
 };

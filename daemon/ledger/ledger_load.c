@@ -286,6 +286,9 @@ static bool send_batch(Ledger *l, size_t *at) {
 void ledger_load_dirty(Ledger *l) {
         size_t at = 0;
 
+        /* Commits first: the last of them calls again. */
+        if (l->n_commits_sent > 0)
+                return;
         while (send_batch(l, &at))
                 ;
 }

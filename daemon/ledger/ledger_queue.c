@@ -119,7 +119,8 @@ void ledger_queue_pump(Ledger *l) {
         LedgerCall *c = l->head;
         int r;
 
-        if (!l->up || l->in_flight || !c)
+        /* Commits first: the last of them calls again. */
+        if (!l->up || l->in_flight || !c || l->n_commits_sent > 0)
                 return;
         l->in_flight = true;
         loop_timer_set(l->queue_timer, USEC_INFINITY);
