@@ -25,8 +25,12 @@ const StepKind *step_kind_of(StepKindId id) {
 void step_statement_done(StepStatement *s) {
         free(s->role);
         free(s->sql);
-        for (size_t i = 0; i < STEP_OWN_PARAMETERS_MAX; i++)
+        for (size_t i = 0; i < STEP_OWN_PARAMETERS_MAX; i++) {
                 free(s->own[i]);
+                free(s->ask_own[i]);
+        }
+        free(s->ask_sql);
+        free(s->order);
         free(s->first_sql);
         free(s->first_own);
         *s = (StepStatement){ 0 };

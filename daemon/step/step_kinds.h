@@ -20,7 +20,10 @@ typedef struct StepStatement {
         char *first_sql;      /* runs once before, with own[0] of first_own; NULL: none */
         char *first_own;
         uint32_t batch;       /* rows of one transaction; 0: one transaction, whatever it touches */
-        bool keyset;          /* the last own parameter is the key to go on after */
+        bool keyset;          /* the last own parameter is the key to go on after, which the statement answers, or NULL at the end */
+        char *ask_sql;        /* keyset: asks once, before the first batch, for what learn() reads; NULL: nothing */
+        char *ask_own[STEP_OWN_PARAMETERS_MAX];
+        char *order;          /* keyset: in which the keys are gone through: a key reached in another order says nothing */
         usec_t timeout;       /* of one statement */
 } StepStatement;
 
@@ -31,6 +34,8 @@ typedef struct StepKind {
         void (*write_spec)(const StepConfig *step, Json *spec);
         /* Builds the statement from a spec. Returns 0, -EINVAL with words, or -ENOMEM with words. */
         int (*build)(const Json *spec, StepStatement *ret, StrBuf *reterr);
+        /* Rewrites the statement after the two cells that ask_sql answered, NULL when it answered no row; NULL: the kind asks nothing. Returns as build() does. */
+        int (*learn)(StepStatement *s, const char *how, const char *detail, StrBuf *reterr);
 } StepKind;
 
 extern const StepKind step_kind_sql, step_kind_cache, step_kind_session;

@@ -10,12 +10,12 @@
 #define STEP_BATCH_TRIES 5                      /* of one batch, before the row is put back */
 #define STEP_STALLS_MAX 5                       /* batches in a row that picked rows and deleted none */
 
-typedef enum Stage { STAGE_LIMITS, STAGE_ROLE, STAGE_STATEMENT, STAGE_COMMIT } Stage;
+typedef enum Stage { STAGE_LIMITS, STAGE_ROLE, STAGE_ASK, STAGE_STATEMENT, STAGE_COMMIT } Stage;
 
 struct StepRun {
         Loop *loop;
         Pg *pg;
-        const char *kind;
+        const StepKind *kind;
         StepStatement statement;
         char *values[SQL_PARAMETERS_MAX + STEP_OWN_PARAMETERS_MAX]; /* as bound */
         size_t n_values;
@@ -28,7 +28,9 @@ struct StepRun {
         bool waiting;      /* a callback of pg is to come */
         bool cancelled;
         bool first_done;
+        bool asked;
         char *after;       /* key reached by committed batches */
+        char *after_order; /* of a run before this one */
         char *next_after;  /* by the batch that is not committed yet */
         uint64_t deleted, picked_now, deleted_now;
         unsigned tries, stalls;
@@ -43,6 +45,7 @@ static StepRun *run_free(StepRun *r) {
         for (size_t i = 0; i < r->n_values; i++)
                 free(r->values[i]);
         free(r->after);
+        free(r->after_order);
         free(r->next_after);
         free(r);
         return NULL;
@@ -85,7 +88,7 @@ static void finish_done(StepRun *r) {
 }
 
 static void write_failure(const StepRun *r, const PgFailure *failure, StrBuf *b) {
-        strbuf_add(b, r->kind);
+        strbuf_add(b, r->kind->name);
         strbuf_add(b, " as role ");
         strbuf_add_escaped(b, r->statement.role, strlen(r->statement.role));
         strbuf_add(b, ": ");
@@ -161,8 +164,10 @@ static void say_progress(StepRun *r) {
         char *text = NULL;
 
         if (progress) {
-                if (r->statement.keyset)
+                if (r->statement.keyset) {
                         json_set_text(progress, "after", r->after);
+                        json_set_text(progress, "order", r->statement.order);
+                }
                 json_set_u64(progress, "deleted", r->deleted);
                 text = json_text(progress);
         }
@@ -178,7 +183,9 @@ static bool is_over(const StepRun *r, bool was_first) {
                 return false;
         if (r->statement.batch == 0)
                 return true;
-        return r->picked_now < r->statement.batch && (r->statement.keyset || r->picked_now == r->deleted_now);
+        if (r->statement.keyset)
+                return !r->next_after;
+        return r->picked_now < r->statement.batch && r->picked_now == r->deleted_now;
 }
 
 static void on_committed(StepRun *r) {
@@ -228,6 +235,25 @@ static void send_role(StepRun *r) {
         pg_transaction_query(r->transaction, sql.text, 0, NULL, on_answer, r);
 }
 
+static void send_ask(StepRun *r) {
+        const char *values[STEP_OWN_PARAMETERS_MAX] = { r->statement.ask_own[0], r->statement.ask_own[1] };
+
+        r->stage = STAGE_ASK;
+        pg_transaction_query(r->transaction, r->statement.ask_sql, STEP_OWN_PARAMETERS_MAX, values, on_answer, r);
+}
+
+/* A key that an earlier run reached in another order says nothing: then it begins anew, which only costs time. */
+static int learn(StepRun *r, const PgResult *result) {
+        STRBUF(words, 256);
+
+        if (r->kind->learn(&r->statement, pg_cell(result, 0, 0), pg_cell(result, 0, 1), &words) < 0)
+                return -EINVAL;
+        r->asked = true;
+        if (r->after && (!r->after_order || !streq(r->after_order, r->statement.order)))
+                free(TAKE_PTR(r->after));
+        return 0;
+}
+
 static void send_statement(StepRun *r) {
         const char *values[SQL_PARAMETERS_MAX + STEP_OWN_PARAMETERS_MAX];
         const char *first[1] = { r->statement.first_own };
@@ -257,25 +283,37 @@ static void abandon(StepRun *r) {
                 pg_transaction_rollback(TAKE_PTR(r->transaction));
 }
 
-static void send_next(StepRun *r, const PgResult *result) {
+static void refuse_answer(StepRun *r) {
         static const PgFailure broken = { .error = PG_REFUSED, .message = "the batch's answer cannot be read; report it" };
 
+        r->waiting = false;
+        abandon(r);
+        give_up(r, &broken);
+}
+
+static void send_next(StepRun *r, const PgResult *result) {
         r->waiting = true;
         switch (r->stage) {
         case STAGE_LIMITS:
                 send_role(r);
                 return;
         case STAGE_ROLE:
-                send_statement(r);
+                if (r->statement.ask_sql && !r->asked)
+                        send_ask(r);
+                else
+                        send_statement(r);
+                return;
+        case STAGE_ASK:
+                if (learn(r, result) == 0)
+                        send_statement(r);
+                else
+                        refuse_answer(r);
                 return;
         case STAGE_STATEMENT:
-                if (keep_answer(r, result) == 0) {
+                if (keep_answer(r, result) == 0)
                         send_commit(r);
-                        return;
-                }
-                r->waiting = false;
-                abandon(r);
-                give_up(r, &broken);
+                else
+                        refuse_answer(r);
                 return;
         case STAGE_COMMIT:
                 r->waiting = false;
@@ -351,13 +389,14 @@ static int copy_values(StepRun *r, const StepParameters *parameters, StrBuf *ret
 
 static int resume(StepRun *r, const Json *progress, StrBuf *reterr) {
         const char *after = progress ? json_get_text(progress, "after", NULL) : NULL;
+        const char *order = progress ? json_get_text(progress, "order", "") : NULL;
         int64_t deleted = progress ? json_get_i64(progress, "deleted", 0) : 0;
 
         r->deleted = deleted > 0 ? (uint64_t)deleted : 0;
         if (!after)
                 return 0;
         r->first_done = true;
-        return step_copy(after, &r->after, reterr) < 0 ? -EINVAL : 0;
+        return step_copy(after, &r->after, reterr) < 0 || step_copy(order, &r->after_order, reterr) < 0 ? -EINVAL : 0;
 }
 
 int step_start(StepRun **ret, Loop *loop, Pg *pg, const StepRow *row, StepDoneCallback done,
@@ -374,7 +413,7 @@ int step_start(StepRun **ret, Loop *loop, Pg *pg, const StepRow *row, StepDoneCa
         r->seed = loop_now(loop) ^ (uintptr_t)r;
         if (step_statement_build(row->kind, row->spec, &r->statement, reterr) < 0)
                 goto finish;
-        r->kind = step_kind_find(row->kind)->name;
+        r->kind = step_kind_find(row->kind);
         if (pg_quote_identifier(r->statement.role, &role) < 0 || role.overflow) {
                 strbuf_add(reterr, "\"role\" is not the name of a role");
                 goto finish;

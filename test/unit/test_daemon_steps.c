@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "step_kinds.h"
 #include "steps.h"
 
 typedef struct Seen {
@@ -134,18 +135,119 @@ static void test_batches_and_resume(void **state) {
         assert_int_equal(seen.result, STEP_DONE);
         assert_string_equal(seen.words, "1,234 rows");
         assert_int_equal(seen.progressed, 12);
-        assert_string_equal(seen.progress, "{\"after\":\"user:1200\",\"deleted\":1200}");
+        assert_string_equal(seen.progress, "{\"after\":\"user:1200\",\"order\":\"pg_catalog.\\\"default\\\"\",\"deleted\":1200}");
         assert_string_equal(harness_cell(h, "SELECT string_agg(key, ',') FROM cache"), "other");
         /* Taken up again it goes on behind the key, and counts on. */
         harness_sql(h, "INSERT INTO cache SELECT 'user:' || lpad(i::text, 4, '0') FROM generate_series(1, 10) i");
-        run("cache", CACHE("user:", ":", "100"), "{\"after\": \"user:0004\", \"deleted\": 400}");
+        run("cache", CACHE("user:", ":", "100"), "{\"after\": \"user:0004\", \"order\": \"pg_catalog.\\\"default\\\"\", \"deleted\": 400}");
         assert_string_equal(seen.words, "406 rows");
         assert_string_equal(harness_cell(h, "SELECT count(*) FROM cache"), "5");
+        /* A key that was reached in another order says nothing: all are looked at again. */
+        run("cache", CACHE("user:", ":", "100"), "{\"after\": \"user:0004\", \"order\": \"pattern\", \"deleted\": 400}");
+        assert_string_equal(seen.words, "404 rows");
+        assert_string_equal(harness_cell(h, "SELECT count(*) FROM cache"), "1");
         /* A batch is full to the last row: one more turn finds nothing. */
         harness_sql(h, "TRUNCATE cache; INSERT INTO cache VALUES ('user:1'), ('user:2')");
         run("cache", CACHE("user:", ":", "2"), NULL);
         assert_string_equal(seen.words, "2 rows");
         pg_free(seen.pg);
+}
+
+/* The plan of a batch as it would be sent, with the index that the step finds, behind $2 = after. */
+static void explain(PgSync *pg, const StepStatement *s, const char *after, StrBuf *b) {
+        const char *values[] = { s->own[0], after };
+        STRBUF(sql, 16384);
+        PgFailure failure;
+
+        strbuf_add(&sql, "EXPLAIN (COSTS OFF) ");
+        strbuf_add(&sql, s->sql);
+        _cleanup_(pg_result_freep) PgResult *plan = pg_sync_query(pg, sql.text, 2, values, &failure);
+        if (!plan)
+                fail_msg("%s: %s", sql.text, failure.message);
+        for (size_t i = 0; i < pg_rows(plan); i++) {
+                strbuf_add(b, pg_cell(plan, i, 0));
+                strbuf_add_char(b, '\n');
+        }
+}
+
+static void check_plan(PgSync *pg, const char *order, const char *index) {
+        static const char spec_text[] = CACHE("user:", ":", "100");
+        static const char *const behind[] = { NULL, "user:8" };
+        StepStatement s;
+        PgFailure failure;
+        STRBUF(error, 512);
+        _cleanup_(json_freep) Json *spec = json_parse(spec_text, strlen(spec_text), &error);
+
+        assert_int_equal(step_statement_build("cache", spec, &s, &error), 0);
+        _cleanup_(pg_result_freep) PgResult *found = pg_sync_query(pg, s.ask_sql, 2, (const char *const *)s.ask_own, &failure);
+        if (!found)
+                fail_msg("%s", failure.message);
+        assert_int_equal(step_kind_cache.learn(&s, pg_cell(found, 0, 0), pg_cell(found, 0, 1), &error), 0);
+        assert_string_equal(s.order, order);
+        for (size_t i = 0; i < ELEMENTSOF(behind) && index; i++) {
+                STRBUF(plan, 8192);
+
+                explain(pg, &s, behind[i], &plan);
+                /* The few keys that are left towards the end may be sorted. */
+                if (!strstr(plan.text, index) || strstr(plan.text, "Seq Scan") || (!behind[i] && strstr(plan.text, "Sort")))
+                        fail_msg("not by %s:\n%s", index, plan.text);
+        }
+        step_statement_done(&s);
+}
+
+#define ROWS "INSERT INTO cache SELECT CASE WHEN i % 10 = 0 THEN 'user:' ELSE 'page:' END || md5(i::text) FROM generate_series(1, 20000) i; ANALYZE cache; "
+
+/* Every index that begins with the key serves, whatever its order, and what is deleted is the same. */
+static void test_orders(void **state) {
+        static const struct {
+                const char *ddl, *order, *index; /* NULL: none can serve */
+        } cases[] = {
+                { "CREATE TABLE cache (key text PRIMARY KEY)", "pg_catalog.\"default\"", "cache_pkey" },
+                { "CREATE TABLE cache (key varchar(99) PRIMARY KEY)", "pg_catalog.\"default\"", "cache_pkey" },
+                { "CREATE TABLE cache (key text COLLATE \"en-US-x-icu\" PRIMARY KEY)", "pg_catalog.\"en-US-x-icu\"", "cache_pkey" },
+                { "CREATE TABLE cache (key text COLLATE \"C\" PRIMARY KEY)", "pg_catalog.\"C\"", "cache_pkey" },
+                { "CREATE TABLE cache (key text COLLATE \"POSIX\", host int DEFAULT 1, PRIMARY KEY (key, host))", "pg_catalog.\"POSIX\"", "cache_pkey" },
+                { "CREATE TABLE cache (key text PRIMARY KEY); CREATE INDEX cache_bytes ON cache (key COLLATE \"C\" DESC)", "pg_catalog.\"C\"", "cache_bytes" },
+                { "CREATE TABLE cache (key text PRIMARY KEY); CREATE INDEX cache_prefix ON cache (key text_pattern_ops)", "pattern", "cache_prefix" },
+                { "CREATE TABLE cache (key varchar(99)); CREATE INDEX cache_prefix ON cache (key varchar_pattern_ops)", "pattern", "cache_prefix" },
+                { "CREATE TABLE cache (key text, host int DEFAULT 1, PRIMARY KEY (host, key)); CREATE INDEX cache_some ON cache (key) WHERE key > 'x'; "
+                  "CREATE INDEX cache_hash ON cache USING hash (key); CREATE INDEX cache_lower ON cache (lower(key))", "pattern", NULL },
+        };
+        Harness *h = *state;
+
+        open_pg(h);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                harness_sql(h, "DROP TABLE cache");
+                harness_sql(h, cases[i].ddl);
+                harness_sql(h, ROWS "INSERT INTO cache VALUES ('user'), ('User:1'), ('us-er:1'), ('username:1'), ('user;'), ('u'); GRANT SELECT, DELETE ON cache TO site");
+                check_plan(h->admin, cases[i].order, cases[i].index);
+                run("cache", CACHE("user:", ":", "500"), NULL);
+                assert_string_equal(seen.words, "2,000 rows");
+                assert_string_equal(harness_cell(h, "SELECT count(*) || ' ' || count(*) FILTER (WHERE key LIKE 'user:%') FROM cache"), "18006 0");
+        }
+        pg_free(seen.pg);
+}
+
+/* In a database whose own collation is C, a plain primary key gives the prefix as a range. */
+static void test_order_in_a_database_of_bytes(void **state) {
+        Harness *h = *state;
+        char conninfo[600];
+        PgFailure failure;
+        PgSync *pg = NULL;
+
+        harness_sql(h, "CREATE DATABASE bytes TEMPLATE template0 LOCALE 'C'");
+        snprintf(conninfo, sizeof conninfo, "%s dbname=bytes", h->admin_conninfo);
+        assert_int_equal(pg_sync_connect(&pg, conninfo, NULL, &failure), 0);
+        pg_result_free(pg_sync_script(pg, "CREATE TABLE cache (key text PRIMARY KEY); " ROWS, &failure));
+        check_plan(pg, "pg_catalog.\"default\"", "cache_pkey");
+        STRBUF(plan, 8192);
+        StepStatement s = { .batch = 100, .sql = NULL, .ask_own = { (char *)"cache", (char *)"key" }, .own = { (char *)"user:%" } };
+        assert_int_equal(step_kind_cache.learn(&s, "bytes", "pg_catalog.\"default\"", &plan), 0);
+        explain(pg, &s, "user:8", &plan);
+        assert_non_null(strstr(plan.text, "(key >= 'user:'::text) AND (key < 'user;'::text) AND (key > 'user:8'::text)"));
+        free(s.sql);
+        free(s.order);
+        pg_sync_free(pg);
 }
 
 static void test_sessions(void **state) {
@@ -274,6 +376,7 @@ static void test_bad_rows(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_sql),        TEST(test_prefixes),    TEST(test_batches_and_resume), TEST(test_sessions), TEST(test_partitioned_sessions),
+                TEST(test_orders),     TEST(test_order_in_a_database_of_bytes),
                 TEST(test_locked_row), TEST(test_lost_connection), TEST(test_cancel),         TEST(test_bad_rows),
         };
 
