@@ -47,8 +47,8 @@ static Tri dependencies_since(const Service *s, usec_t since, const char **ret_n
         return answer;
 }
 
-/* When the rule left good: not before its evidence began, which for all targets being down is within
- * the warm-up. */
+/* When the rule left good: not before its evidence began, which for all targets being down is
+ * within the warm-up. */
 static usec_t left_good(const Service *s, int rule) {
         usec_t good_at = s->rules[rule].good_at;
         return s->warm ? MAX(good_at, s->count_from) : good_at;
@@ -66,8 +66,8 @@ void decision_make(const Engine *e, const Service *s, int rule, usec_t now, Deci
                 .facts_at = s->facts_at,
                 .warming = !s->warm && !firing,
                 .warm_until = s->warm_until,
-                .operation_in_flight =
-                        s->operation_state != OPERATION_NONE || *s->facts.operation.id,
+                .operation_in_flight = s->operation_state != OPERATION_NONE ||
+                                       *s->facts.operation.id,
                 .observed_until = s->observed_until,
         };
         if (streq(s->facts.operation.id, s->closed_id))
@@ -141,11 +141,7 @@ static void tell_guard(Engine *e, Service *s, const Decision *d, usec_t now) {
         guard_describe(&d->in, a, &held);
         const char *words = strstr(held.text, ": ");
         bool target = a->guard == GUARD_TARGET || a->guard == GUARD_BARRIER;
-        tell_held(e, s, d, a->guard,
-                  target  ? d->target_text
-                  : words ? words + 2
-                          : held.text,
-                  now);
+        tell_held(e, s, d, a->guard, target ? d->target_text : words ? words + 2 : held.text, now);
 }
 
 static void plan_automatic(Engine *e, Service *s, const Decision *d) {

@@ -201,7 +201,8 @@ usec_t engine_deadline(const Engine *e) {
 /* A person's act gives an attempt that had failed another chance. */
 static bool is_eased(const ServiceFacts *old, const ServiceFacts *new) {
         return old->epoch != new->epoch || old->resumes != new->resumes ||
-               (!old->automatic && new->automatic) || (old->paused_until != 0 && new->paused_until == 0);
+               (!old->automatic && new->automatic) ||
+               (old->paused_until != 0 && new->paused_until == 0);
 }
 
 static void begin_release(Service *s, bool first, usec_t now) {
@@ -251,7 +252,7 @@ void engine_set_facts(Engine *e, uint32_t service, const ServiceFacts *facts, us
                 return;
 
         bool first = !s->known, moved = first || facts->epoch != s->facts.epoch;
-        bool earned = !moved && facts->stable && !s->facts.stable;
+        bool earned = !moved && !s->assumed && facts->stable && !s->facts.stable;
         usec_t assumed = s->facts.released;
         if (is_eased(&s->facts, facts))
                 s->failed = s->given_up = false;
@@ -259,7 +260,7 @@ void engine_set_facts(Engine *e, uint32_t service, const ServiceFacts *facts, us
         s->facts.released = MIN(facts->released, at);
         s->facts_at = at;
         s->known = true;
-        s->blocked = false;
+        s->blocked = s->assumed = false;
         if (moved) {
                 begin_release(s, first, at);
                 s->epoch_at = 0;

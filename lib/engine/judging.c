@@ -66,8 +66,8 @@ static Verdict judge_threshold(const Service *s, const RulePolicy *policy, RuleS
         if (r->fed_at == 0)
                 return (Verdict){ .why = WHY_NO_DATA, .limit = policy->enter };
 
-        Verdict v =
-                rule_judge_threshold(policy, signal->kind, window_read(r->window, now), r->was_bad);
+        Verdict v = rule_judge_threshold(policy, signal->kind, window_read(r->window, now),
+                                         r->was_bad);
         if (v.tri != TRI_UNKNOWN &&
             now > usec_add(r->fed_at, s->probes[signal->probe].stale_after)) {
                 v.tri = TRI_UNKNOWN;
@@ -233,8 +233,8 @@ void judging_begin_release(Service *s, usec_t now) {
         bool forward = s->facts.kind == RELEASE_DEPLOY || s->facts.kind == RELEASE_REGISTER;
 
         s->warm = false;
-        s->warm_until =
-                usec_add(s->facts.released, forward ? p->release.warmup : p->rollback.settle);
+        s->warm_until = usec_add(s->facts.released,
+                                 forward ? p->release.warmup : p->rollback.settle);
         service_clear_rules(s, MAX(now, s->warm_until));
         service_clear_targets(s, s->facts.released);
         for (size_t i = 0; i < p->n_probes; i++)

@@ -132,6 +132,7 @@ static void assume_release(Service *s, uint64_t epoch, usec_t now) {
         f->stable = f->deploying = false;
         f->n_candidates = 0;
         s->epoch_at = now;
+        s->assumed = true;
         judging_begin_release(s, now);
 }
 
@@ -172,10 +173,10 @@ static void fail_commit(Engine *e, Service *s, const char *detail, usec_t now) {
                 return;
         EventKind event = event_of(s, EVENT_ROLLBACK_FAILED);
         if (s->failed_told && s->failed_event != event)
-                effect_alert(e, s,
-                             (EffectItem){ .event = (uint8_t)s->failed_event,
-                                           .epoch = s->facts.epoch },
-                             NULL, &(AlertWords){ .version = s->facts.version });
+                effect_alert(
+                        e, s,
+                        (EffectItem){ .event = (uint8_t)s->failed_event, .epoch = s->facts.epoch },
+                        NULL, &(AlertWords){ .version = s->facts.version });
         s->failed_event = event;
         push_alert(e, s, event, detail && *detail ? detail : "no detail", true);
         s->failed = s->failed_told = true;
@@ -310,9 +311,9 @@ static void close_verified(Engine *e, Service *s, OperationEvent event, EventKin
 }
 
 static usec_t unverified_after(usec_t verify) {
-        return verify > USEC_INFINITY / ENGINE_UNVERIFIED_FACTOR
-                       ? USEC_INFINITY
-                       : verify * ENGINE_UNVERIFIED_FACTOR;
+        return verify > USEC_INFINITY / ENGINE_UNVERIFIED_FACTOR ?
+                       USEC_INFINITY :
+                       verify * ENGINE_UNVERIFIED_FACTOR;
 }
 
 usec_t operating_step(Engine *e, Service *s, usec_t now) {

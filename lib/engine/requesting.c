@@ -26,8 +26,8 @@ static int choose_restore(const Service *s, const char *target, const char **ret
                 }
         }
         return refuse(-ENOENT,
-                      target ? "no such version: see rollbackctl history"
-                             : "no version was active before",
+                      target ? "no such version: see rollbackctl history" :
+                               "no version was active before",
                       why);
 }
 
@@ -70,8 +70,8 @@ static int check_request(const Engine *e, const Service *s, uint64_t epoch, cons
         if (s->operation_state != OPERATION_NONE ||
             (*s->facts.operation.id && !streq(s->facts.operation.id, s->closed_id))) {
                 strbuf_add(why, "an operation is in flight: ");
-                strbuf_add(why, s->operation_state != OPERATION_NONE ? s->plan.id
-                                                                     : s->facts.operation.id);
+                strbuf_add(why, s->operation_state != OPERATION_NONE ? s->plan.id :
+                                                                       s->facts.operation.id);
                 return -EBUSY;
         }
         return 0;

@@ -235,8 +235,8 @@ static void set_facts(const Line *l) {
                                                 .to_epoch = f->epoch,
                                                 .from_version = "v9",
                                                 .opened = world.now };
-                f->operation.state =
-                        (OperationState)operation_state_from_string(find(l, "operation"));
+                f->operation.state = (OperationState)operation_state_from_string(
+                        find(l, "operation"));
                 memcpy(f->operation.to_version, f->version, NAME_SIZE);
         }
         if (world.started) {

@@ -58,8 +58,9 @@ static bool comes(const char *text, usec_t span) {
 
 static void break_down(void) {
         for (size_t t = 0; t < 2; t++)
-                world.streams[0][t] =
-                        (Stream){ .on = true, .outcome = OUTCOME_REFUSED, .next = world.now };
+                world.streams[0][t] = (Stream){ .on = true,
+                                                .outcome = OUTCOME_REFUSED,
+                                                .next = world.now };
 }
 
 static OperationState state_of(void) {

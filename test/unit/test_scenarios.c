@@ -109,13 +109,13 @@ static void do_request(const Line *l) {
         int r = engine_request(world.engine, world.service, (OperationKind)kind, find(l, "to"),
                                epoch, "alice", "asked", world.now, id, &why);
         const char *wanted = find(l, "answer") ? find(l, "answer") : "accepted";
-        const char *got = r == 0            ? "accepted"
-                          : r == -EBUSY     ? "busy"
-                          : r == -ESTALE    ? "stale"
-                          : r == -ENOENT    ? "no_target"
-                          : r == -EHOSTDOWN ? "ledger_down"
-                          : r == -ENODATA   ? "no_facts"
-                                            : "other";
+        const char *got = r == 0          ? "accepted" :
+                          r == -EBUSY     ? "busy" :
+                          r == -ESTALE    ? "stale" :
+                          r == -ENOENT    ? "no_target" :
+                          r == -EHOSTDOWN ? "ledger_down" :
+                          r == -ENODATA   ? "no_facts" :
+                                            "other";
         if (!streq(wanted, got))
                 broken(l, why.text);
         world_step(&world);

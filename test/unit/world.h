@@ -182,7 +182,7 @@ static inline void world_log(World *w, const Effect *f) {
                          operation_kind_to_string(f->operation.kind), f->operation.from_version,
                          f->operation.to_version, f->operation.actor);
         else if (f->kind == EFFECT_MOVE_OPERATION)
-                snprintf(line, 256, "MOVE %s: %.150s", operation_state_to_string(f->state),
+                snprintf(line, 256, "MOVE %s: %.220s", operation_state_to_string(f->state),
                          f->text);
         else if (f->kind == EFFECT_PROBE_NOW)
                 snprintf(line, 256, "PROBE_NOW %s", w->probes[f->probe].name);
