@@ -46,7 +46,7 @@ $(foreach r,$(ROOMS),$(eval FLOOR_daemon_$(r) := $(CONFIG) daemon/$(r)))
 MANAGER := $(CONFIG) $(addprefix daemon/,$(ROOMS)) daemon
 FLOOR_daemon := $(MANAGER)
 FLOOR_daemon_ctl := $(MANAGER) daemon/ctl
-FLOOR_test_unit := $(MANAGER) test/unit
+FLOOR_test_unit := $(MANAGER) daemon/ctl test/unit
 FLOOR_test_bench := $(MANAGER) test/bench
 FLOOR_test_demo := $(CONFIG) test/demo
 FLOOR_test_fuzz := $(MANAGER) test/fuzz
@@ -93,6 +93,10 @@ $(B)/rollbackctl: $(call obj,$(CTL_SRC)) $(B)/libdaemon.a $(B)/librollback.a
 UNIT_SRC := $(sort $(wildcard test/unit/test_*.c))
 UNIT_HELP := $(sort $(filter-out $(UNIT_SRC),$(wildcard test/unit/*.c)))
 UNIT := $(patsubst test/unit/%.c,$(B)/test/%,$(UNIT_SRC))
+$(B)/test/test_daemon_ctl_%: $(B)/test/unit/test_daemon_ctl_%.o $(call obj,$(UNIT_HELP) $(filter-out daemon/ctl/ctl.c,$(CTL_SRC))) $(B)/libdaemon.a $(B)/librollback.a
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(DEPS_LIBS)
 $(B)/test/test_daemon_%: $(B)/test/unit/test_daemon_%.o $(call obj,$(UNIT_HELP)) $(B)/libdaemon.a $(B)/librollback.a
 	@mkdir -p $(@D)
 	$(SAY) LD $@

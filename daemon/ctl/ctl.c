@@ -1,48 +1,5 @@
-/* ctl.c: the table of verbs, and main. */
+/* ctl.c: help and main. */
 #include "ctl.h"
-
-#define CONNECT "config conninfo timeout json"
-#define ADMINISTER "config conninfo timeout directory"
-#define SOCKET "config socket timeout json"
-
-const Verb verbs[] = {
-        { "status", "[SERVICE]", SOCKET, "what each service is doing, and what would happen next", run_status, NULL, NULL },
-        { "explain", "SERVICE|ID", SOCKET, "why: a service now, an operation or an event by its id", run_explain, NULL, NULL },
-        { "history", "", SOCKET " service limit", "the latest operations", run_history, NULL, NULL },
-        { "events", "", SOCKET " service limit", "the latest events", run_events, NULL, NULL },
-        { "rollback", "SERVICE", SOCKET " reason to epoch yes", "take the active release back now", run_rollback, NULL, NULL },
-        { "restore", "SERVICE", SOCKET " reason to epoch yes", "go forward again after a rollback; automation stays off for that release", run_restore, NULL, NULL },
-        { "register", "SERVICE VERSION", CONNECT " stable reason", "make a service or a version known", run_sql,
-          "SELECT rollbackd.register(service => $1, version => $2, stable => coalesce($3::boolean, false), reason => $4) AS epoch", "0 1 stable reason" },
-        { "deploy", "SERVICE VERSION",
-          CONNECT " expect-epoch code-ref api-version schema-min schema-max barrier artefact source note rolling force",
-          "make a version the active one; prints the new epoch", run_sql,
-          "SELECT rollbackd.deploy(service => $1, version => $2, expect_epoch => $3::bigint, code_ref => $4, api_version => $5, "
-          "schema_min => $6::bigint, schema_max => $7::bigint, barrier => coalesce($8::boolean, false), artefact => $9, source => $10, note => $11, "
-          "rolling => coalesce($12::boolean, false), force => coalesce($13::boolean, false)) AS epoch",
-          "0 1 expect-epoch code-ref api-version schema-min schema-max barrier artefact source note rolling force" },
-        { "deploy-done", "SERVICE EPOCH", CONNECT, "a rolling deploy has reached every instance", run_sql,
-          "SELECT rollbackd.deploy_done(service => $1, epoch => $2::bigint)", "0 1" },
-        { "active", "SERVICE", CONNECT, "the version that the pointer names", run_sql, "SELECT rollbackd.active($1) AS version", "0" },
-        { "mark-stable", "SERVICE VERSION", CONNECT " reason", "a person vouches for a version", run_sql,
-          "SELECT rollbackd.mark_stable(service => $1, version => $2, reason => $3)", "0 1 reason" },
-        { "ban", "SERVICE VERSION", CONNECT " reason until", "no rollback may go to this version", run_sql,
-          "SELECT rollbackd.ban(service => $1, version => $2, reason => $3, until => $4::timestamptz)", "0 1 reason until" },
-        { "unban", "SERVICE VERSION", CONNECT " reason", "lift a ban or a quarantine", run_sql,
-          "SELECT rollbackd.unban(service => $1, version => $2, reason => $3)", "0 1 reason" },
-        { "pin", "SERVICE", CONNECT " for until reason", "nothing moves the pointer, deploy refuses too", run_sql,
-          "SELECT rollbackd.pin(service => $1, duration => $2::interval, reason => $3, until => $4::timestamptz) AS until", "0 for reason until" },
-        { "unpin", "SERVICE", CONNECT, "end a pin", run_sql, "SELECT rollbackd.unpin($1)", "0" },
-        { "pause", "SERVICE", CONNECT " for until reason", "no automatic act until then", run_sql,
-          "SELECT rollbackd.pause(service => $1, duration => $2::interval, reason => $3, until => $4::timestamptz) AS until", "0 for reason until" },
-        { "resume", "SERVICE", CONNECT, "end a pause; automation is on again for the active release, and what failed may be tried again", run_sql, "SELECT rollbackd.resume($1)", "0" },
-        { "ack", "ID", CONNECT " true false note", "label a decision: it was right (--true), or a false alarm (--false)", run_sql,
-          "SELECT rollbackd.ack(id => $1, label => coalesce($2::boolean, NOT $3::boolean), note => $4)", "0 true false note" },
-        { "db migrate", "", ADMINISTER, "bring the ledger's schema up to this program's", run_migrate, NULL, NULL },
-        { "db roles", "", ADMINISTER, "create the ledger's roles; run as the database's administrator", run_roles, NULL, NULL },
-        { "check", "[POLICY...]", "config conninfo db", "validate rollbackd.conf and policies; --db prepares every statement under its role", run_check, NULL, NULL },
-};
-const size_t verbs_n = ELEMENTSOF(verbs);
 
 static const char help_head[] =
         "rollbackctl status                                   what is going on\n"
@@ -61,22 +18,6 @@ static void print_help(FILE *f) {
         fputs(help_tail, f);
 }
 
-/* The verb of argv[1], or of argv[1] and argv[2] together; *ret_words says how many words it took. */
-static const Verb *find_verb(int argc, char *argv[], int *ret_words) {
-        for (size_t i = 0; i < verbs_n; i++) {
-                const char *blank = strchr(verbs[i].name, ' ');
-                size_t n = blank ? (size_t)(blank - verbs[i].name) : strlen(verbs[i].name);
-
-                if (strlen(argv[1]) != n || strncmp(argv[1], verbs[i].name, n) != 0)
-                        continue;
-                if (blank && (argc < 3 || !streq(argv[2], blank + 1)))
-                        continue;
-                *ret_words = blank ? 2 : 1;
-                return &verbs[i];
-        }
-        return NULL;
-}
-
 static bool is_help(const char *word) {
         return streq(word, "--help") || streq(word, "-h");
 }
@@ -92,7 +33,7 @@ static ExitCode refuse_verb(const char *word) {
         if (word[0] == '-')
                 fprintf(stderr, "rollbackctl: the verb comes first, then its options, as in: rollbackctl status %s\n", word);
         else
-                print_error("rollbackctl: not a verb, see rollbackctl help: ", word);
+                print_failure("rollbackctl: not a verb, see rollbackctl help: ", word);
         return EXIT_USAGE;
 }
 
@@ -100,7 +41,7 @@ static ExitCode refuse_verb(const char *word) {
 static ExitCode run_verb(int argc, char *argv[], bool help) {
         CommandLine line;
         int words = 0;
-        const Verb *verb = find_verb(argc, argv, &words);
+        const Verb *verb = verb_find(argc - 1, argv + 1, &words);
         ExitCode code;
 
         if (!verb)

@@ -73,8 +73,11 @@ struct Verb {
         const char *parameters; /* "0 1 reason": numbers are arguments, words are options */
 };
 
+/* ctl_verbs.c */
 extern const Verb verbs[];
 extern const size_t verbs_n;
+/* The verb that argv begins with; *ret_words says whether it took one word or two. NULL: none. */
+const Verb *verb_find(int argc, char *argv[], int *ret_words);
 
 /* ctl_options.c */
 /* Reads argv behind the verb. Returns EXIT_OK, or EXIT_USAGE with the mistake printed. */
@@ -97,7 +100,7 @@ ExitCode command_config(const CommandLine *line, DaemonConfig **ret) _must_check
 void print_text(const char *text, int width);
 /* The same line by line, each behind `before`, to stdout and to stderr. */
 void print_paragraph(const char *before, const char *text);
-void print_error(const char *before, const char *text);
+void print_failure(const char *before, const char *text);
 void print_json(const Json *value);
 
 /* ctl_sql.c */

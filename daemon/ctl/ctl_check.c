@@ -43,7 +43,7 @@ static void check_failed(const ServiceConfig *config, const StepCheck *check, co
         strbuf_add(&where, ": under role ");
         strbuf_add(&where, role);
         strbuf_add(&where, ": ");
-        print_error(where.text, failure->message);
+        print_failure(where.text, failure->message);
         if (streq(failure->sqlstate, "42501"))
                 advise_grant(role, failure->message);
         else if (streq(failure->sqlstate, "42704") || streq(failure->sqlstate, "22023"))
@@ -93,7 +93,7 @@ static bool check_database(PgSync *s, const ServiceConfig *config) {
 
         if (step_checks(config, &checks, &n, &error) < 0) {
                 fprintf(stderr, "%s: ", config->path);
-                print_error("", error.text);
+                print_failure("", error.text);
                 return false;
         }
         for (size_t i = 0; i < n; i++)
@@ -105,7 +105,7 @@ static bool check_database(PgSync *s, const ServiceConfig *config) {
 
 static bool check_policy(const char *path, const ServiceConfig *config, const char *error, PgSync *s) {
         if (!config) {
-                print_error("", error);
+                print_failure("", error);
                 return false;
         }
         printf("%s: good, service %s, mode %s\n", path, config->service, rollback_mode_to_string(config->policy.rollback.mode));
@@ -135,7 +135,7 @@ static bool check_directory(const DaemonConfig *daemon, PgSync *s) {
         STRBUF(error, 4096);
 
         if (config_read_directory(daemon->policies, &files, &n, &error) < 0) {
-                print_error("", error.text);
+                print_failure("", error.text);
                 return false;
         }
         for (size_t i = 0; i < n; i++)
@@ -159,7 +159,7 @@ ExitCode run_check(const Verb *verb _unused_, const CommandLine *line) {
         if (line->n_arguments > 0)
                 return check_named(line, s) ? EXIT_OK : EXIT_FAILED;
         if (config_read_daemon(path, &daemon, &error) < 0) {
-                print_error("", error.text);
+                print_failure("", error.text);
                 return EXIT_FAILED;
         }
         printf("%s: good\n", path);

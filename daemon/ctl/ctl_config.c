@@ -41,6 +41,6 @@ ExitCode command_config(const CommandLine *line, DaemonConfig **ret) {
         *ret = NULL;
         if (r == -ENOENT && !line->values[OPTION_CONFIG])
                 return EXIT_OK;
-        print_error("rollbackctl: ", error.text);
+        print_failure("rollbackctl: ", error.text);
         return r == -EACCES || r == -EPERM ? EXIT_NO_RIGHT : EXIT_FAILED;
 }

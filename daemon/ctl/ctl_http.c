@@ -87,7 +87,7 @@ ExitCode http_call(const CommandLine *line, const char *method, const char *path
         if (status >= 200 && status < 300 && *ret)
                 return EXIT_OK;
         if (*ret)
-                print_error("rollbackctl: ", json_get_text(*ret, "detail", "rollbackd refused"));
+                print_failure("rollbackctl: ", json_get_text(*ret, "detail", "rollbackd refused"));
         else
                 fprintf(stderr, "rollbackctl: rollbackd answered %d with something that is not JSON: %s\n", status, error.text);
         *ret = json_free(*ret);

@@ -39,7 +39,7 @@ void print_paragraph(const char *before, const char *text) {
         print_lines(stdout, before, text ?: "-");
 }
 
-void print_error(const char *before, const char *text) {
+void print_failure(const char *before, const char *text) {
         print_lines(stderr, before, text ?: "-");
 }
 

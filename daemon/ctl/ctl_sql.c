@@ -13,7 +13,7 @@ ExitCode sql_fail(const PgFailure *failure) {
                 { "55P03", EXIT_TIMEOUT }, { "08", EXIT_UNREACHABLE }, { "57P0", EXIT_UNREACHABLE },
         };
 
-        print_error("rollbackctl: ", failure->message);
+        print_failure("rollbackctl: ", failure->message);
         for (size_t i = 0; i < ELEMENTSOF(codes); i++)
                 if (strncmp(failure->sqlstate, codes[i].prefix, strlen(codes[i].prefix)) == 0)
                         return codes[i].code;
@@ -21,7 +21,7 @@ ExitCode sql_fail(const PgFailure *failure) {
 }
 
 static void on_notice(void *userdata _unused_, const char *text) {
-        print_error("", text);
+        print_failure("", text);
 }
 
 /* The password that rollbackd.conf names, which the caller wipes; NULL: none. */

@@ -200,7 +200,7 @@ static void test_paths_that_are_none(void **state) {
 
         for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
                 assert_int_equal(api_get(w, paths[i]), 404);
-                api_assert_problem(w, 404, "");
+                api_assert_problem(w, 404, "there is no such path");
         }
 }
 
