@@ -1,6 +1,7 @@
 /* strbuf.h: a bounded text builder over the caller's storage, without stdio and without locale.
- * Once something did not fit, `overflow` stays set and nothing more is added: the text is a beginning of the whole one, cut
- * between characters, always NUL-terminated. Knows nothing of what is written. */
+ * Once something did not fit, `overflow` stays set and nothing more is added: the text is a
+ * beginning of the whole one, cut between characters, always NUL-terminated. Knows nothing of
+ * what is written. */
 #pragma once
 
 #include "macro.h"
@@ -27,11 +28,13 @@ void strbuf_add_char(StrBuf *b, char c);
 /* Append all digits of a number, or none where they do not fit. */
 void strbuf_add_u64(StrBuf *b, uint64_t value);
 void strbuf_add_i64(StrBuf *b, int64_t value);
-/* Fixed-point with `decimals` (0..9) places, rounded half to even as printf() does, trailing zeros kept, no negative zero; "NaN",
- * "+Inf", "-Inf" as such; from 1e18 on capped, with a '>' before ('<' below -1e18). */
+/* Fixed-point with `decimals` (0..9) places, rounded half to even as printf() does, trailing
+ * zeros kept, no negative zero; "NaN", "+Inf", "-Inf" as such; from 1e18 on capped, with a '>'
+ * before ('<' below -1e18). */
 void strbuf_add_double(StrBuf *b, double value, unsigned decimals);
-/* A share 0..1 as "7.2%": one decimal below 10 %, none above, "0.05%" below 0.1 %, "<0.01%" for what would read as nothing, "0%". */
+/* A share 0..1 as "7.2%": one decimal below 10 %, none above, "0.05%" below 0.1 %, "<0.01%" for
+ * what would read as nothing, "0%". */
 void strbuf_add_percent(StrBuf *b, double ratio);
-/* Printable ASCII and valid UTF-8 as they are; control bytes, invalid bytes, line separators and bidirectional controls as \xNN.
- * For text that came from outside. */
+/* Printable ASCII and valid UTF-8 as they are; control bytes, invalid bytes, line separators and
+ * bidirectional controls as \xNN. For text that came from outside. */
 void strbuf_add_escaped(StrBuf *b, const char *text, size_t n);

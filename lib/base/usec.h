@@ -27,12 +27,15 @@ static inline usec_t usec_sub(usec_t a, usec_t b) {
 /* A uniform delay in [0, span); advances *seed (splitmix64), so that tests fix the seed. */
 usec_t usec_jitter(usec_t span, uint64_t *seed);
 
-/* Parses one or more of "250ms", "30s", "5m", "1h30m", "2d", "1us"; units are mandatory, each at most once and the longest
- * first, no blanks, no sign. Returns 0, -EINVAL for anything else, -ERANGE past USEC_INFINITY - 1. */
+/* Parses one or more of "250ms", "30s", "5m", "1h30m", "2d", "1us"; units are mandatory, each at
+ * most once and the longest first, no blanks, no sign. Returns 0, -EINVAL for anything else,
+ * -ERANGE past USEC_INFINITY - 1. */
 int usec_parse(const char *text, usec_t *ret) _must_check_;
 
-/* Appends the canonical text that usec_parse() reads back ("1h30m", "250ms"), or "infinity", which it does not. */
+/* Appends the canonical text that usec_parse() reads back ("1h30m", "250ms"), or "infinity",
+ * which it does not. */
 void strbuf_add_usec(StrBuf *b, usec_t t);
 
-/* Appends words for people, rounded down, at most two units ("250 ms", "1.5 s", "42 s", "12 min 40 s", "3 d 4 h"; "forever"). */
+/* Appends words for people, rounded down, at most two units ("250 ms", "1.5 s", "42 s", "12 min
+ * 40 s", "3 d 4 h"; "forever"). */
 void strbuf_add_usec_words(StrBuf *b, usec_t t);

@@ -138,7 +138,8 @@ typedef struct Service {
         usec_t facts_at;
         usec_t epoch_at; /* when a commit of this engine made facts.epoch; 0: read from the ledger
                           */
-        bool assumed; /* the facts of that epoch are what the commit said; the ledger was not read yet */
+        /* the facts of that epoch are what the commit said; the ledger was not read yet */
+        bool assumed;
         EffectQueue effects;
         Evidence evidence;
         ServiceFacts facts;

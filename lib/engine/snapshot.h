@@ -1,4 +1,5 @@
-/* snapshot.h: what can be seen of a service at one instant, as values: the page, the API, the CLI and the metrics are made from it and from nothing else. */
+/* snapshot.h: what can be seen of a service at one instant, as values: the page, the API, the
+ * CLI and the metrics are made from it and from nothing else. */
 #pragma once
 
 #include "engine.h"

@@ -1,5 +1,6 @@
-/* health.h: the health of a service as a table of numbered rows, each with its sentence, which is log text, audit text and graph label.
- * First match wins. Knows nothing of operations or guards. */
+/* health.h: the health of a service as a table of numbered rows, each with its sentence, which
+ * is log text, audit text and graph label. First match wins. Knows nothing of operations or
+ * guards. */
 #pragma once
 
 #include "policy.h"
@@ -37,7 +38,8 @@ typedef struct HealthRow {
 extern const HealthRow health_rows[];
 extern const size_t health_rows_n;
 
-/* The row for state and event, or NULL when the pair is an explicit no-change (health_ignores()). */
+/* The row for state and event, or NULL when the pair is an explicit no-change
+ * (health_ignores()). */
 const HealthRow *health_row(Health state, HealthEvent event);
 bool health_ignores(Health state, HealthEvent event);
 const char *health_to_string(Health h);

@@ -1,5 +1,6 @@
-/* policy.h: what the judge must know of one service's policy file: probes, signals, rules, and how to respond. Values only, borrowed from the
- * configuration, which outlives them. URLs, statements and secrets are the shell's and are not here. */
+/* policy.h: what the judge must know of one service's policy file: probes, signals, rules, and
+ * how to respond. Values only, borrowed from the configuration, which outlives them. URLs,
+ * statements and secrets are the shell's and are not here. */
 #pragma once
 
 #include "sample.h"
@@ -12,16 +13,20 @@
 
 typedef struct ProbePolicy {
         const char *name;
-        uint64_t identity;  /* hash of everything that makes its samples comparable: equal over a reload, the windows stay */
+        /* hash of everything that makes its samples comparable: equal over a reload, the windows
+         * stay */
+        uint64_t identity;
         uint16_t n_targets;
         uint16_t rise, fall; /* samples in a row before a target turns good, bad */
         uint16_t n_operands; /* counters that it reports */
-        bool dependency;     /* not the service itself but what it leans on: judged for blame, never a rule's evidence */
+        /* not the service itself but what it leans on: judged for blame, never a rule's evidence */
+        bool dependency;
         usec_t interval;
 } ProbePolicy;
 
 typedef enum SignalKind {
-        SIGNAL_AVAILABILITY, /* share of a probe's samples that were bad; unknown ones do not count */
+        /* share of a probe's samples that were bad; unknown ones do not count */
+        SIGNAL_AVAILABILITY,
         SIGNAL_RATIO,        /* bad / total, of summed increases */
         SIGNAL_RATE,         /* increases per second */
         _SIGNAL_KIND_MAX,
@@ -52,7 +57,8 @@ typedef struct RulePolicy {
         RuleKind kind;
         Response response;
         usec_t hold;
-        uint64_t identity; /* of itself and of what it reads: equal over a reload, window and hold stay */
+        /* of itself and of what it reads: equal over a reload, window and hold stay */
+        uint64_t identity;
         uint16_t probe;  /* down: whose targets */
         double at_least; /* down: share of targets, 0..1 */
         uint16_t signal; /* threshold */

@@ -1,5 +1,6 @@
-/* events.h: every kind of event that people are told of, in one table: its type on the wire, how bad it is, its sentence, an example of its fields, and what to type now.
- * Knows nothing of channels. */
+/* events.h: every kind of event that people are told of, in one table: its type on the wire, how
+ * bad it is, its sentence, an example of its fields, and what to type now. Knows nothing of
+ * channels. */
 #pragma once
 
 #include "macro.h"
@@ -40,7 +41,8 @@ typedef enum EventKind {
 typedef struct EventRow {
         const char *type;     /* "rollback.committed" */
         Severity severity;
-        bool lasting;         /* a state that ends: alerted once, again hourly, and when it is over */
+        /* a state that ends: alerted once, again hourly, and when it is over */
+        bool lasting;
         const char *text;     /* sentence with {field} places */
         const char *over;     /* lasting: the sentence when it is over */
         const char *type_now; /* what to type now, with {field} places; NULL: nothing to do */

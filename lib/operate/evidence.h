@@ -1,5 +1,6 @@
-/* evidence.h: why a decision was taken, as one value with one field table: the JSON in the ledger, `explain`, the page and the documentation are made from the table.
- * Knows nothing of JSON libraries. */
+/* evidence.h: why a decision was taken, as one value with one field table: the JSON in the
+ * ledger, `explain`, the page and the documentation are made from the table. Knows nothing of
+ * JSON libraries. */
 #pragma once
 
 #include "guards.h"
@@ -24,7 +25,8 @@ typedef struct Evidence {
         uint64_t targets, targets_down, targets_unknown, stragglers;
         const char *dependencies;  /* static: "none declared", "good", "bad", "unknown" */
         const char *guard;         /* static: the one that held, "none" */
-        char guards[EVIDENCE_GUARDS_TEXT]; /* every guard asked, in order: "depth passes; pause passes; cooldown holds (4 min left)" */
+        /* every guard asked, in order: "depth passes; pause passes; cooldown holds (4 min left)" */
+        char guards[EVIDENCE_GUARDS_TEXT];
         const char *mode;          /* static */
         char reading[160];         /* verdict_describe() */
         char reason[160];          /* one sentence */

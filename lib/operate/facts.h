@@ -1,5 +1,6 @@
-/* facts.h: what the ledger says of one service, as the engine takes it. Instants are already on the monotonic clock: the shell adds the database's
- * remaining seconds to `now`. Knows nothing of SQL. */
+/* facts.h: what the ledger says of one service, as the engine takes it. Instants are already on
+ * the monotonic clock: the shell adds the database's remaining seconds to `now`. Knows nothing
+ * of SQL. */
 #pragma once
 
 #include "operation.h"
@@ -45,9 +46,11 @@ typedef struct ServiceFacts {
         usec_t paused_until, pinned_until, cooldown_until; /* 0: not */
         uint32_t budget_used;
         usec_t budget_free_at; /* when the oldest counted rollback leaves the budget's span */
-        uint64_t resumes; /* how often a person said resume(): what had failed may then be tried again */
+        /* how often a person said resume(): what had failed may then be tried again */
+        uint64_t resumes;
         OpenOperation operation;
-        Candidate candidates[CANDIDATES_MAX]; /* versions other than the active one, newest release first */
+        /* versions other than the active one, newest release first */
+        Candidate candidates[CANDIDATES_MAX];
         size_t n_candidates;
 } ServiceFacts;
 

@@ -1,5 +1,6 @@
-/* operation.h: the life of one operation as a table of numbered rows, each with its sentence, which is log text, audit text and graph label.
- * First match wins. Knows nothing of SQL or of what the steps do. */
+/* operation.h: the life of one operation as a table of numbered rows, each with its sentence,
+ * which is log text, audit text and graph label. First match wins. Knows nothing of SQL or of
+ * what the steps do. */
 #pragma once
 
 #include "macro.h"
@@ -12,7 +13,8 @@ typedef enum OperationKind {
 
 typedef enum OperationState {
         OPERATION_NONE,        /* no operation */
-        OPERATION_PROPOSED,    /* in memory: decided, waiting for its dependencies or for the ledger */
+        /* in memory: decided, waiting for its dependencies or for the ledger */
+        OPERATION_PROPOSED,
         OPERATION_COMMITTING,  /* sent to the ledger */
         OPERATION_IN_DOUBT,    /* the connection was lost at COMMIT; being asked again */
         OPERATION_COMMITTED,   /* the first state that a row can have */
@@ -35,7 +37,8 @@ typedef enum OperationEvent {
         OPERATION_EVENT_IN_DOUBT,
         OPERATION_EVENT_LOST,        /* the pointer moved meanwhile: a person won */
         OPERATION_EVENT_REFUSED,     /* a guard under the lock */
-        OPERATION_EVENT_FAILED,      /* given up: three tries of an atomic step, or an error of configuration */
+        /* given up: three tries of an atomic step, or an error of configuration */
+        OPERATION_EVENT_FAILED,
         OPERATION_EVENT_EFFECTING,   /* the first step has been claimed */
         OPERATION_EVENT_STEPS_DONE,  /* every step is terminal */
         OPERATION_EVENT_BAD,         /* a rule above notify is bad on the restored version */
@@ -56,7 +59,8 @@ typedef struct OperationRow {
 extern const OperationRow operation_rows[];
 extern const size_t operation_rows_n;
 
-/* The row for state and event, or NULL when the pair is an explicit no-change (operation_ignores()). */
+/* The row for state and event, or NULL when the pair is an explicit no-change
+ * (operation_ignores()). */
 const OperationRow *operation_row(OperationState state, OperationEvent event);
 bool operation_ignores(OperationState state, OperationEvent event);
 /* True for recovered ... aborted: nothing more happens. */

@@ -1,22 +1,28 @@
-/* http_response.h: an HTTP/1.x response parser, fed piece by piece: strict framing (status line, headers, Content-Length, chunked with
- * trailers, close-delimited, 1xx passed over, no body on 204, 304 and HEAD). A line may end with a bare newline except within chunked
- * framing; folded headers, NUL bytes, lone carriage returns, two lengths and two framings are refused. Body bytes are handed out as
- * slices of what was fed. Keeps no header but the one that it is asked to capture. Knows nothing of sockets. */
+/* http_response.h: an HTTP/1.x response parser, fed piece by piece: strict framing (status line,
+ * headers, Content-Length, chunked with trailers, close-delimited, 1xx passed over, no body on
+ * 204, 304 and HEAD). A line may end with a bare newline except within chunked framing; folded
+ * headers, NUL bytes, lone carriage returns, two lengths and two framings are refused. Body
+ * bytes are handed out as slices of what was fed. Keeps no header but the one that it is asked
+ * to capture. Knows nothing of sockets. */
 #pragma once
 
 #include "exposition.h"
 
 #define HTTP_HEADERS_MAX (32 * 1024) /* bytes of status lines, headers and trailers together */
 #define HTTP_CAPTURE_MAX 64          /* bytes of the captured header with its NUL */
-#define HTTP_LINE_MAX 1024           /* bytes of a line that are looked at: a header of framing or a chunk size must fit, any other may be longer */
+/* bytes of a line that are looked at: a header of framing or a chunk size must fit, any other
+ * may be longer */
+#define HTTP_LINE_MAX 1024
 
 typedef struct HttpResponse {
         /* result */
-        unsigned status;         /* 200..599 once the headers have been seen, else 0 or that of a 1xx being passed over */
+        /* 200..599 once the headers have been seen, else 0 or that of a 1xx being passed over */
+        unsigned status;
         bool done;               /* the whole message has been seen */
         bool close;              /* the connection cannot be used again */
         const char *error;       /* static text after -EBADMSG */
-        char capture[HTTP_CAPTURE_MAX]; /* value of the captured header, "" when absent; longer values are an error */
+        /* value of the captured header, "" when absent; longer values are an error */
+        char capture[HTTP_CAPTURE_MAX];
         /* inner state: http_response.c alone reads it */
         bool head;
         const char *capture_name;
@@ -31,11 +37,14 @@ typedef struct HttpResponse {
         size_t line_length;
 } HttpResponse;
 
-/* Starts. `head`: the request was HEAD. `capture_name`: a header to keep (any case), borrowed until the end, or NULL. */
+/* Starts. `head`: the request was HEAD. `capture_name`: a header to keep (any case), borrowed
+ * until the end, or NULL. */
 void http_response_init(HttpResponse *r, bool head, const char *capture_name);
-/* Consumes a prefix of data. Returns the number of bytes consumed (>= 1 for n >= 1 until r->done) and sets *ret_body to the body bytes among
- * them (may be empty); call again with the rest until it consumes everything or r->done. -EBADMSG, now and ever after: not HTTP/1.x, or over
- * a limit. */
+/* Consumes a prefix of data. Returns the number of bytes consumed (>= 1 for n >= 1 until
+ * r->done) and sets *ret_body to the body bytes among them (may be empty); call again with the
+ * rest until it consumes everything or r->done. -EBADMSG, now and ever after: not HTTP/1.x, or
+ * over a limit. */
 ssize_t http_response_feed(HttpResponse *r, const char *data, size_t n, Slice *ret_body);
-/* The peer closed. Returns 0 when that ends the message properly, -EBADMSG with r->error when it is cut short. */
+/* The peer closed. Returns 0 when that ends the message properly, -EBADMSG with r->error when it
+ * is cut short. */
 int http_response_close(HttpResponse *r) _must_check_;

@@ -1,5 +1,5 @@
-/* outcome.h: what one probe of one target came to: a named outcome with its verdict, short code and words.
- * A failed check is data, not an error. Knows nothing of how probes are made. */
+/* outcome.h: what one probe of one target came to: a named outcome with its verdict, short code
+ * and words. A failed check is data, not an error. Knows nothing of how probes are made. */
 #pragma once
 
 #include "macro.h"
@@ -42,7 +42,8 @@ const char *outcome_code(ProbeOutcome o);
 const char *outcome_words(ProbeOutcome o);
 /* The outcome that code names, or -EINVAL. */
 int outcome_from_code(const char *code);
-/* The outcome of a positive errno of connect, send or recv; an errno that the table does not know is OUTCOME_RESOURCES (unknown, never bad). */
+/* The outcome of a positive errno of connect, send or recv; an errno that the table does not
+ * know is OUTCOME_RESOURCES (unknown, never bad). */
 ProbeOutcome outcome_from_errno(int error);
 /* "unknown", "good", "bad". */
 const char *tri_to_string(Tri t);

@@ -16,8 +16,12 @@ typedef struct Sample {
         uint16_t status;  /* HTTP status, 0: none */
         usec_t started;   /* when the probe was sent */
         usec_t at;        /* when its result was known */
-        usec_t since;     /* `at` of the previous page whose counters these increases start from; 0: this sample only set a base */
-        const char *version;     /* the version that answered; borrowed for the call; NULL: the probe cannot tell */
-        const double *increases; /* one per operand of the probe, borrowed; NAN: no such series on the page */
+        /* `at` of the previous page whose counters these increases start from; 0: this sample
+         * only set a base */
+        usec_t since;
+        /* the version that answered; borrowed for the call; NULL: the probe cannot tell */
+        const char *version;
+        /* one per operand of the probe, borrowed; NAN: no such series on the page */
+        const double *increases;
         size_t n_increases;
 } Sample;
