@@ -47,6 +47,7 @@ static void say_seen(Ledger *l) {
 
         strbuf_add_u64(&schema, LEDGER_SCHEMA);
         l->seen_at = loop_now(l->loop);
+        l->unseen = false;
         /* Lost, it is said again a minute later. */
         (void) !pg_query(l->pg, "SELECT rollbackd.observer_seen($1::text, $2::text, $3::int)", ELEMENTSOF(values), values,
                          LEDGER_STATEMENT_TIMEOUT, on_nothing, NULL);
@@ -64,8 +65,9 @@ void ledger_go_up(Ledger *l) {
         ledger_load_dirty(l);
         ledger_commits_kick(l);
         ledger_queue_pump(l);
-        ledger_recent_now(l);
-        say_seen(l);
+        /* Later, so that a decision on these facts finds the connection free. */
+        l->unseen = true;
+        ledger_recent_soon(l);
 }
 
 static void on_pg_state(void *userdata, bool up, const PgFailure *failure) {
@@ -128,7 +130,11 @@ static void on_queue_timer(void *userdata, _unused_ usec_t now) {
 }
 
 static void on_recent_timer(void *userdata, _unused_ usec_t now) {
-        ledger_recent_now(userdata);
+        Ledger *l = userdata;
+
+        ledger_recent_now(l);
+        if (l->up && l->unseen)
+                say_seen(l);
 }
 
 static int add_timers(Ledger *l) {

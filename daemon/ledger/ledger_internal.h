@@ -53,7 +53,8 @@ struct Ledger {
         bool up, closing;
         PgFailure failure;         /* why it is not up */
         LoopTimer *check_timer, *poll_timer, *flush_timer, *queue_timer, *recent_timer;
-        usec_t seen_at;
+        usec_t seen_at;            /* when the ledger was last told that we are there */
+        bool unseen;               /* over this connection not yet */
         LedgerWatched *watched;
         size_t n_watched;
         LedgerCall *head, **tail;
