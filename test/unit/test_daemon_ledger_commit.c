@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "private_postgres.h"
+
 static void test_commit(void **state) {
         Harness *h = *state;
         const char *const generations[] = { "user", "a\"b\\" };
@@ -146,6 +148,38 @@ static void test_in_doubt(void **state) {
         ledger_story_close();
 }
 
+/* The COMMIT is done and its answer is not heard: the same id asked again is answered by the operation that is there, and its step has run once. */
+static void test_unheard_commit(void **state) {
+        Harness *h = *state;
+        const char *const values[] = { "v1" };
+        AtomicStep step = { .n = 1, .role = "users_rollback", .statement = "UPDATE users SET version = version || '>' || $1::text", .parameters = values, .n_parameters = 1 };
+        CommitRequest r = ledger_story_request();
+        PrivatePostgres server = { 0 };
+        SwallowingProxy proxy = { 0 };
+        char conninfo[256];
+
+        r.atomic = &step;
+        r.n_atomic = 1;
+        r.steps = "[{\"n\": 1, \"kind\": \"sql\", \"spec\": {}, \"atomic\": true}]";
+        seed_application(h);
+        snprintf(server.folder, sizeof server.folder, "%.*s", (int)strcspn(h->conninfo + strlen("host="), " "), h->conninfo + strlen("host="));
+        assert_true(swallowing_proxy_start(&proxy, &server, "COMMIT"));
+        snprintf(conninfo, sizeof conninfo, "host=%s dbname=%s user=rollbackd", proxy.folder, h->database);
+        ledger_story_open_at(h, conninfo);
+        ledger_story_commit(&r);
+        assert_int_equal(seen.doubts, 1);
+        assert_int_equal(seen.ups, 2);
+        assert_int_equal(seen.result, COMMIT_DONE);
+        assert_int_equal(seen.epoch, 3);
+        assert_string_equal(harness_cell(h, "SELECT count(*) || ' ' || min(id::text) FROM rollbackd.operation"), "1 " ID1);
+        assert_string_equal(harness_cell(h, "SELECT active || epoch FROM rollbackd.service"), "v13");
+        assert_string_equal(harness_cell(h, "SELECT count(*) FROM rollbackd.release WHERE kind = 'rollback'"), "1");
+        assert_string_equal(harness_cell(h, "SELECT string_agg(DISTINCT version, ',') FROM users"), "v2>v1");
+        assert_string_equal(harness_cell(h, "SELECT string_agg(state, ',') FROM rollbackd.step"), "done");
+        ledger_story_close();
+        swallowing_proxy_stop(&proxy);
+}
+
 /* What is in doubt when nobody wants it any more is found out, but not done. What was never sent is given up. */
 static void test_too_late(void **state) {
         Harness *h = *state;
@@ -187,6 +221,7 @@ int main(void) {
                 LEDGER_TEST(test_atomic_abort),
                 LEDGER_TEST(test_deferred_constraint),
                 LEDGER_TEST(test_in_doubt),
+                LEDGER_TEST(test_unheard_commit),
                 LEDGER_TEST(test_too_late),
         };
 
