@@ -6,7 +6,7 @@
 #define API_LIST_MAX 1000
 #define API_LIST_DEFAULT 100
 #define API_REASON_MAX (sizeof ((OperationPlan *)NULL)->reason - 1)
-#define API_METRICS_MAX (64 * 1024 * 1024) /* what 4096 services of 32 rules come to; only what is written costs memory */
+#define API_METRICS_HEAD_MAX (64 * 1024) /* of the daemon itself */
 
 struct Api {
         ApiOwner owner;

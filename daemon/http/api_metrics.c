@@ -147,33 +147,77 @@ static const struct {
         { "rollbackd_rule_value", "What the rule reads: a share from 0 to 1, or events per second.", rule_value_samples },
 };
 
-static void add_services(Api *a, StrBuf *b) {
+/* A line's name, two labels with every byte of their values escaped, and its number. */
+#define LINE_MAX 384
+#define N_FAMILIES ELEMENTSOF(service_families)
+
+/* Room for one family of all services: one line per rule or per health, whichever is more. */
+static size_t family_size(const Api *a) {
+        size_t lines = 2; /* HELP and TYPE */
+
+        for (size_t i = 0; i < engine_service_slots(a->owner.engine); i++) {
+                const ServiceConfig *config = a->owner.config(a->owner.userdata, (uint32_t)i);
+
+                if (config)
+                        lines += MAX(config->policy.n_rules, (size_t)_HEALTH_MAX);
+        }
+        return lines * LINE_MAX;
+}
+
+/* Each family into a text of its own, so that each service is looked at once: ten looks at thousands of services would hold the loop. */
+static void write_families(Api *a, StrBuf families[static N_FAMILIES]) {
         usec_t now = a->owner.now(a->owner.userdata);
 
-        for (size_t f = 0; f < ELEMENTSOF(service_families); f++) {
-                family(b, service_families[f].name, "gauge", service_families[f].help);
-                for (size_t i = 0; i < engine_service_slots(a->owner.engine); i++)
-                        if (engine_snapshot_service(a->owner.engine, (uint32_t)i, now, &a->snapshot))
-                                service_families[f].samples(b, service_families[f].name, &a->snapshot);
+        for (size_t f = 0; f < N_FAMILIES; f++)
+                family(&families[f], service_families[f].name, "gauge", service_families[f].help);
+        for (size_t i = 0; i < engine_service_slots(a->owner.engine); i++)
+                if (engine_snapshot_service(a->owner.engine, (uint32_t)i, now, &a->snapshot))
+                        for (size_t f = 0; f < N_FAMILIES; f++)
+                                service_families[f].samples(&families[f], service_families[f].name, &a->snapshot);
+}
+
+/* The texts behind each other, to be freed; NULL when memory is short or something did not fit. */
+static char *join(const StrBuf texts[], size_t n, size_t *ret_size) {
+        size_t size = 0, at = 0;
+        char *joined;
+
+        for (size_t i = 0; i < n; i++) {
+                if (texts[i].overflow)
+                        return NULL;
+                size += texts[i].length;
         }
+        joined = malloc(size + 1);
+        if (!joined)
+                return NULL;
+        for (size_t i = 0; i < n; i++) {
+                memcpy(joined + at, texts[i].text, texts[i].length);
+                at += texts[i].length;
+        }
+        joined[size] = '\0';
+        *ret_size = size;
+        return joined;
 }
 
 void api_get_metrics(Api *a, const HttpCall *call _unused_, const char *argument _unused_, HttpAnswer *ret) {
-        char *storage = malloc(API_METRICS_MAX);
+        size_t each = family_size(a), size = 0;
+        /* Only what is written costs memory. */
+        _cleanup_(freep) char *storage = malloc(API_METRICS_HEAD_MAX + N_FAMILIES * each);
+        StrBuf texts[1 + N_FAMILIES];
         ApiStatus status;
-        StrBuf b;
+        char *body = NULL;
 
-        if (!storage)
-                return;
-        strbuf_init(&b, storage, API_METRICS_MAX);
-        a->owner.status(a->owner.userdata, &status);
-        add_process(&b, &status);
-        add_work(&b, &status);
-        add_services(a, &b);
-        if (b.overflow) {
-                free(storage);
-                api_answer_problem(ret, 500, "the metrics page is over 64 MiB");
-                return;
+        if (storage) {
+                strbuf_init(&texts[0], storage, API_METRICS_HEAD_MAX);
+                for (size_t f = 0; f < N_FAMILIES; f++)
+                        strbuf_init(&texts[1 + f], storage + API_METRICS_HEAD_MAX + f * each, each);
+                a->owner.status(a->owner.userdata, &status);
+                add_process(&texts[0], &status);
+                add_work(&texts[0], &status);
+                write_families(a, &texts[1]);
+                body = join(texts, ELEMENTSOF(texts), &size);
         }
-        *ret = (HttpAnswer){ .status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8", .body = storage, .body_size = b.length };
+        if (body)
+                *ret = (HttpAnswer){ .status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8", .body = body, .body_size = size };
+        else
+                api_answer_problem(ret, 500, "there is not enough memory for the metrics page");
 }
