@@ -13,6 +13,7 @@ static void on_committed(void *userdata, CommitResult result, uint64_t epoch, co
                 m->commits++;
                 if (awaited_is_present(a)) {
                         m->services[a->handle].epoch = epoch;
+                        m->services[a->handle].committed_at = loop_now(m->loop);
                         prober_start_epoch(m->prober, a->handle);
                 }
                 break;

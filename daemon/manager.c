@@ -80,12 +80,10 @@ static void send_subscribers(Manager *m, uint32_t service) {
         s->subscribed = text && ledger_put_subscribers(m->ledger, s->config->service, text) >= 0;
 }
 
-/* A fresh connection may be to a ledger that was restored: nothing of an earlier one is taken for known. */
+/* A fresh connection may be to a ledger that was restored, and does not know what an earlier one was told. */
 static void begin_connection(Manager *m) {
-        for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
-                m->services[i].epoch = 0;
+        for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
                 m->services[i].subscribed = false;
-        }
         deliveries_pump_run(m->deliveries);
         manager_want_leftovers(m);
 }
@@ -130,10 +128,12 @@ static void on_facts(void *userdata, const char *service, const ServiceFacts *fa
         if (handle == ENGINE_NO_SERVICE)
                 return;
         s = &m->services[handle];
-        if (facts && s->epoch != 0 && facts->epoch > s->epoch)
-                prober_start_epoch(m->prober, handle);
-        /* Facts that were read before our own commit are older than what it said. */
-        s->epoch = facts ? MAX(s->epoch, facts->epoch) : 0;
+        /* Facts that were asked for before our own commit was answered may be older than its answer. */
+        if (facts && at >= s->committed_at) {
+                if (s->epoch != 0 && facts->epoch != s->epoch)
+                        prober_start_epoch(m->prober, handle);
+                s->epoch = facts->epoch;
+        }
         engine_set_facts(m->engine, handle, facts, at);
         if (facts)
                 send_subscribers(m, handle);

@@ -22,7 +22,8 @@ typedef struct Awaited Awaited;
 typedef struct ManagedService {
         ServiceConfig *config;  /* NULL: the slot is free */
         StepsRunner *runner;    /* NULL: no operation's steps are running */
-        uint64_t epoch;         /* of the facts last given to the engine */
+        uint64_t epoch;         /* as last heard, from facts or from our own commit; 0: not yet */
+        usec_t committed_at;    /* when our last commit was answered; 0: none */
         bool subscribed;        /* the policy's notify entries were sent to the ledger */
 } ManagedService;
 
