@@ -114,6 +114,7 @@ static void start_step(StepsRunner *r, const LedgerStep *step) {
                 .spec = step->spec,
                 .attempt = step->attempt,
                 .progress = step->progress,
+                .ended_sql = ledger_step_ended_sql,
                 .parameters = { .service = step->service, .operation = r->operation, .from = step->from_version, .to = step->to_version,
                                 .from_epoch = step->from_epoch, .to_epoch = step->to_epoch, .released_at = step->released_at },
         };

@@ -96,6 +96,8 @@ int ledger_claim_step(Ledger *l, const char *operation, usec_t lease, LedgerStep
 /* Inserts the policy's steps into an operation that has none (break-glass). */
 int ledger_adopt(Ledger *l, const char *operation, const char *steps, const char *policy_hash, PgCallback callback, void *userdata) _must_check_;
 int ledger_step_progress(Ledger *l, const char *operation, unsigned n, const char *progress, usec_t lease) _must_check_;
+/* The same result "done" as a statement for the transaction of the step itself: $1 the operation, $2 the step, $3 words; answers false when the step had ended already. */
+extern const char ledger_step_ended_sql[];
 /* state: "done", "failed", "dropped", "retry". */
 int ledger_step_result(Ledger *l, const char *operation, unsigned n, const char *state, const char *error, usec_t retry_in) _must_check_;
 

@@ -176,6 +176,9 @@ int ledger_put_subscribers(Ledger *l, const char *service, const char *entries) 
                                                 ELEMENTSOF(values), values));
 }
 
+/* Names of types in full, for the search path may be another's. */
+const char ledger_step_ended_sql[] = "SELECT rollbackd.step_result($1::pg_catalog.uuid, $2::pg_catalog.int4, 'done', $3::pg_catalog.text)";
+
 int ledger_step_result(Ledger *l, const char *operation, unsigned n, const char *state, const char *error, usec_t retry_in) {
         char interval[LEDGER_INTERVAL_SIZE];
         STRBUF(number, 24);

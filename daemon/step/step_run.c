@@ -10,7 +10,7 @@
 #define STEP_BATCH_TRIES 5                      /* of one batch, before the row is put back */
 #define STEP_STALLS_MAX 5                       /* batches in a row that picked rows and deleted none */
 
-typedef enum Stage { STAGE_LIMITS, STAGE_ROLE, STAGE_ASK, STAGE_STATEMENT, STAGE_COMMIT } Stage;
+typedef enum Stage { STAGE_LIMITS, STAGE_ROLE, STAGE_ASK, STAGE_STATEMENT, STAGE_RESET, STAGE_ENDED, STAGE_COMMIT } Stage;
 
 struct StepRun {
         Loop *loop;
@@ -19,6 +19,8 @@ struct StepRun {
         StepStatement statement;
         char *values[SQL_PARAMETERS_MAX + STEP_OWN_PARAMETERS_MAX]; /* as bound */
         size_t n_values;
+        char *operation, number[STEP_NUMBER_SIZE]; /* of the row */
+        const char *ended_sql;
         StepDoneCallback done;
         StepProgressCallback progress;
         void *userdata;
@@ -44,6 +46,7 @@ static StepRun *run_free(StepRun *r) {
         step_statement_done(&r->statement);
         for (size_t i = 0; i < r->n_values; i++)
                 free(r->values[i]);
+        free(r->operation);
         free(r->after);
         free(r->after_order);
         free(r->next_after);
@@ -79,11 +82,15 @@ static void add_count(StrBuf *b, uint64_t n) {
         }
 }
 
+static void write_done(uint64_t rows, StrBuf *b) {
+        add_count(b, rows);
+        strbuf_add(b, rows == 1 ? " row" : " rows");
+}
+
 static void finish_done(StepRun *r) {
         STRBUF(words, 64);
 
-        add_count(&words, r->deleted);
-        strbuf_add(&words, r->deleted == 1 ? " row" : " rows");
+        write_done(r->deleted, &words);
         finish(r, STEP_DONE, words.text);
 }
 
@@ -106,7 +113,8 @@ static void write_failure(const StepRun *r, const PgFailure *failure, StrBuf *b)
 }
 
 static void give_up(StepRun *r, const PgFailure *failure) {
-        StepResult result = STEP_FAILED;
+        bool ledgers = r->stage == STAGE_RESET || r->stage == STAGE_ENDED; /* the step itself went well */
+        StepResult result = ledgers ? STEP_RETRY : STEP_FAILED;
         STRBUF(words, 1024);
 
         switch (failure->error) {
@@ -270,6 +278,21 @@ static void send_statement(StepRun *r) {
         pg_transaction_query(r->transaction, r->statement.sql, r->n_values, values, on_answer, r);
 }
 
+/* The role's own rights and search path end at the statement. */
+static void send_reset(StepRun *r) {
+        r->stage = STAGE_RESET;
+        pg_transaction_query(r->transaction, "RESET ROLE", 0, NULL, on_answer, r);
+}
+
+static void send_ended(StepRun *r) {
+        STRBUF(words, 64);
+        const char *values[] = { r->operation, r->number, words.text };
+
+        write_done(r->deleted_now, &words);
+        r->stage = STAGE_ENDED;
+        pg_transaction_query(r->transaction, r->ended_sql, ELEMENTSOF(values), values, on_answer, r);
+}
+
 static void send_commit(StepRun *r) {
         PgTransaction *t = TAKE_PTR(r->transaction);
 
@@ -291,6 +314,13 @@ static void refuse_answer(StepRun *r) {
         give_up(r, &broken);
 }
 
+/* An earlier run, whose answer was lost, ended it: this one's doing is taken back. */
+static void take_back(StepRun *r) {
+        r->waiting = false;
+        abandon(r);
+        finish(r, STEP_DONE, "ended by an earlier attempt");
+}
+
 static void send_next(StepRun *r, const PgResult *result) {
         r->waiting = true;
         switch (r->stage) {
@@ -310,10 +340,21 @@ static void send_next(StepRun *r, const PgResult *result) {
                         refuse_answer(r);
                 return;
         case STAGE_STATEMENT:
-                if (keep_answer(r, result) == 0)
+                if (keep_answer(r, result) < 0)
+                        refuse_answer(r);
+                else if (r->ended_sql && r->statement.batch == 0)
+                        send_reset(r);
+                else
+                        send_commit(r);
+                return;
+        case STAGE_RESET:
+                send_ended(r);
+                return;
+        case STAGE_ENDED:
+                if (streq(pg_cell(result, 0, 0) ?: "", "t"))
                         send_commit(r);
                 else
-                        refuse_answer(r);
+                        take_back(r);
                 return;
         case STAGE_COMMIT:
                 r->waiting = false;
@@ -399,6 +440,15 @@ static int resume(StepRun *r, const Json *progress, StrBuf *reterr) {
         return step_copy(after, &r->after, reterr) < 0 || step_copy(order, &r->after_order, reterr) < 0 ? -EINVAL : 0;
 }
 
+static int keep_row(StepRun *r, const StepRow *row, StrBuf *reterr) {
+        StrBuf number;
+
+        strbuf_init(&number, r->number, sizeof r->number);
+        strbuf_add_u64(&number, row->n);
+        r->ended_sql = row->ended_sql;
+        return step_copy(row->parameters.operation, &r->operation, reterr) < 0 ? -EINVAL : 0;
+}
+
 int step_start(StepRun **ret, Loop *loop, Pg *pg, const StepRow *row, StepDoneCallback done,
                StepProgressCallback progress, void *userdata, StrBuf *reterr) {
         STRBUF(role, 1024);
@@ -418,7 +468,7 @@ int step_start(StepRun **ret, Loop *loop, Pg *pg, const StepRow *row, StepDoneCa
                 strbuf_add(reterr, "\"role\" is not the name of a role");
                 goto finish;
         }
-        if (copy_values(r, &row->parameters, reterr) < 0 || resume(r, row->progress, reterr) < 0)
+        if (copy_values(r, &row->parameters, reterr) < 0 || resume(r, row->progress, reterr) < 0 || keep_row(r, row, reterr) < 0)
                 goto finish;
         if (loop_add_timer(loop, on_turn, r, "step", &r->timer) < 0) {
                 strbuf_add(reterr, "no timer can be made");

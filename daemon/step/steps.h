@@ -42,6 +42,9 @@ typedef struct StepRow {
         unsigned attempt;
         const Json *progress; /* NULL: none */
         StepParameters parameters;
+        /* Says that the row is done ($1 the operation, $2 the row's number, $3 words) in the very transaction of a row that is done in one, so that it happens once whatever is lost; answers one
+         * boolean, false when the row had ended already. Static text; NULL: it is not said. */
+        const char *ended_sql;
 } StepRow;
 
 typedef enum StepResult { STEP_DONE, STEP_RETRY, STEP_FAILED } StepResult;

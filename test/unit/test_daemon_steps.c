@@ -14,6 +14,7 @@ typedef struct Seen {
         unsigned done, progressed;
         StepResult result;
         char words[1024], progress[256];
+        const char *ended_sql;
 } Seen;
 
 static Seen seen;
@@ -60,7 +61,8 @@ static int start(const char *kind, const char *spec_text, const char *progress_t
         _cleanup_(json_freep) Json *progress = progress_text ? json_parse(progress_text, strlen(progress_text), &error) : NULL;
         StepRow row = { .n = 1, .kind = kind, .spec = spec, .attempt = 1, .progress = progress,
                         .parameters = { .service = "web", .operation = "11111111-1111-4111-8111-111111111111", .from = "v2", .to = "v1",
-                                        .from_epoch = 2, .to_epoch = 3, .released_at = "2024-01-02 00:00:00.000000+00" } };
+                                        .from_epoch = 2, .to_epoch = 3, .released_at = "2024-01-02 00:00:00.000000+00" },
+                        .ended_sql = seen.ended_sql };
         int r;
 
         assert_non_null(spec);
@@ -99,6 +101,38 @@ static void test_sql(void **state) {
         run("sql", "{\"role\": \"site\", \"timeout_ms\": 50, \"statement\": \"SELECT pg_sleep(60)\"}", NULL);
         assert_int_equal(seen.result, STEP_RETRY);
         assert_non_null(strstr(seen.words, "57014"));
+        pg_free(seen.pg);
+}
+
+/* One transaction: the statement, under its role, and that it has ended, under the daemon's own. */
+static void test_ends_with_its_statement(void **state) {
+        static const char note[] = "{\"role\": \"site\", \"timeout_ms\": 4000, \"statement\": \"INSERT INTO note VALUES (:to || ' ' || current_user)\"}";
+        Harness *h = *state;
+
+        open_pg(h);
+        seen.ended_sql = "SELECT public.end_step($1, $2, $3)";
+        harness_sql(h, "CREATE TABLE note (text text); GRANT INSERT ON note TO site; CREATE TABLE ended (words text);"
+                       "CREATE FUNCTION end_step(operation uuid, n int, words text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN "
+                       "IF EXISTS (SELECT FROM ended) THEN RETURN false; END IF;"
+                       "INSERT INTO ended SELECT concat_ws('|', operation, n, words, current_user, count(*)) FROM note; RETURN true; END $$;"
+                       "GRANT SELECT, INSERT ON note, ended TO rollbackd");
+        run("sql", note, NULL);
+        assert_int_equal(seen.result, STEP_DONE);
+        assert_string_equal(seen.words, "1 row");
+        assert_string_equal(harness_cell(h, "SELECT words FROM ended"), "11111111-1111-4111-8111-111111111111|1|1 row|rollbackd|1");
+        /* Ended already, but the answer was lost: what this run did is taken back. */
+        run("sql", note, NULL);
+        assert_int_equal(seen.result, STEP_DONE);
+        assert_string_equal(seen.words, "ended by an earlier attempt");
+        assert_string_equal(harness_cell(h, "SELECT string_agg(text, ',') FROM note"), "v1 site");
+        /* Not said, not done; and no fault of the step. */
+        harness_sql(h, "TRUNCATE ended; REVOKE INSERT ON ended FROM rollbackd");
+        run("sql", note, NULL);
+        assert_int_equal(seen.result, STEP_RETRY);
+        assert_string_equal(harness_cell(h, "SELECT count(*) FROM note"), "1");
+        /* What goes in batches ends when the last one is committed. */
+        run("cache", CACHE("user:", ":", "100"), NULL);
+        assert_int_equal(seen.result, STEP_DONE);
         pg_free(seen.pg);
 }
 
@@ -375,7 +409,7 @@ static void test_bad_rows(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_sql),        TEST(test_prefixes),    TEST(test_batches_and_resume), TEST(test_sessions), TEST(test_partitioned_sessions),
+                TEST(test_sql),        TEST(test_ends_with_its_statement), TEST(test_prefixes),    TEST(test_batches_and_resume), TEST(test_sessions), TEST(test_partitioned_sessions),
                 TEST(test_orders),     TEST(test_order_in_a_database_of_bytes),
                 TEST(test_locked_row), TEST(test_lost_connection), TEST(test_cancel),         TEST(test_bad_rows),
         };
