@@ -112,7 +112,7 @@ unit: $(UNIT) ## build and run the unit tests of this build
 DEPS_BUILD := gcc make pkg-config libc6-dev libsystemd-dev libpq-dev libmicrohttpd-dev libconfig-dev libjansson-dev libssl-dev \
 	libpcre2-dev libcurl4-openssl-dev
 DEPS_DEMO := $(DEPS_BUILD) postgresql-15 postgresql-client-15 python3 python3-psycopg
-DEPS_CHECK := $(DEPS_DEMO) git libcmocka-dev python3-pytest python3-hypothesis systemd shellcheck universal-ctags mandoc
+DEPS_CHECK := $(DEPS_DEMO) git libcmocka-dev python3-pytest python3-pytest-xdist python3-hypothesis systemd shellcheck universal-ctags mandoc
 DEPS_BENCH := $(DEPS_DEMO) postgresql-contrib haproxy
 deps-build:
 	@test/deps "the build" $(DEPS_BUILD)
@@ -145,12 +145,23 @@ check-run: check-build
 	$(Q)test/run lint=test/lint "symbols=test/check-symbols $(B)/librollback.a test/lib.symbols" "systemd=test/check-systemd $(B)" \
 		$(foreach t,$(UNIT),$(notdir $(t)).tap=$(t)) \
 		$(foreach t,$(UNIT_SANITIZE),sanitize-$(notdir $(t)).tap=$(t)) \
-		"end-to-end.pytest=BUILD=$(B) /usr/bin/python3 -m pytest -q --junitxml=\$$JUNIT test/e2e" \
-		"sanitize-end-to-end.pytest=BUILD=build/sanitize /usr/bin/python3 -m pytest -q -m sanitize --junitxml=\$$JUNIT test/e2e"
+		"end-to-end.pytest=BUILD=$(B) /usr/bin/python3 -m pytest -q -n 4 --junitxml=\$$JUNIT test/e2e" \
+		"sanitize-end-to-end.pytest=BUILD=build/sanitize /usr/bin/python3 -m pytest -q -n 4 -m sanitize --junitxml=\$$JUNIT test/e2e"
 sanitize: ## everything built with AddressSanitizer and UndefinedBehaviorSanitizer, and the unit tests run
 	$(MAKE_AGAIN) M=sanitize all unit
 lint: deps-check ## what the compiler cannot refuse
 	$(Q)test/lint
+
+DEPS_FUZZ := $(DEPS_BUILD) clang-14 libclang-rt-14-dev
+FUZZ_SECONDS ?= 30
+FUZZ := $(patsubst test/fuzz/fuzz_%.c,%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
+fuzz: ## libFuzzer on every pure parser, FUZZ_SECONDS each
+	@test/deps "make fuzz" $(DEPS_FUZZ)
+	@mkdir -p $(B)/fuzz
+	$(Q)set -e; for name in $(FUZZ); do mkdir -p $(B)/fuzz/corpus-$$name; \
+		clang-14 -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE $(call quote,$(LIB_SENSE)) -o $(B)/fuzz/$$name \
+			test/fuzz/fuzz_$$name.c lib/base/*.c lib/sense/*.c -lm; \
+		$(B)/fuzz/$$name -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 $(B)/fuzz/corpus-$$name test/fuzz/corpus/$$name; done
 
 BENCH_SRC := $(sort $(wildcard test/bench/bench_*.c))
 BENCH := $(patsubst test/bench/%.c,$(B)/bench/%,$(BENCH_SRC))
@@ -201,6 +212,6 @@ clean: ## remove build/
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: all unit clean help deps deps-build deps-demo deps-check deps-bench demo demo-run check check-build check-run sanitize lint bench bench-run install uninstall man
+.PHONY: fuzz all unit clean help deps deps-build deps-demo deps-check deps-bench demo demo-run check check-build check-run sanitize lint bench bench-run install uninstall man
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
