@@ -68,8 +68,7 @@ static Verdict judge_threshold(const Service *s, const RulePolicy *policy, RuleS
 
         Verdict v = rule_judge_threshold(policy, signal->kind, window_read(r->window, now),
                                          r->was_bad);
-        if (v.tri != TRI_UNKNOWN &&
-            now > usec_add(r->fed_at, s->probes[signal->probe].stale_after)) {
+        if (now > usec_add(r->fed_at, s->probes[signal->probe].stale_after)) {
                 v.tri = TRI_UNKNOWN;
                 v.why = WHY_STALE;
                 v.fewer = 0;
@@ -105,10 +104,9 @@ static usec_t rule_due(const Service *s, const RulePolicy *policy, const RuleSta
                 return due;
         usec_t stale = usec_add(r->fed_at,
                                 s->probes[s->policy->signals[policy->signal].probe].stale_after);
-        if (now <= stale)
-                due = MIN(due, stale + 1);
-        else if (v->why == WHY_STALE)
+        if (now > stale)
                 return due;
+        due = MIN(due, stale + 1);
         if (v->n > 0 || v->k > 0) {
                 usec_t turn = r->window->head + 1;
                 due = MIN(due, turn > now ? turn : now + r->window->bucket);
