@@ -93,15 +93,18 @@ $(B)/rollbackctl: $(call obj,$(CTL_SRC)) $(B)/libdaemon.a $(B)/librollback.a
 UNIT_SRC := $(sort $(wildcard test/unit/test_*.c))
 UNIT_HELP := $(sort $(filter-out $(UNIT_SRC),$(wildcard test/unit/*.c)))
 UNIT := $(patsubst test/unit/%.c,$(B)/test/%,$(UNIT_SRC))
-$(B)/test/test_daemon_ctl_%: $(B)/test/unit/test_daemon_ctl_%.o $(call obj,$(UNIT_HELP) $(filter-out daemon/ctl/ctl.c,$(CTL_SRC))) $(B)/libdaemon.a $(B)/librollback.a
+UNIT_CTL := $(filter $(B)/test/test_daemon_ctl_%,$(UNIT))
+UNIT_DAEMON := $(filter-out $(UNIT_CTL),$(filter $(B)/test/test_daemon_%,$(UNIT)))
+UNIT_LIB := $(filter-out $(B)/test/test_daemon_%,$(UNIT))
+$(UNIT_CTL): $(B)/test/%: $(B)/test/unit/%.o $(call obj,$(UNIT_HELP) $(filter-out daemon/ctl/ctl.c,$(CTL_SRC))) $(B)/libdaemon.a $(B)/librollback.a
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(DEPS_LIBS)
-$(B)/test/test_daemon_%: $(B)/test/unit/test_daemon_%.o $(call obj,$(UNIT_HELP)) $(B)/libdaemon.a $(B)/librollback.a
+$(UNIT_DAEMON): $(B)/test/%: $(B)/test/unit/%.o $(call obj,$(UNIT_HELP)) $(B)/libdaemon.a $(B)/librollback.a
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(DEPS_LIBS)
-$(B)/test/test_%: $(B)/test/unit/test_%.o $(B)/librollback.a
+$(UNIT_LIB): $(B)/test/%: $(B)/test/unit/%.o $(B)/librollback.a
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka -lm
