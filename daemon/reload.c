@@ -50,19 +50,35 @@ static uint32_t refused_service(const Manager *m, const PolicyFile *file) {
         return ENGINE_NO_SERVICE;
 }
 
+/* An alert is one line: the first mistake, and how many more there are. */
+static void add_first_mistake(const char *error, StrBuf *b) {
+        size_t n = strcspn(error, "\n"), more = 0;
+
+        for (const char *c = error + n; *c != '\0'; c++)
+                more += *c == '\n' && c[1] != '\0';
+        strbuf_add_n(b, error, n);
+        if (more == 0)
+                return;
+        strbuf_add(b, ", and ");
+        strbuf_add_u64(b, more);
+        strbuf_add(b, more == 1 ? " more mistake" : " more mistakes");
+}
+
 static int refuse(Manager *m, PolicyFile *file, bool keep[static CONFIG_SERVICES_MAX]) {
         uint32_t handle = refused_service(m, file);
         bool in_force = handle != ENGINE_NO_SERVICE;
         const char *service = file->service ?: in_force ? manager_service_name(m, handle) : "";
         const char *alerted = service[0] != '\0' ? service : file->path;
         RefusedPolicy *grown = reallocarray(m->refused, m->n_refused + 1, sizeof *grown), r;
+        STRBUF(mistake, 1024);
         EventFieldValue fields[] = {
                 { "service", alerted },
                 { "path", file->path },
-                { "error", file->error },
+                { "error", mistake.text },
                 { "effect", in_force ? "its last good policy stays in force" : "the service is not watched" },
         };
 
+        add_first_mistake(file->error, &mistake);
         if (in_force)
                 keep[handle] = true;
         alert_raise(m->alerts, EVENT_SERVICE_UNCONFIGURED, alerted, file->path, fields, ELEMENTSOF(fields));
