@@ -135,11 +135,11 @@ class Notice:
 
 
 class Receiver:
-    """Keeps every notice; `answers` are the statuses of the next ones, then 204."""
+    """Keeps every notice; `answers` are the statuses of the next ones by path, then 204."""
 
     def __init__(self):
         self.notices = []
-        self.answers = []
+        self.answers = {}
         self.lock = threading.Lock()
         self.server = Server(self, ReceiverHandler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
@@ -148,7 +148,8 @@ class Receiver:
         body = request.rfile.read(int(request.headers["Content-Length"]))
         notice = Notice(request, body)
         with self.lock:
-            notice.status = self.answers.pop(0) if self.answers else 204
+            answers = self.answers.get(notice.path)
+            notice.status = answers.pop(0) if answers else 204
             self.notices.append(notice)
         request.send_response(notice.status)
         if notice.status == 503:

@@ -15,11 +15,12 @@ def unconfigured(world):
 
 
 def test_a_bad_file_beside_good_ones_is_told_and_stops_nobody(world):
-    world.write_policy('service = "other";\nprobes = { live = { kind = "htp"; }; };\n', "other.conf")
+    world.write_policy('service = "other";\nprobes = { live = { kind = "htp"; }; };\nrulez = ();\n', "other.conf")
     world.start()
     assert list(unconfigured(world)) == ["other.conf"]
     notice = world.wait_alert("service.unconfigured")
-    assert "other.conf:2: probes.live.kind" in notice.data["text"]
+    assert "other.conf:2: probes.live.kind" in notice.data["text"] and "and 1 more mistake" in notice.data["text"]
+    assert "\n" not in notice.data["text"] and "x0a" not in notice.data["text"]
     assert world.daemon.metric("rollbackd_config_last_reload_successful") == 0
     assert world.daemon.ask(f"/api/v1/services/{SERVICE}").status == 200
     world.release_bad()

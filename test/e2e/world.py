@@ -183,6 +183,7 @@ class World:
         self.write_policy(policy or self.policy(**changes))
         self.daemon.start()
         self.wait_known()
+        self.wait(lambda: self.value("SELECT count(*) FROM rollbackd.subscriber") >= 1, "the policy's subscribers")
         if self.base is None:
             self.base = {name: self.daemon.metric(name) for name in
                          ("process_open_fds", "process_resident_memory_bytes")}

@@ -1,0 +1,151 @@
+"""rollbackctl as people and scripts use it: verbs, exit codes, --json, and check --db."""
+import json
+import os
+import subprocess
+
+import pytest
+from policies import STEPS
+from supervisor import BUILD, ROOT
+from world import SERVICE, run_ctl
+
+
+def test_a_release_by_command_line(world):
+    def ctl(*words, user="ci"):
+        done = world.ctl(*words, user=user)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+    assert ctl("register", SERVICE, "v1", "--stable", "--reason", "known good") == "1"
+    world.start()
+    assert ctl("deploy", SERVICE, "v2", "--expect-epoch", "1", "--note", "it's; DROP TABLE users--") == "2"
+    assert ctl("active", SERVICE, user="app") == "v2"
+    assert ctl("mark-stable", SERVICE, "v2", "--reason", "watched it", user="alice") == ""
+    assert ctl("pause", SERVICE, "--for", "2h", "--reason", "a test", user="alice").startswith("20")
+    world.wait(lambda: world.guard("pause") == "holds", "the pause")
+    ctl("resume", SERVICE, user="alice")
+    ctl("pin", SERVICE, "--for", "1h", "--reason", "a test", user="alice")
+    assert world.ctl("deploy", SERVICE, "v3", user="ci").returncode == 4
+    ctl("unpin", SERVICE, user="alice")
+    ctl("ban", SERVICE, "v1", "--reason", "a hole", user="alice")
+    ctl("unban", SERVICE, "v1", user="alice")
+    epoch = ctl("deploy", SERVICE, "v3", "--rolling")
+    world.wait(lambda: world.guard("deploying") == "holds", "the rolling deploy")
+    ctl("deploy-done", SERVICE, epoch)
+    world.wait(lambda: world.guard("deploying") == "passes", "its end")
+    assert world.value("SELECT note FROM rollbackd.history WHERE epoch = 2") == "it's; DROP TABLE users--"
+
+
+def test_status_explain_history_and_events(world):
+    world.start()
+    world.release_bad()
+    key = str(world.wait_state("recovered")["id"])
+    world.wait(lambda: world.daemon.get("/api/v1/operations")["operations"], "the operation in the list")
+    status = world.ctl("status")
+    assert status.returncode == 0 and SERVICE in status.stdout and "v1" in status.stdout
+    for words, wanted in ((["status", SERVICE], "v1"), (["explain", SERVICE], "errors"), (["explain", key], "errors"),
+                          (["history"], "recovered"), (["events"], "rollback.committed")):
+        done = world.ctl(*words)
+        assert done.returncode == 0 and wanted in done.stdout, (words, done.stdout, done.stderr)
+    for words in (["status"], ["status", SERVICE], ["explain", SERVICE], ["explain", key], ["history"],
+                  ["events", "--service", SERVICE, "--limit", "3"]):
+        assert isinstance(world.ctl_json(*words), dict)
+    assert world.ctl_json("active", SERVICE, user="app")["result"] == "v1"
+    assert world.ctl_json("ack", key, "--true", user="alice")["result"] is None
+
+
+def test_rollback_and_restore_by_command_line(world):
+    world.start(rollback={"mode": "observe"})
+    world.deploy("v2")
+    world.wait(lambda: world.service()["epoch"] == 2, "the deploy to be seen")
+    assert world.ctl("rollback", SERVICE, "--yes").returncode == 2
+    assert world.ctl("rollback", SERVICE, "--reason", "complaints").returncode == 2
+    world.manual.add(2)
+    assert world.ctl("rollback", SERVICE, "--reason", "complaints", "--yes", "--epoch", "1").returncode == 4
+    assert world.ctl("rollback", SERVICE, "--reason", "complaints", "--yes", "--epoch", "2").returncode == 0
+    world.wait_state("recovered")
+    world.manual.add(3)
+    assert "operation" in world.ctl_json("restore", SERVICE, "--reason", "it was the network", "--yes")
+    world.wait_active("v2")
+
+
+def test_exit_codes(world):
+    world.start()
+    cases = [
+        (0, run_ctl("help")), (0, run_ctl("--version")), (2, run_ctl()), (2, run_ctl("nonsense")),
+        (2, run_ctl("status", "--nonsense")), (2, world.ctl("ack", "x", "--true", "--false", user="alice")),
+        (2, world.ctl("pause", SERVICE, user="alice")),
+        (3, run_ctl("status", "--socket", world.root / "nobody.sock")),
+        (3, run_ctl("active", SERVICE, "--conninfo", f"host={world.root} user=app dbname=x")),
+        (4, world.ctl("deploy", SERVICE, "v2", "--expect-epoch", "7", user="ci")),
+        (4, world.ctl("restore", SERVICE, "--reason", "x", "--yes")),
+        (5, world.ctl("status", "nobody")), (5, world.ctl("active", "nobody", user="app")),
+        (5, world.ctl("explain", "00000000-0000-4000-8000-000000000000")),
+        (5, world.ctl("ack", "00000000-0000-4000-8000-000000000000", "--true", user="alice")),
+        (7, world.ctl("ban", SERVICE, "v1", "--reason", "x", user="ci")),
+        (7, world.ctl("register", "mine", "v1", user="app"))]
+    for code, done in cases:
+        assert done.returncode == code, (done.args, done.returncode, done.stderr)
+        assert code == 0 or (done.stderr and not done.stdout), done.args
+
+
+def test_check_and_its_exit_codes(world):
+    path = world.write_policy()
+    assert world.ctl("check").returncode == 0
+    bad = world.write_policy(world.policy(service="other", rollback={"mode": "automatc"}))
+    done = world.ctl("check")
+    assert done.returncode == 1 and f"{path}: good" in done.stdout and "rollback.mode" in done.stderr
+    assert run_ctl("check", path).returncode == 0 and run_ctl("check", bad).returncode == 1
+    conf = world.daemon.conf
+    for mode, code in (("--check", 78), ("--dump-config", 78)):
+        assert os.spawnv(os.P_WAIT, BUILD / "rollbackd", ["rollbackd", "--config", str(conf), mode]) == code
+    bad.unlink()
+    assert os.spawnv(os.P_WAIT, BUILD / "rollbackd", ["rollbackd", "--config", str(conf), "--check"]) == 0
+    conf.write_text("nonsense = 1;\n")
+    assert os.spawnv(os.P_WAIT, BUILD / "rollbackd", ["rollbackd", "--config", str(conf), "--foreground"]) == 78
+
+
+def test_check_db_names_the_missing_grant(world):
+    world.write_policy(world.policy(rollback={"steps": STEPS}))
+    done = world.ctl("check", "--db")
+    assert done.returncode == 0 and "4 of 4" in done.stdout, done.stdout + done.stderr
+    world.rows("REVOKE DELETE ON session FROM site_rollback")
+    done = world.ctl("check", "--db")
+    assert done.returncode == 1 and "permission denied for table session" in done.stderr
+    assert "GRANT" in done.stderr and "site_rollback" in done.stderr
+    assert world.value("SELECT count(*) FROM note") == 0, "nothing is run"
+    world.write_policy(world.policy(rollback={"steps": [dict(STEPS[0], role="nobody_there")]}))
+    done = world.ctl("check", "--db")
+    assert done.returncode == 1 and "nobody_there" in done.stderr
+    world.write_policy(world.policy(rollback={"steps": [dict(STEPS[0], statement="UPDATE user SET version = :to")]}))
+    assert world.ctl("check", "--db").returncode == 1
+
+
+def test_migrate_is_idempotent_and_refuses_a_changed_file(world, tmp_path):
+    def migrate(folder):
+        return run_ctl("db", "migrate", "--directory", folder, "--conninfo",
+                       f"host={world.cluster.root} dbname={world.database} user=postgres")
+    done = migrate(ROOT / "sql")
+    assert done.returncode == 0 and "nothing to do" in done.stdout + done.stderr
+    copy = tmp_path / "sql" / "migrations"
+    copy.mkdir(parents=True)
+    for file in (ROOT / "sql" / "migrations").glob("*.sql"):
+        (copy / file.name).write_bytes(file.read_bytes())
+    changed = sorted(copy.glob("*.sql"))[3]
+    changed.write_text(changed.read_text() + "-- a change\n")
+    done = migrate(tmp_path / "sql")
+    assert done.returncode != 0 and changed.name in done.stderr
+
+
+def test_foreign_text_cannot_steer_the_terminal(world):
+    world.start()
+    world.deploy("v2", note="\x1b[31mred\x07")
+    world.wait(lambda: world.service()["epoch"] == 2, "the deploy to be seen")
+    world.wait(lambda: "release.deployed" in world.ctl("events").stdout, "the event in the list")
+    for words in (["status"], ["events"], ["explain", SERVICE]):
+        assert "\x1b" not in world.ctl(*words).stdout
+    assert json.dumps(world.ctl_json("events"))
+
+
+@pytest.mark.sanitize
+def test_the_machine_can_be_drawn():
+    done = subprocess.run([BUILD / "rollbackd", "--dump-machine", "dot"], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.count("digraph") >= 1 and "not_recovered" in done.stdout and "suspect" in done.stdout
