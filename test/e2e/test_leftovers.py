@@ -1,0 +1,60 @@
+"""Steps of an operation that a person's deploy has closed, or that a newer operation has pushed aside: they go on."""
+import pytest
+from policies import STEPS
+from world import SERVICE
+
+pytestmark = pytest.mark.sanitize
+
+
+def steps_left(world, key):
+    return world.value("SELECT count(*) FROM rollbackd.step WHERE operation = %s AND state = 'pending'", key)
+
+
+def supersede_while_steps_run(world):
+    """A cache row is locked, and the deploy of v3 closes the rollback whose steps wait for it. Returns the lock's
+    owner and the rollback's id."""
+    world.start(rollback={"steps": STEPS})
+    world.rows("INSERT INTO cache VALUES ('us_r%:1', 'v2')")
+    blocker = world.connect(autocommit=False)
+    blocker.execute("SELECT FROM cache WHERE key = 'us_r%:1' FOR UPDATE")
+    world.release_bad()
+    world.wait(lambda: [o for o in world.operations_now() if o[1] == "effecting"], "the steps to run")
+    world.deploy("v3")
+    return blocker, world.wait_state("superseded")["id"]
+
+
+def test_after_a_restart(world):
+    blocker, key = supersede_while_steps_run(world)
+    world.daemon.kill()
+    blocker.rollback()
+    assert steps_left(world, key) > 0
+    world.restart()
+    world.wait(lambda: steps_left(world, key) == 0, "the steps that were left")
+    assert world.value("SELECT count(*) FROM cache") == 0
+    assert world.rows("SELECT DISTINCT state FROM rollbackd.step WHERE operation = %s", key) == [("done",)]
+    assert world.active() == "v3"
+
+
+def test_behind_a_newer_operation(world):
+    blocker, first = supersede_while_steps_run(world)
+    world.application.failing["v3"] = 0.3
+    world.wait(lambda: len(world.operations_now()) == 2, "the second rollback")
+    second = world.operations_now()[-1][0]
+    assert second != first and steps_left(world, first) > 0
+    blocker.rollback()
+    world.wait(lambda: steps_left(world, first) + steps_left(world, second) == 0, "the steps of both")
+    assert world.active() == "v1"
+    assert world.value("SELECT count(*) FROM rollbackd.step WHERE state <> 'done'") == 0
+
+
+def test_of_a_service_whose_policy_comes_back(world):
+    blocker, key = supersede_while_steps_run(world)
+    policy = world.root / "policies.d" / f"{SERVICE}.conf"
+    text = policy.read_text()
+    policy.unlink()
+    world.daemon.reload()
+    blocker.rollback()
+    world.write_policy(text, f"{SERVICE}.conf")
+    world.daemon.reload()
+    world.wait(lambda: steps_left(world, key) == 0, "the steps that were left")
+    assert world.value("SELECT count(*) FROM cache") == 0
