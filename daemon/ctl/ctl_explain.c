@@ -59,10 +59,10 @@ static void print_evidence(const Json *e) {
 static void print_steps(const Json *steps) {
         for (size_t i = 0; i < json_length(steps); i++) {
                 const Json *step = json_at(steps, i);
-                const char *error = json_get_text(step, "error", NULL);
+                const char *words = json_get_text(step, "words", NULL);
 
                 printf("  step %lld ", (long long)json_get_i64(step, "n", 0));
-                PRINT_WORDS(json_get_text(step, "kind", NULL), ": ", json_get_text(step, "state", NULL), error ? ", " : "", error ?: "");
+                PRINT_WORDS(json_get_text(step, "kind", NULL), ": ", json_get_text(step, "state", NULL), words ? ", " : "", words ?: "");
         }
 }
 

@@ -139,7 +139,7 @@ CREATE TABLE rollbackd.step (
                         CHECK (octet_length(progress::text) <= 65536),
         claimed_by      text CONSTRAINT step_claimed_by CHECK (length(claimed_by) <= 253),
         claimed_until   timestamptz,
-        error           text CONSTRAINT step_error CHECK (length(error) <= 2000),
+        words           text CONSTRAINT step_words CHECK (length(words) <= 2000),
         finished_at     timestamptz,
         PRIMARY KEY (operation, n)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);

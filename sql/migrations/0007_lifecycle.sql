@@ -111,7 +111,7 @@ COMMENT ON FUNCTION rollbackd.adopt_operation(uuid, jsonb, text) IS
         'many. Atomic steps get {"after_commit": true} in their spec. 0 if it is not a fresh '
         'operation without a policy. For the daemon. Errors: RB001, RB005.';
 
-CREATE FUNCTION rollbackd.atomic_result(operation uuid, n int, state text, error text DEFAULT NULL)
+CREATE FUNCTION rollbackd.atomic_result(operation uuid, n int, state text, words text DEFAULT NULL)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, rollbackd, pg_temp AS $$
 #variable_conflict use_column
@@ -121,7 +121,7 @@ BEGIN
                         MESSAGE = 'the result of an atomic step is done or failed',
                         HINT = 'This is a defect of the caller: report it.';
         END IF;
-        UPDATE step s SET state = atomic_result.state, error = left(atomic_result.error, 2000),
+        UPDATE step s SET state = atomic_result.state, words = left(atomic_result.words, 2000),
                 attempt = s.attempt + 1, finished_at = clock_timestamp()
           FROM operation o
          WHERE o.id = atomic_result.operation AND o.xid = pg_current_xact_id()

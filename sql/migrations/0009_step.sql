@@ -57,7 +57,7 @@ COMMENT ON FUNCTION rollbackd.step_progress(uuid, int, jsonb, interval) IS
         'Keeps how far a step is, and renews its lease if one is given; false if the step is not '
         'pending. For the daemon.';
 
-CREATE FUNCTION rollbackd.step_result(operation uuid, n int, state text, error text DEFAULT NULL,
+CREATE FUNCTION rollbackd.step_result(operation uuid, n int, state text, words text DEFAULT NULL,
         retry_in interval DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, rollbackd, pg_temp AS $$
 #variable_conflict use_column
@@ -72,7 +72,7 @@ BEGIN
                         HINT = 'This is a defect of the caller: report it.';
         END IF;
         UPDATE step s SET state = CASE WHEN again THEN 'pending' ELSE step_result.state END,
-                error = left(step_result.error, 2000), claimed_by = NULL, claimed_until = NULL,
+                words = left(step_result.words, 2000), claimed_by = NULL, claimed_until = NULL,
                 not_before = CASE WHEN again THEN clock_timestamp() + step_result.retry_in
                                   ELSE s.not_before END,
                 finished_at = CASE WHEN again THEN NULL ELSE clock_timestamp() END

@@ -41,7 +41,7 @@ SELECT o.id, o.service, o.kind, o.automatic, o.parent, o.from_epoch, o.to_epoch,
        o.closed_at, o.label, o.label_note, o.label_by,
        coalesce((SELECT jsonb_agg(jsonb_build_object('n', t.n, 'kind', t.kind, 'host', t.host,
                         'atomic', t.atomic, 'state', t.state, 'attempt', t.attempt,
-                        'not_before', t.not_before, 'progress', t.progress, 'error', t.error,
+                        'not_before', t.not_before, 'progress', t.progress, 'words', t.words,
                         'finished_at', t.finished_at) ORDER BY t.n)
                    FROM rollbackd.step t WHERE t.operation = o.id), '[]') AS steps
   FROM rollbackd.operation o;

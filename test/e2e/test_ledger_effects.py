@@ -39,7 +39,7 @@ def test_steps_run_in_order_one_at_a_time(ledger):
     assert other["n"] == 0 and 29 < other["wait_seconds"] <= 30 and other["attempt"] == 1
     assert end(ledger, key, 0)
     assert claim(ledger, key, "b")["n"] == 1
-    assert end(ledger, key, 1, "failed", error="no such table")
+    assert end(ledger, key, 1, "failed", words="no such table")
     last = claim(ledger, key, "b")
     assert last["n"] == 2 and 25 < last["wait_seconds"] <= 30 and last["attempt"] == 0
     ledger.rows("UPDATE rollbackd.step SET not_before = now() - interval '1 s' WHERE n = 2")
@@ -69,7 +69,7 @@ def test_a_worker_resumes_its_own_step_at_once_with_its_progress(ledger):
 def test_retry_puts_a_step_back_and_holds_later_ones(ledger):
     key = start(ledger)
     claim(ledger, key)
-    assert end(ledger, key, 0, "retry", retry_in="20 s", error="lock timeout")
+    assert end(ledger, key, 0, "retry", retry_in="20 s", words="lock timeout")
     again = claim(ledger, key)
     assert again["n"] == 0 and 19 < again["wait_seconds"] <= 20
     refused("RB005", end, ledger, key, 0, "retry")

@@ -69,7 +69,7 @@ def test_an_atomic_step_that_fails_is_recorded_and_the_pointer_moves(world):
     fill(world)
     world.release_bad()
     operation = world.wait_state("recovered")
-    assert operation["steps"][0]["state"] == "failed" and "division by zero" in operation["steps"][0]["error"]
+    assert operation["steps"][0]["state"] == "failed" and "division by zero" in operation["steps"][0]["words"]
     assert operation["steps"][1]["state"] == "done"
     assert world.rows("SELECT version FROM users ORDER BY id") == [("v2",), ("v1",), ("v0",)]
 
@@ -91,7 +91,7 @@ def test_a_step_without_its_right_fails_alone_and_says_so(world):
     world.release_bad()
     operation = world.wait_state("recovered")
     assert [s["state"] for s in operation["steps"]] == ["done", "failed", "done", "done", "done"]
-    assert "permission denied for table users" in operation["steps"][1]["error"]
+    assert "permission denied for table users" in operation["steps"][1]["words"]
     assert "permission denied for table users" in world.wait_alert("step.failed").data["error"]
     assert world.value("SELECT count(*) FROM users") == 3
 

@@ -70,7 +70,7 @@ static void test_atomic_continue(void **state) {
         assert_int_equal(seen.epoch, 3);
         assert_string_equal(harness_cell(h, "SELECT string_agg(DISTINCT version, ',') FROM users"), "v1");
         assert_string_equal(harness_cell(h, "SELECT string_agg(n || state, ',' ORDER BY n) FROM rollbackd.step"), "1failed,2done");
-        assert_non_null(strstr(harness_cell(h, "SELECT error FROM rollbackd.step WHERE n = 1"),
+        assert_non_null(strstr(harness_cell(h, "SELECT words FROM rollbackd.step WHERE n = 1"),
                                "step 1 as role odd \"role: permission denied for table users"));
         /* On replay no step runs. */
         harness_sql(h, "UPDATE users SET version = 'later'");
