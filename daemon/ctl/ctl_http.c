@@ -84,12 +84,16 @@ ExitCode http_call(const CommandLine *line, const char *method, const char *path
         if (status < 0)
                 return unreachable(socket, status);
         *ret = json_parse(reply ?: "", size, &error);
+        if (*ret && !json_is_object(*ret)) {
+                *ret = json_free(*ret);
+                strbuf_add(&error, "a value where an object belongs");
+        }
         if (status >= 200 && status < 300 && *ret)
                 return EXIT_OK;
         if (*ret)
                 print_failure("rollbackctl: ", json_get_text(*ret, "detail", "rollbackd refused"));
         else
-                fprintf(stderr, "rollbackctl: rollbackd answered %d with something that is not JSON: %s\n", status, error.text);
+                fprintf(stderr, "rollbackctl: rollbackd answered %d with something that is not its JSON: %s\n", status, error.text);
         *ret = json_free(*ret);
         return status >= 200 && status < 300 ? EXIT_FAILED : code_of((unsigned)status);
 }

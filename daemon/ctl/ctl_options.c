@@ -72,7 +72,10 @@ void verb_print_usage(const Verb *verb, FILE *f) {
 }
 
 static ExitCode usage(const Verb *verb, const char *what, const char *wrong) {
-        fprintf(stderr, "rollbackctl %s: %s: %s\n", verb->name, wrong, what);
+        STRBUF(shown, 256);
+
+        strbuf_add_escaped(&shown, wrong, strlen(wrong));
+        fprintf(stderr, "rollbackctl %s: %s%s: %s\n", verb->name, shown.text, shown.overflow ? "..." : "", what);
         verb_print_usage(verb, stderr);
         return EXIT_USAGE;
 }
