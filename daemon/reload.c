@@ -134,6 +134,8 @@ static void remove_service(Manager *m, uint32_t handle) {
         s->runner = steps_runner_free(s->runner);
         prober_remove_service(m->prober, handle);
         engine_remove_service(m->engine, handle);
+        if (m->alerts)
+                alerts_forget_service(m->alerts, s->config->service);
         service_config_free(s->config);
         *s = (ManagedService){ 0 };
 }

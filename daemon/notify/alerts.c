@@ -220,6 +220,18 @@ void alert_over(Alerts *a, EventKind kind, const char *service, const char *key,
         arm(a);
 }
 
+void alerts_forget_service(Alerts *a, const char *service) {
+        size_t kept = 0;
+
+        for (size_t i = 0; i < a->n_lasting; i++)
+                if (streq(a->lasting[i].service, service))
+                        lasting_done(&a->lasting[i]);
+                else
+                        a->lasting[kept++] = a->lasting[i];
+        a->n_lasting = kept;
+        arm(a);
+}
+
 int alerts_new(Alerts **ret, Loop *loop, HttpClient *client, const ChannelConfig *webhook, const char *secrets, uint64_t seed) {
         _cleanup_(alerts_freep) Alerts *a = calloc(1, sizeof *a);
         int r;

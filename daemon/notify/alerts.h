@@ -22,5 +22,7 @@ void alert_say(Alerts *a, EventKind kind, const char *service, const EventFieldV
 void alert_raise(Alerts *a, EventKind kind, const char *service, const char *key, const EventFieldValue fields[], size_t n);
 /* The state is over: said if it had been raised (n 0: with the fields that it was raised with). */
 void alert_over(Alerts *a, EventKind kind, const char *service, const char *key, const EventFieldValue fields[], size_t n);
+/* The service is watched no more: nothing of it is repeated, and nothing is said to be over. */
+void alerts_forget_service(Alerts *a, const char *service);
 /* Alerts that did not fit or were given up by the webhook. */
 uint64_t alerts_dropped(const Alerts *a);

@@ -87,6 +87,22 @@ static void test_unsigned_without_secret(_unused_ void **state) {
         alerts = alerts_free(alerts);
 }
 
+static void test_forgotten_service(_unused_ void **state) {
+        const EventFieldValue fields[] = { { "service", "web" } };
+
+        alert_raise(alerts, EVENT_SERVICE_BLIND, "web", "", fields, 1);
+        alert_raise(alerts, EVENT_SERVICE_BLIND, "other", "", fields, 1);
+        assert_int_equal(world.events, 2);
+        alerts_forget_service(alerts, "web");
+        alert_over(alerts, EVENT_SERVICE_BLIND, "web", "", fields, 1);
+        assert_int_equal(world.events, 2);
+        /* The other one is repeated, and it alone. */
+        world_pass(ALERTS_REPEAT);
+        assert_int_equal(world.events, 3);
+        alert_over(alerts, EVENT_SERVICE_BLIND, "other", "", fields, 1);
+        assert_int_equal(world.events, 4);
+}
+
 static void test_lasting(_unused_ void **state) {
         const EventFieldValue later[] = { { "error", "password refused" } };
         const Json *data;
@@ -376,7 +392,8 @@ static void test_limit_of_lasting(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_said_once_everywhere), TEST(test_without_webhook), TEST(test_unsigned_without_secret), TEST(test_lasting),
+                TEST(test_said_once_everywhere), TEST(test_without_webhook), TEST(test_unsigned_without_secret), TEST(test_forgotten_service),
+                TEST(test_lasting),
                 TEST(test_lasting_copies),       TEST(test_schedule_to_the_end), TEST(test_retry_after), TEST(test_only_a_throttle_may_ask_for_a_wait), TEST(test_gone_and_refused_urls),
                 TEST(test_no_head_of_line),      TEST(test_few_at_once),     TEST(test_full),                    TEST(test_secret_comes_later),
                 TEST(test_busy_client),          TEST(test_large_fields),    TEST(test_every_kind),              TEST(test_limit_of_lasting),
