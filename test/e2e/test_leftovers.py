@@ -58,3 +58,13 @@ def test_of_a_service_whose_policy_comes_back(world):
     world.daemon.reload()
     world.wait(lambda: steps_left(world, key) == 0, "the steps that were left")
     assert world.value("SELECT count(*) FROM cache") == 0
+
+
+def test_after_a_reconnect(world):
+    """As if another daemon had died over it."""
+    world.start(rollback={"steps": STEPS})
+    world.release_bad()
+    key = world.wait_state("recovered")["id"]
+    world.rows("UPDATE rollbackd.step SET state = 'pending', finished_at = NULL WHERE operation = %s AND kind = 'session'", key)
+    world.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rollbackd' AND datname = current_database()")
+    world.wait(lambda: steps_left(world, key) == 0, "the step that was left")
