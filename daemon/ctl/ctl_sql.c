@@ -86,7 +86,7 @@ static void print_answer(const PgResult *result, const CommandLine *line) {
         if (line->values[OPTION_JSON]) {
                 _cleanup_(json_freep) Json *j = json_new_object();
 
-                json_set_u64(j, "version", 1);
+                json_set_u64(j, "api_version", 1);
                 json_set_text(j, "result", value && value[0] != '\0' ? value : NULL);
                 print_json(j);
         } else if (value && value[0] != '\0')

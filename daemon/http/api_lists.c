@@ -19,7 +19,7 @@ static void answer_list(const HttpCall *call, const Json *list, const char *name
         for (size_t i = 0; i < json_length(list) && json_length(chosen) < limit; i++)
                 if (!service || streq(json_get_text(json_at(list, i), "service", ""), service))
                         json_add(chosen, json_copy(json_at(list, i)));
-        json_set_u64(body, "version", 1);
+        json_set_u64(body, "api_version", 1);
         json_set(body, name, chosen);
         api_answer_json(ret, 200, body);
 }
@@ -53,7 +53,7 @@ void api_get_operation(Api *a, const HttpCall *call _unused_, const char *argume
                 return;
         }
         body = json_new_object();
-        json_set_u64(body, "version", 1);
+        json_set_u64(body, "api_version", 1);
         json_set(body, what, json_copy(found));
         api_answer_json(ret, 200, body);
 }

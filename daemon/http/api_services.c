@@ -165,7 +165,7 @@ void api_get_services(Api *a, const HttpCall *call, const char *argument _unused
         body = json_new_object();
         list = json_new_array();
         a->owner.status(a->owner.userdata, &status);
-        json_set_u64(body, "version", 1);
+        json_set_u64(body, "api_version", 1);
         json_set_text(body, "status", status.words);
         json_set_bool(body, "ledger_up", status.ledger_up);
         for (; from < slots && json_length(list) < limit; from++)

@@ -89,7 +89,7 @@ static void ask(Api *a, const HttpCall *call, uint32_t service, OperationKind ki
                 return;
         }
         body = json_new_object();
-        json_set_u64(body, "version", 1);
+        json_set_u64(body, "api_version", 1);
         json_set_text(body, "operation", id);
         api_answer_json(ret, 202, body);
 }

@@ -41,7 +41,7 @@ static void test_services(void **state) {
 
         assert_int_equal(api_get(w, "/api/v1/services"), 200);
         list = json_get(w->json, "services");
-        assert_int_equal(json_get_i64(w->json, "version", 0), 1);
+        assert_int_equal(json_get_i64(w->json, "api_version", 0), 1);
         assert_string_equal(json_get_text(w->json, "status", ""), "2 services");
         assert_true(json_get_bool(w->json, "ledger_up", false));
         assert_int_equal(json_length(list), 3);
@@ -157,7 +157,7 @@ static void test_lists(void **state) {
         ApiWorld *w = *state;
 
         assert_int_equal(api_get(w, "/api/v1/operations"), 200);
-        assert_int_equal(json_get_i64(w->json, "version", 0), 1);
+        assert_int_equal(json_get_i64(w->json, "api_version", 0), 1);
         assert_int_equal(json_length(json_get(w->json, "operations")), 2);
         assert_int_equal(api_get(w, "/api/v1/operations?service=shop"), 200);
         assert_int_equal(json_length(json_get(w->json, "operations")), 1);

@@ -14,7 +14,7 @@ static void test_rollback(void **state) {
         char id[64];
 
         assert_int_equal(api_post(w, ROLLBACK, "", REASON), 202);
-        assert_int_equal(json_get_i64(w->json, "version", 0), 1);
+        assert_int_equal(json_get_i64(w->json, "api_version", 0), 1);
         snprintf(id, sizeof id, "%s", json_get_text(w->json, "operation", ""));
         assert_int_equal(strlen(id), OPERATION_ID_SIZE - 1);
         assert_int_equal(api_get(w, "/api/v1/services/web"), 200);
