@@ -40,7 +40,7 @@ ORDINARY = {
     "release": {"warmup": "200ms", "watch": "1h", "bake": {"time": "1h"}},
     "probes": {
         "live": {"kind": "http", "interval": "200ms", "timeout": "200ms", "fall": 5, "expect": {"body": "ok"}},
-        "red": {"kind": "metrics", "interval": "200ms", "timeout": "200ms",
+        "red": {"kind": "metrics", "interval": "100ms", "timeout": "100ms",
                 "version_label": "app_build_info.version"},
     },
     "signals": {
@@ -48,12 +48,12 @@ ORDINARY = {
                    "total": "http_requests_total"},
     },
     "rules": [
-        {"name": "down", "kind": "down", "probe": "live", "hold": "500ms", "response": "rollback"},
+        {"name": "down", "kind": "down", "probe": "live", "hold": "300ms", "response": "rollback"},
         {"name": "errors", "kind": "threshold", "signal": "errors", "over": "2s", "enter": "5%", "leave": "2%",
-         "dispersion": 1, "min_samples": 30, "min_bad": 5, "hold": "500ms", "response": "rollback"},
+         "dispersion": 1, "min_samples": 30, "min_bad": 5, "hold": "300ms", "response": "rollback"},
     ],
     "rollback": {
-        "mode": "automatic", "settle": "500ms", "verify": "1s", "cooldown": "10m",
+        "mode": "automatic", "settle": "300ms", "verify": "1s", "cooldown": "10m",
         "budget": {"count": 5, "per": "1d"}, "steps": [],
     },
     "notify": [],

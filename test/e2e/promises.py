@@ -105,5 +105,5 @@ def assert_promises(world, sanitized):
         assert_limits(world, sanitized)
         assert_secrets_kept(world)
         assert daemon.stop() == 0, daemon.log()[-4000:]
-        assert daemon.manager.count("STOPPING=1") >= 1
+        wait_until(lambda: daemon.manager.count("STOPPING=1") >= 1, "STOPPING=1")
         assert "rollbackd has stopped" in daemon.log()

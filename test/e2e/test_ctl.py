@@ -38,7 +38,8 @@ def test_status_explain_history_and_events(world):
     world.start()
     world.release_bad()
     key = str(world.wait_state("recovered")["id"])
-    world.wait(lambda: world.daemon.get("/api/v1/operations")["operations"], "the operation in the list")
+    world.wait(lambda: [o for o in world.daemon.get("/api/v1/operations")["operations"] if o["state"] == "recovered"],
+               "the closed operation in the list")
     status = world.ctl("status")
     assert status.returncode == 0 and SERVICE in status.stdout and "v1" in status.stdout
     for words, wanted in ((["status", SERVICE], "v1"), (["explain", SERVICE], "errors"), (["explain", key], "errors"),

@@ -1,6 +1,7 @@
 """The main job: a bad release is noticed and taken back, a good one stays."""
 import pytest
 from application import Application
+from policies import ordinary
 from waiting import stays
 from world import SERVICE
 
@@ -96,6 +97,21 @@ def test_a_version_that_bakes_earns_its_stable_mark(world):
     world.wait_active("v2")
     world.wait_state("recovered")
     assert world.changes() == [("v3", "v2")]
+
+
+def test_the_bad_release_of_one_service_leaves_the_other_alone(world):
+    other = world.add(Application(lambda: world.value("SELECT rollbackd.active('other')")))
+    world.call("register", "other", "a1", True, "known good")
+    world.write_policy(ordinary([other], world.receiver, service="other"))
+    world.start()
+    world.call("deploy", "other", "a2", user="ci")
+    world.release_bad()
+    world.wait_active("v1")
+    world.wait_state("recovered")
+    assert world.service("other")["version"] == "a2" and world.service("other")["health"] in ("warming", "watching")
+    other.down.add("a2")
+    world.wait(lambda: world.service("other")["version"] == "a1", "the other one to be taken back")
+    world.wait_state("recovered", 2)
 
 
 def test_targets_that_answer_the_old_version_are_stragglers_and_convict_nobody(world):

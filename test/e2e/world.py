@@ -178,7 +178,7 @@ class World:
 
     def start(self, policy=None, stable="v1", **changes):
         """Registers the stable version if there is none, and starts rollbackd with a policy."""
-        if not self.rows("SELECT 1 FROM rollbackd.service"):
+        if not self.rows("SELECT 1 FROM rollbackd.service WHERE name = %s", SERVICE):
             self.call("register", SERVICE, stable, True, "known good")
         self.write_policy(policy or self.policy(**changes))
         self.daemon.start()
