@@ -3,7 +3,7 @@
 
 #include "manager_internal.h"
 
-#define DELIVERIES_LEASE (60 * USEC_PER_SEC)
+#define DELIVERIES_LEASE (20 * USEC_PER_SEC)
 
 /* What an alert says of a notice that is given up; as many as can be in flight. */
 typedef struct Told {

@@ -121,6 +121,7 @@ static void fill_effect(const Service *s, const EffectItem *item, Effect *ret) {
                 .state = item->state,
                 .event = item->event,
                 .raise = item->raise,
+                .adopt = item->adopt,
                 .epoch = item->epoch,
                 .evidence = item->evidence ? &s->evidence : NULL,
         };

@@ -361,8 +361,11 @@ static void adopt(Engine *e, Service *s, usec_t now) {
         s->failed_steps = 0;
         if (verifying)
                 begin_verify(s, now);
-        else
-                effect_push(e, s, item_of(s, EFFECT_RUN_STEPS), s->plan.id, NULL, NULL);
+        else {
+                EffectItem item = item_of(s, EFFECT_RUN_STEPS);
+                item.adopt = !o->has_steps;
+                effect_push(e, s, item, s->plan.id, NULL, NULL);
+        }
 }
 
 /* The closing was asked for, and the ledger still shows the operation open: asked for again, not

@@ -64,7 +64,7 @@ typedef struct EffectItem {
         uint16_t probe, row;
         uint16_t id, key, text; /* offsets into words; 0: the empty text */
         uint8_t kind, state, event, operation_kind;
-        bool automatic, raise, evidence;
+        bool automatic, raise, evidence, adopt;
 } EffectItem;
 
 typedef struct EffectQueue {
