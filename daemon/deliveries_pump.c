@@ -68,7 +68,7 @@ static void on_delivered(void *userdata, const char *id, DeliveryResult result, 
         told = find_told(p, id);
         if (told)
                 *told = (Told){ 0 };
-        if (!m->ledger || ledger_delivery_result(m->ledger, id, states[result], retry_in, words) < 0)
+        if (!m->ledger || ledger_delivery_result(m->ledger, id, states[result], retry_in, result == DELIVERY_DONE ? NULL : words) < 0)
                 log_message(SEVERITY_WARNING, "delivery %s ended as %s, and the ledger was not told: it will be sent again under the same id", id, states[result]);
         loop_timer_set(p->timer, loop_now(m->loop));
 }

@@ -125,7 +125,9 @@ static void fill_effect(const Service *s, const EffectItem *item, Effect *ret) {
                 .epoch = item->epoch,
                 .evidence = item->evidence ? &s->evidence : NULL,
         };
-        if (item->kind == EFFECT_COMMIT)
+        /* The plan stands until the next operation takes its place. */
+        if (item->kind == EFFECT_COMMIT ||
+            (item->id != 0 && streq(words + item->id, s->plan.id)))
                 ret->operation = s->plan;
         else {
                 text_copy(ret->operation.id, sizeof ret->operation.id, words + item->id);

@@ -46,7 +46,7 @@ typedef struct Effect {
         uint32_t service;
         uint16_t probe;
         uint16_t row;               /* number of the machine's row that asked for it, 0: none */
-        /* COMMIT; of the others only id, kind and automatic; of RECORD the id of the event */
+        /* COMMIT; of the others id, kind and automatic, and the rest while it is the latest; of RECORD the id of the event */
         OperationPlan operation;
         OperationState state;       /* MOVE_OPERATION */
         /* RUN_STEPS: the operation has no step rows yet (break-glass): insert the policy's first */
