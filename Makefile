@@ -115,7 +115,7 @@ unit: $(UNIT) ## build and run the unit tests of this build
 DEPS_BUILD := gcc make pkg-config libc6-dev libsystemd-dev libpq-dev libmicrohttpd-dev libconfig-dev libjansson-dev libssl-dev \
 	libpcre2-dev libcurl4-openssl-dev
 DEPS_DEMO := $(DEPS_BUILD) postgresql-15 postgresql-client-15 python3 python3-psycopg
-DEPS_CHECK := $(DEPS_DEMO) git libcmocka-dev python3-pytest python3-pytest-xdist python3-hypothesis systemd shellcheck universal-ctags mandoc
+DEPS_CHECK := $(DEPS_DEMO) git libcmocka-dev python3-pytest python3-pytest-xdist python3-hypothesis systemd shellcheck universal-ctags mandoc clang-format-14
 DEPS_BENCH := $(DEPS_DEMO) postgresql-contrib haproxy
 deps-build:
 	@test/deps "the build" $(DEPS_BUILD)
@@ -152,6 +152,8 @@ check-run: check-build
 		"sanitize-end-to-end.pytest=BUILD=build/sanitize /usr/bin/python3 -m pytest -q -n 4 -m sanitize --junitxml=\$$JUNIT test/e2e"
 sanitize: ## everything built with AddressSanitizer and UndefinedBehaviorSanitizer, and the unit tests run
 	$(MAKE_AGAIN) M=sanitize all unit
+format: ## lay the code out as .clang-format says
+	git ls-files '*.c' '*.h' | xargs clang-format-14 -i
 lint: deps-check ## what the compiler cannot refuse
 	$(Q)test/lint
 
@@ -215,6 +217,6 @@ clean: ## remove build/
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: fuzz all unit clean help deps deps-build deps-demo deps-check deps-bench demo demo-run check check-build check-run sanitize lint bench bench-run install uninstall man
+.PHONY: format fuzz all unit clean help deps deps-build deps-demo deps-check deps-bench demo demo-run check check-build check-run sanitize lint bench bench-run install uninstall man
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -24,7 +24,8 @@ static void fill_status(void *userdata, ApiStatus *ret) {
         };
         deliveries_pump_counts(m->deliveries, &ret->deliveries_done, &ret->deliveries_dead);
         snprintf(ret->words, sizeof ret->words, "%s", m->status);
-        snprintf(ret->ledger_words, sizeof ret->ledger_words, "%s", m->ledger ? m->ledger_words : "no ledger is configured");
+        snprintf(ret->ledger_words, sizeof ret->ledger_words, "%s",
+                 m->ledger ? m->ledger_words : "no ledger is configured");
 }
 
 static usec_t now(void *userdata) {
@@ -32,10 +33,12 @@ static usec_t now(void *userdata) {
 }
 
 static const ServiceConfig *config(void *userdata, uint32_t service) {
-        return service < CONFIG_SERVICES_MAX ? ((Manager *)userdata)->services[service].config : NULL;
+        return service < CONFIG_SERVICES_MAX ? ((Manager *)userdata)->services[service].config :
+                                               NULL;
 }
 
-static bool probe_detail(void *userdata, uint32_t service, uint16_t probe, uint16_t target, ApiProbeDetail *ret) {
+static bool probe_detail(void *userdata, uint32_t service, uint16_t probe, uint16_t target,
+                         ApiProbeDetail *ret) {
         Manager *m = userdata;
         ProbeDetail detail;
 
@@ -51,16 +54,20 @@ static bool unconfigured(void *userdata, size_t i, ApiUnconfigured *ret) {
 
         if (i >= m->n_refused)
                 return false;
-        *ret = (ApiUnconfigured){ m->refused[i].path, m->refused[i].service, m->refused[i].error, m->refused[i].in_force };
+        *ret = (ApiUnconfigured){ m->refused[i].path, m->refused[i].service, m->refused[i].error,
+                                  m->refused[i].in_force };
         return true;
 }
 
-static int request(void *userdata, uint32_t service, OperationKind kind, const char *target, uint64_t epoch, const char *actor, const char *reason,
+static int request(void *userdata, uint32_t service, OperationKind kind, const char *target,
+                   uint64_t epoch, const char *actor, const char *reason,
                    char ret_id[static OPERATION_ID_SIZE], StrBuf *why) {
         Manager *m = userdata;
-        int r = engine_request(m->engine, service, kind, target, epoch, actor, reason, loop_now(m->loop), ret_id, why);
+        int r = engine_request(m->engine, service, kind, target, epoch, actor, reason,
+                               loop_now(m->loop), ret_id, why);
 
-        log_message(SEVERITY_NOTICE, "service %s: %s asks for a %s (%s): %s", manager_service_name(m, service), actor, operation_kind_to_string(kind), reason,
+        log_message(SEVERITY_NOTICE, "service %s: %s asks for a %s (%s): %s",
+                    manager_service_name(m, service), actor, operation_kind_to_string(kind), reason,
                     r < 0 ? why->text : ret_id);
         manager_pump(m);
         return r;

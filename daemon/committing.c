@@ -7,7 +7,8 @@ static void on_committed(void *userdata, CommitResult result, uint64_t epoch, co
         Awaited *a = userdata;
         Manager *m = a->manager;
 
-        engine_commit_done(m->engine, a->handle, a->operation, result, epoch, detail, loop_now(m->loop));
+        engine_commit_done(m->engine, a->handle, a->operation, result, epoch, detail,
+                           loop_now(m->loop));
         switch (result) {
         case COMMIT_DONE:
                 m->commits++;
@@ -18,16 +19,20 @@ static void on_committed(void *userdata, CommitResult result, uint64_t epoch, co
                 }
                 break;
         case COMMIT_IN_DOUBT:
-                log_message(SEVERITY_WARNING, "service %s: the answer to the commit of operation %s was lost, asking again: %s", a->service, a->operation, detail);
+                log_message(SEVERITY_WARNING,
+                            "service %s: the answer to the commit of operation %s was lost, asking "
+                            "again: %s",
+                            a->service, a->operation, detail);
                 break;
         case COMMIT_LOST:
         case COMMIT_REFUSED:
-                log_message(SEVERITY_NOTICE, "service %s: operation %s was %s: %s", a->service, a->operation,
-                            result == COMMIT_LOST ? "overtaken" : "refused", detail);
+                log_message(SEVERITY_NOTICE, "service %s: operation %s was %s: %s", a->service,
+                            a->operation, result == COMMIT_LOST ? "overtaken" : "refused", detail);
                 break;
         case COMMIT_FAILED:
                 m->commits_failed++;
-                log_message(SEVERITY_CRITICAL, "service %s: operation %s failed: %s", a->service, a->operation, detail);
+                log_message(SEVERITY_CRITICAL, "service %s: operation %s failed: %s", a->service,
+                            a->operation, detail);
                 break;
         }
         if (result != COMMIT_IN_DOUBT)
@@ -35,7 +40,8 @@ static void on_committed(void *userdata, CommitResult result, uint64_t epoch, co
         manager_pump(m);
 }
 
-/* The policy's atomic steps with the values of their parameters. The values live as long as the request is copied. */
+/* The policy's atomic steps with the values of their parameters. The values live as long as the
+ * request is copied. */
 typedef struct AtomicSteps {
         StepAtomic *atomics;
         size_t n;
@@ -53,12 +59,18 @@ static AtomicSteps *atomic_steps_free(AtomicSteps *a) {
 }
 DEFINE_CLEANUP(AtomicSteps *, atomic_steps_free);
 
-static int atomic_steps_new(const ServiceConfig *config, const OperationPlan *plan, AtomicSteps **ret, StrBuf *reterr) {
+static int atomic_steps_new(const ServiceConfig *config, const OperationPlan *plan,
+                            AtomicSteps **ret, StrBuf *reterr) {
         _cleanup_(atomic_steps_freep) AtomicSteps *a = calloc(1, sizeof *a);
         /* A pointer change is the next epoch, which the compare-and-swap makes certain. */
         StepParameters parameters = {
-                .service = config->service, .operation = plan->id, .from = plan->from_version, .to = plan->to_version,
-                .from_epoch = plan->from_epoch, .to_epoch = plan->from_epoch + 1, .released_at = ledger_released_at,
+                .service = config->service,
+                .operation = plan->id,
+                .from = plan->from_version,
+                .to = plan->to_version,
+                .from_epoch = plan->from_epoch,
+                .to_epoch = plan->from_epoch + 1,
+                .released_at = ledger_released_at,
         };
         int r = a ? step_atomics(config, &a->atomics, &a->n, reterr) : -ENOMEM;
 
@@ -68,8 +80,10 @@ static int atomic_steps_new(const ServiceConfig *config, const OperationPlan *pl
                 const StepAtomic *s = &a->atomics[i];
 
                 for (size_t j = 0; j < s->n_parameters; j++)
-                        a->values[i][j] = step_parameter_value(&parameters, s->parameters[j], a->numbers[i][j]);
-                a->steps[i] = (AtomicStep){ s->n, s->role, s->statement, a->values[i], s->n_parameters, s->abort_on_error };
+                        a->values[i][j] = step_parameter_value(&parameters, s->parameters[j],
+                                                               a->numbers[i][j]);
+                a->steps[i] = (AtomicStep){ s->n,         s->role,         s->statement,
+                                            a->values[i], s->n_parameters, s->abort_on_error };
         }
         *ret = TAKE_PTR(a);
         return 0;
@@ -78,9 +92,10 @@ static int atomic_steps_new(const ServiceConfig *config, const OperationPlan *pl
 /* Words of what kept a commit from being sent, unless they are there already. */
 static void explain_failure(int r, StrBuf *why) {
         if (why->length == 0)
-                strbuf_add(why, r == -ENOMEM ? "out of memory" :
-                                r == -EAGAIN ? "too many commits are under way" :
-                                r == -ENOTCONN ? "no ledger is configured" : "the ledger did not take it");
+                strbuf_add(why, r == -ENOMEM   ? "out of memory" :
+                                r == -EAGAIN   ? "too many commits are under way" :
+                                r == -ENOTCONN ? "no ledger is configured" :
+                                                 "the ledger did not take it");
 }
 
 static int send_commit(Manager *m, const Effect *e, Awaited *a, StrBuf *why) {
@@ -123,14 +138,20 @@ void manager_send_commit(Manager *m, const Effect *e) {
         STRBUF(why, 256);
         int r;
 
-        log_message(SEVERITY_NOTICE, "service %s: operation %s is sent: %s %s -> %s (row %u: %s)", service, e->operation.id,
-                    operation_kind_to_string(e->operation.kind), e->operation.from_version, e->operation.to_version, e->row, e->operation.reason);
+        log_message(SEVERITY_NOTICE, "service %s: operation %s is sent: %s %s -> %s (row %u: %s)",
+                    service, e->operation.id, operation_kind_to_string(e->operation.kind),
+                    e->operation.from_version, e->operation.to_version, e->row,
+                    e->operation.reason);
         r = send_commit(m, e, a, &why);
         if (r >= 0)
                 return;
         awaited_free(a);
         explain_failure(r, &why);
-        log_message(SEVERITY_CRITICAL, "service %s: operation %s could not be sent: %s", service, e->operation.id, why.text);
-        /* A policy whose steps cannot be sent stays so until a person mends it; the rest may pass. */
-        engine_commit_done(m->engine, e->service, e->operation.id, r == -EINVAL ? COMMIT_FAILED : COMMIT_REFUSED, 0, why.text, loop_now(m->loop));
+        log_message(SEVERITY_CRITICAL, "service %s: operation %s could not be sent: %s", service,
+                    e->operation.id, why.text);
+        /* A policy whose steps cannot be sent stays so until a person mends it; the rest may pass.
+         */
+        engine_commit_done(m->engine, e->service, e->operation.id,
+                           r == -EINVAL ? COMMIT_FAILED : COMMIT_REFUSED, 0, why.text,
+                           loop_now(m->loop));
 }

@@ -42,7 +42,11 @@ static void say_dead(DeliveriesPump *p, const char *id, const char *words) {
         const Told *t = find_told(p, id);
         const char *service = t ? t->service : "";
         EventFieldValue fields[] = {
-                { "service", service }, { "event", t ? t->event : id }, { "subscriber", t ? t->subscriber : "" }, { "delivery", id }, { "error", words },
+                { "service", service },
+                { "event", t ? t->event : id },
+                { "subscriber", t ? t->subscriber : "" },
+                { "delivery", id },
+                { "error", words },
         };
 
         alert_say(p->manager->alerts, EVENT_DELIVERY_DEAD, service, fields, ELEMENTSOF(fields));
@@ -52,9 +56,12 @@ static void on_timer(void *userdata, usec_t now _unused_) {
         deliveries_pump_run(userdata);
 }
 
-static void on_delivered(void *userdata, const char *id, DeliveryResult result, usec_t retry_in, const char *words) {
+static void on_delivered(void *userdata, const char *id, DeliveryResult result, usec_t retry_in,
+                         const char *words) {
         DeliveriesPump *p = userdata;
-        static const char *const states[] = { [DELIVERY_DONE] = "done", [DELIVERY_RETRY] = "retry", [DELIVERY_DEAD] = "dead" };
+        static const char *const states[] = {
+                [DELIVERY_DONE] = "done", [DELIVERY_RETRY] = "retry", [DELIVERY_DEAD] = "dead"
+        };
         Manager *m = p->manager;
         Told *told;
 
@@ -68,18 +75,24 @@ static void on_delivered(void *userdata, const char *id, DeliveryResult result, 
         told = find_told(p, id);
         if (told)
                 *told = (Told){ 0 };
-        if (!m->ledger || ledger_delivery_result(m->ledger, id, states[result], retry_in, result == DELIVERY_DONE ? NULL : words) < 0)
-                log_message(SEVERITY_WARNING, "delivery %s ended as %s, and the ledger was not told: it will be sent again under the same id", id, states[result]);
+        if (!m->ledger || ledger_delivery_result(m->ledger, id, states[result], retry_in,
+                                                 result == DELIVERY_DONE ? NULL : words) < 0)
+                log_message(SEVERITY_WARNING,
+                            "delivery %s ended as %s, and the ledger was not told: it will be sent "
+                            "again under the same id",
+                            id, states[result]);
         loop_timer_set(p->timer, loop_now(m->loop));
 }
 
-static void on_claimed(void *userdata, const PgFailure *failure, const LedgerDelivery deliveries[], size_t n, usec_t next_in) {
+static void on_claimed(void *userdata, const PgFailure *failure, const LedgerDelivery deliveries[],
+                       size_t n, usec_t next_in) {
         DeliveriesPump *p = userdata;
 
         p->claiming = false;
         if (failure->error != PG_OK) {
                 if (!p->told_failure)
-                        log_message(SEVERITY_WARNING, "notices cannot be claimed, trying again: %s", failure->message);
+                        log_message(SEVERITY_WARNING, "notices cannot be claimed, trying again: %s",
+                                    failure->message);
                 p->told_failure = true;
                 return;
         }
@@ -87,8 +100,15 @@ static void on_claimed(void *userdata, const PgFailure *failure, const LedgerDel
         for (size_t i = 0; i < n; i++) {
                 const LedgerDelivery *d = &deliveries[i];
                 Delivery delivery = {
-                        .id = d->id, .channel = d->channel, .type = d->event_kind, .at = d->at, .service = d->service, .operation = d->operation,
-                        .fields = d->fields, .seq = d->seq, .attempt = d->attempt,
+                        .id = d->id,
+                        .channel = d->channel,
+                        .type = d->event_kind,
+                        .at = d->at,
+                        .service = d->service,
+                        .operation = d->operation,
+                        .fields = d->fields,
+                        .seq = d->seq,
+                        .attempt = d->attempt,
                 };
 
                 /* What finds no free place is anybody's again when its lease is over. */
@@ -104,9 +124,12 @@ void deliveries_pump_run(DeliveriesPump *p) {
         Manager *m = p->manager;
         size_t in_flight = deliveries_in_flight(p->deliveries);
 
-        if (p->claiming || !m->ledger || !ledger_is_up(m->ledger) || in_flight >= HTTP_CLIENT_CONCURRENT)
+        if (p->claiming || !m->ledger || !ledger_is_up(m->ledger) ||
+            in_flight >= HTTP_CLIENT_CONCURRENT)
                 return;
-        p->claiming = ledger_claim_deliveries(m->ledger, (unsigned)(HTTP_CLIENT_CONCURRENT - in_flight), DELIVERIES_LEASE, on_claimed, p) >= 0;
+        p->claiming = ledger_claim_deliveries(m->ledger,
+                                              (unsigned)(HTTP_CLIENT_CONCURRENT - in_flight),
+                                              DELIVERIES_LEASE, on_claimed, p) >= 0;
 }
 
 void deliveries_pump_counts(const DeliveriesPump *p, uint64_t *ret_done, uint64_t *ret_dead) {
@@ -121,7 +144,8 @@ int deliveries_pump_new(DeliveriesPump **ret, Manager *m) {
         if (!p)
                 return -ENOMEM;
         p->manager = m;
-        r = deliveries_new(&p->deliveries, m->loop, m->client, m->config->secrets, on_delivered, p, m->seed + 5);
+        r = deliveries_new(&p->deliveries, m->loop, m->client, m->config->secrets, on_delivered, p,
+                           m->seed + 5);
         if (r >= 0)
                 r = loop_add_timer(m->loop, on_timer, p, "deliveries", &p->timer);
         if (r < 0) {

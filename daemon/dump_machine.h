@@ -1,4 +1,5 @@
-/* dump_machine.h: prints the two machines, health and operation, as Graphviz, from the tables that drive them. */
+/* dump_machine.h: prints the two machines, health and operation, as Graphviz, from the tables that
+ * drive them. */
 #pragma once
 
 #include <stdio.h>

@@ -6,18 +6,24 @@ static void start_leftover(Manager *m, const LedgerLeftover *leftover) {
 
         if (handle == ENGINE_NO_SERVICE || m->services[handle].runner)
                 return;
-        log_message(SEVERITY_NOTICE, "service %s: operation %s was closed before its steps were over: they go on", leftover->service, leftover->operation);
+        log_message(SEVERITY_NOTICE,
+                    "service %s: operation %s was closed before its steps were over: they go on",
+                    leftover->service, leftover->operation);
         if (steps_runner_start(m, handle, leftover->operation, false) < 0)
                 m->leftovers_wanted = true;
 }
 
-static void on_leftovers(void *userdata, const PgFailure *failure, const LedgerLeftover leftovers[], size_t n) {
+static void on_leftovers(void *userdata, const PgFailure *failure, const LedgerLeftover leftovers[],
+                         size_t n) {
         _cleanup_(awaited_freep) Awaited *a = userdata;
         Manager *m = a->manager;
 
         m->leftovers_asked = false;
         if (failure->error != PG_OK) {
-                log_message(SEVERITY_WARNING, "the ledger could not say which closed operations have steps left, asking again: %s", failure->message);
+                log_message(SEVERITY_WARNING,
+                            "the ledger could not say which closed operations have steps left, "
+                            "asking again: %s",
+                            failure->message);
                 m->leftovers_wanted = true;
                 return;
         }

@@ -24,14 +24,23 @@ static const char help_text[] =
         "Watches versioned services and takes a bad release back.\n\n"
         "  --config PATH        rollbackd.conf to read (default " CONFIG_PATH_DEFAULT ")\n"
         "  --foreground         log to stderr instead of the journal\n"
-        "  --check              read the configuration and every policy, say what is wrong, exit 0 or 78\n"
+        "  --check              read the configuration and every policy, say what is wrong, exit 0 "
+        "or 78\n"
         "  --dump-config        print configuration and policies with every default filled in\n"
         "  --dump-machine dot   print the state machines as Graphviz\n"
         "  --help, --version\n\n"
         "SIGHUP reads the policies again; SIGTERM ends. See rollbackd(8).\n";
 
 static int parse_arguments(int argc, char *argv[]) {
-        enum { OPTION_CONFIG = 256, OPTION_FOREGROUND, OPTION_CHECK, OPTION_DUMP, OPTION_MACHINE, OPTION_HELP, OPTION_VERSION };
+        enum {
+                OPTION_CONFIG = 256,
+                OPTION_FOREGROUND,
+                OPTION_CHECK,
+                OPTION_DUMP,
+                OPTION_MACHINE,
+                OPTION_HELP,
+                OPTION_VERSION
+        };
         static const struct option options[] = {
                 { "config", required_argument, NULL, OPTION_CONFIG },
                 { "foreground", no_argument, NULL, OPTION_FOREGROUND },
@@ -60,7 +69,9 @@ static int parse_arguments(int argc, char *argv[]) {
                         break;
                 case OPTION_MACHINE:
                         if (!streq(optarg, "dot")) {
-                                fprintf(stderr, "rollbackd: --dump-machine %s: the only form is dot\n", optarg);
+                                fprintf(stderr,
+                                        "rollbackd: --dump-machine %s: the only form is dot\n",
+                                        optarg);
                                 return EX_USAGE;
                         }
                         arg_action = ACTION_DUMP_MACHINE;
@@ -76,7 +87,8 @@ static int parse_arguments(int argc, char *argv[]) {
                         return EX_USAGE;
                 }
         if (optind < argc) {
-                fprintf(stderr, "rollbackd: %s: no arguments are taken; see rollbackd --help\n", argv[optind]);
+                fprintf(stderr, "rollbackd: %s: no arguments are taken; see rollbackd --help\n",
+                        argv[optind]);
                 return EX_USAGE;
         }
         return 0;

@@ -40,9 +40,12 @@ static void on_jump(void *userdata, usec_t gap, usec_t now) {
         Manager *m = userdata;
 
         if (gap > 0)
-                log_message(SEVERITY_WARNING, "the loop stood still for %llu ms: windows and hold timers start empty", (unsigned long long)(gap / USEC_PER_MSEC));
+                log_message(SEVERITY_WARNING,
+                            "the loop stood still for %llu ms: windows and hold timers start empty",
+                            (unsigned long long)(gap / USEC_PER_MSEC));
         else
-                log_message(SEVERITY_WARNING, "the clock went back: windows and hold timers start empty");
+                log_message(SEVERITY_WARNING,
+                            "the clock went back: windows and hold timers start empty");
         engine_clear_evidence(m->engine, now);
         manager_pump(m);
 }
@@ -55,7 +58,9 @@ static void on_signal(void *userdata, int signal_number) {
                 return;
         }
         loop_notify(m->loop, "STOPPING=1");
-        log_message(SEVERITY_NOTICE, "signal %d: stopping; an operation that is open goes on at the next start", signal_number);
+        log_message(SEVERITY_NOTICE,
+                    "signal %d: stopping; an operation that is open goes on at the next start",
+                    signal_number);
         loop_exit(m->loop, EXIT_SUCCESS);
 }
 
@@ -80,7 +85,8 @@ static void send_subscribers(Manager *m, uint32_t service) {
         s->subscribed = text && ledger_put_subscribers(m->ledger, s->config->service, text) >= 0;
 }
 
-/* A fresh connection may be to a ledger that was restored, and does not know what an earlier one was told. */
+/* A fresh connection may be to a ledger that was restored, and does not know what an earlier one
+ * was told. */
 static void begin_connection(Manager *m) {
         for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
                 m->services[i].subscribed = false;
@@ -91,8 +97,11 @@ static void begin_connection(Manager *m) {
 static void on_ledger_state(void *userdata, bool up, const PgFailure *failure) {
         Manager *m = userdata;
         const char *words = failure ? failure->message : "";
-        EventFieldValue fields[] = { { "error", words }, { "class", failure ? pg_error_to_string(failure->error) : "" } };
-        EventKind kind = failure && failure->error == PG_CONFIGURATION ? EVENT_LEDGER_UNUSABLE : EVENT_LEDGER_DOWN;
+        EventFieldValue fields[] = {
+                { "error", words }, { "class", failure ? pg_error_to_string(failure->error) : "" }
+        };
+        EventKind kind = failure && failure->error == PG_CONFIGURATION ? EVENT_LEDGER_UNUSABLE :
+                                                                         EVENT_LEDGER_DOWN;
         StrBuf b;
 
         m->ledger_seen = true;
@@ -110,14 +119,16 @@ static void on_ledger_state(void *userdata, bool up, const PgFailure *failure) {
 }
 
 static void on_ledger_trouble(void *userdata _unused_, const char *what, const PgFailure *failure) {
-        log_message(SEVERITY_CRITICAL, "the ledger answered %s with an error: %s%s%s", what, failure->message, failure->sqlstate[0] != '\0' ? ", SQLSTATE " : "",
+        log_message(SEVERITY_CRITICAL, "the ledger answered %s with an error: %s%s%s", what,
+                    failure->message, failure->sqlstate[0] != '\0' ? ", SQLSTATE " : "",
                     failure->sqlstate);
 }
 
 /* The ledger's own connection raises the alert; this one only says so. */
 static void on_steps_state(void *userdata _unused_, bool up, const PgFailure *failure) {
         if (!up && failure)
-                log_message(SEVERITY_WARNING, "the connection for steps is down, steps wait: %s", failure->message);
+                log_message(SEVERITY_WARNING, "the connection for steps is down, steps wait: %s",
+                            failure->message);
 }
 
 static void on_facts(void *userdata, const char *service, const ServiceFacts *facts, usec_t at) {
@@ -128,7 +139,8 @@ static void on_facts(void *userdata, const char *service, const ServiceFacts *fa
         if (handle == ENGINE_NO_SERVICE)
                 return;
         s = &m->services[handle];
-        /* Facts that were asked for before our own commit was answered may be older than its answer. */
+        /* Facts that were asked for before our own commit was answered may be older than its
+         * answer. */
         if (facts && at >= s->committed_at) {
                 if (s->epoch != 0 && facts->epoch != s->epoch)
                         prober_start_epoch(m->prober, handle);
@@ -161,9 +173,15 @@ static int read_password(const Manager *m, char **ret) {
 }
 
 static int connect_ledger(Manager *m) {
-        LedgerOwner owner = { .userdata = m, .on_state = on_ledger_state, .on_facts = on_facts, .on_recent = on_recent,
+        LedgerOwner owner = { .userdata = m,
+                              .on_state = on_ledger_state,
+                              .on_facts = on_facts,
+                              .on_recent = on_recent,
                               .on_trouble = on_ledger_trouble };
-        PgSetup steps = { .conninfo = m->config->conninfo, .application_name = "rollbackd steps", .on_state = on_steps_state, .userdata = m };
+        PgSetup steps = { .conninfo = m->config->conninfo,
+                          .application_name = "rollbackd steps",
+                          .on_state = on_steps_state,
+                          .userdata = m };
         char *password = NULL;
         int r;
 
@@ -171,7 +189,8 @@ static int connect_ledger(Manager *m) {
                 return 0;
         r = read_password(m, &password);
         if (r >= 0)
-                r = ledger_new(&m->ledger, m->loop, m->offload, m->config->conninfo, password, &owner, m->seed + 1);
+                r = ledger_new(&m->ledger, m->loop, m->offload, m->config->conninfo, password,
+                               &owner, m->seed + 1);
         if (r >= 0) {
                 steps.password = password;
                 r = pg_new(&m->steps_pg, m->loop, m->offload, &steps, m->seed + 2);
@@ -181,13 +200,19 @@ static int connect_ledger(Manager *m) {
                 free(password);
         }
         if (r == -EINVAL)
-                log_message(SEVERITY_CRITICAL, "%s: ledger.conninfo cannot be read as one: write keyword=value pairs, a postgresql:// URI, or service=NAME", m->config->path);
+                log_message(SEVERITY_CRITICAL,
+                            "%s: ledger.conninfo cannot be read as one: write keyword=value pairs, "
+                            "a postgresql:// URI, or service=NAME",
+                            m->config->path);
         else if (r < 0)
-                log_message(SEVERITY_CRITICAL, "%s: the ledger's connection could not be set up, error %d", m->config->path, -r);
+                log_message(SEVERITY_CRITICAL,
+                            "%s: the ledger's connection could not be set up, error %d",
+                            m->config->path, -r);
         return r;
 }
 
-/* A socket of the service manager's is taken for ours only when it is what the configuration would have opened: whoever connects to it may write. */
+/* A socket of the service manager's is taken for ours only when it is what the configuration would
+ * have opened: whoever connects to it may write. */
 static int take_passed_socket(int n) {
         struct sockaddr_storage address;
         socklen_t size = sizeof address;
@@ -195,12 +220,20 @@ static int take_passed_socket(int n) {
         socklen_t listening_size = sizeof listening;
 
         if (n != 1) {
-                log_message(SEVERITY_CRITICAL, "the service manager passed %d sockets, and rollbackd takes one: the unix socket of rollbackd.socket", n);
+                log_message(SEVERITY_CRITICAL,
+                            "the service manager passed %d sockets, and rollbackd takes one: the "
+                            "unix socket of rollbackd.socket",
+                            n);
                 return -EINVAL;
         }
-        if (getsockname(FIRST_PASSED_FD, (struct sockaddr *)&address, &size) < 0 || address.ss_family != AF_UNIX ||
-            getsockopt(FIRST_PASSED_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening, &listening_size) < 0 || !listening) {
-                log_message(SEVERITY_CRITICAL, "the socket that the service manager passed is no listening unix socket: mend ListenStream= of rollbackd.socket");
+        if (getsockname(FIRST_PASSED_FD, (struct sockaddr *)&address, &size) < 0 ||
+            address.ss_family != AF_UNIX ||
+            getsockopt(FIRST_PASSED_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening, &listening_size) <
+                    0 ||
+            !listening) {
+                log_message(SEVERITY_CRITICAL,
+                            "the socket that the service manager passed is no listening unix "
+                            "socket: mend ListenStream= of rollbackd.socket");
                 return -EINVAL;
         }
         return FIRST_PASSED_FD;
@@ -213,7 +246,10 @@ static int open_unix_socket(const Manager *m) {
                 return passed < 0 ? passed : take_passed_socket(passed);
         fd = http_listen_unix(m->config->socket, ADMIN_GROUP);
         if (fd < 0)
-                log_message(SEVERITY_CRITICAL, "%s: http.socket %s could not be opened, error %d; is another rollbackd running?", m->config->path, m->config->socket, -fd);
+                log_message(SEVERITY_CRITICAL,
+                            "%s: http.socket %s could not be opened, error %d; is another "
+                            "rollbackd running?",
+                            m->config->path, m->config->socket, -fd);
         return fd;
 }
 
@@ -229,12 +265,16 @@ static int open_sockets(Manager *m) {
         if (m->config->listen[0] != '\0') {
                 tcp_fd = http_listen_tcp(m->config->listen, bound, sizeof bound);
                 if (tcp_fd < 0) {
-                        log_message(SEVERITY_CRITICAL, "%s: http.listen %s could not be opened, error %d", m->config->path, m->config->listen, -tcp_fd);
+                        log_message(SEVERITY_CRITICAL,
+                                    "%s: http.listen %s could not be opened, error %d",
+                                    m->config->path, m->config->listen, -tcp_fd);
                         if (unix_fd >= 0)
                                 close(unix_fd);
                         return tcp_fd;
                 }
-                log_message(SEVERITY_INFO, "reads are open to every local user at http://%s; writes only over %s", bound, m->config->socket);
+                log_message(SEVERITY_INFO,
+                            "reads are open to every local user at http://%s; writes only over %s",
+                            bound, m->config->socket);
         }
         return http_server_new(&m->server, m->loop, unix_fd, tcp_fd, api_handle, m->api);
 }
@@ -272,7 +312,9 @@ static int build(Manager *m) {
         if (r >= 0)
                 r = http_client_new(&m->client, m->loop);
         if (r >= 0)
-                r = alerts_new(&m->alerts, m->loop, m->client, m->config->n_alerts > 0 ? &m->config->alerts[0] : NULL, m->config->secrets, m->seed + 4);
+                r = alerts_new(&m->alerts, m->loop, m->client,
+                               m->config->n_alerts > 0 ? &m->config->alerts[0] : NULL,
+                               m->config->secrets, m->seed + 4);
         if (r >= 0)
                 r = deliveries_pump_new(&m->deliveries, m);
         if (r < 0)
@@ -345,7 +387,10 @@ int manager_run(Manager *m) {
         int r = loop_enable_watchdog(m->loop);
 
         if (r < 0)
-                log_message(SEVERITY_WARNING, "the service manager's watchdog could not be fed, error %d: going on without", -r);
+                log_message(SEVERITY_WARNING,
+                            "the service manager's watchdog could not be fed, error %d: going on "
+                            "without",
+                            -r);
         loop_timer_set(m->tick, loop_now(m->loop));
         manager_pump(m);
         loop_notify(m->loop, "READY=1");

@@ -1,5 +1,6 @@
-/* manager_internal.h: the manager's inside, for its own files: manager.c (life), pump.c (effects), awaited.c, committing.c, reload.c (policies), steps_runner.c, leftovers.c,
- * deliveries_pump.c, api_owner.c. Knows every room. */
+/* manager_internal.h: the manager's inside, for its own files: manager.c (life), pump.c (effects),
+ * awaited.c, committing.c, reload.c (policies), steps_runner.c, leftovers.c, deliveries_pump.c,
+ * api_owner.c. Knows every room. */
 #pragma once
 
 #include "alerts.h"
@@ -20,20 +21,21 @@ typedef struct DeliveriesPump DeliveriesPump;
 typedef struct Awaited Awaited;
 
 typedef struct ManagedService {
-        ServiceConfig *config;  /* NULL: the slot is free */
-        StepsRunner *runner;    /* NULL: no operation's steps are running */
-        uint64_t epoch;         /* as last heard, from facts or from our own commit; 0: not yet */
-        usec_t committed_at;    /* when our last commit was answered; 0: none */
-        bool subscribed;        /* the policy's notify entries were sent to the ledger */
+        ServiceConfig *config; /* NULL: the slot is free */
+        StepsRunner *runner;   /* NULL: no operation's steps are running */
+        uint64_t epoch;        /* as last heard, from facts or from our own commit; 0: not yet */
+        usec_t committed_at;   /* when our last commit was answered; 0: none */
+        bool subscribed;       /* the policy's notify entries were sent to the ledger */
 } ManagedService;
 
 typedef struct RefusedPolicy {
         char *path, *service, *error;
-        char *alerted;          /* the name that its alert was raised under */
+        char *alerted; /* the name that its alert was raised under */
         bool in_force;
 } RefusedPolicy;
 
-/* What an answer of the ledger needs to find its way back. A freed ledger does not answer: what is awaited then is freed with the manager. */
+/* What an answer of the ledger needs to find its way back. A freed ledger does not answer: what is
+ * awaited then is freed with the manager. */
 struct Awaited {
         Awaited *next, **place; /* in the manager's list */
         Manager *manager;
@@ -51,7 +53,8 @@ struct Manager {
         Engine *engine;
         Prober *prober;
         Ledger *ledger;
-        Pg *steps_pg;           /* the policies' SQL runs here, so that a slow statement never delays a commit */
+        Pg *steps_pg; /* the policies' SQL runs here, so that a slow statement never delays a commit
+                       */
         HttpClient *client;
         Alerts *alerts;
         DeliveriesPump *deliveries;
@@ -67,9 +70,9 @@ struct Manager {
         bool reload_ok, ledger_seen, stopping;
         double started_at, reloaded_at; /* unix seconds */
         char ledger_words[256];
-        char status[256];       /* as last told to the service manager */
+        char status[256]; /* as last told to the service manager */
         uint64_t commits, commits_failed;
-        char probe_words[160];  /* storage of the last answered probe detail */
+        char probe_words[160]; /* storage of the last answered probe detail */
 };
 
 /* The fields that every sentence of events.c may name, as far as an effect knows them. */
@@ -97,11 +100,13 @@ DEFINE_CLEANUP(Awaited *, awaited_free);
 /* Whether the handle is still that of the service that the answer is for. */
 bool awaited_is_present(const Awaited *a);
 
-/* committing.c: hands an operation to the ledger's short transaction, and its answer to the engine. */
+/* committing.c: hands an operation to the ledger's short transaction, and its answer to the engine.
+ */
 void manager_send_commit(Manager *m, const Effect *e);
 
 /* reload.c */
-/* Reads the policies' directory and puts what is good in force. Returns 0, or -EBADMSG when any file was refused (which is logged and alerted). */
+/* Reads the policies' directory and puts what is good in force. Returns 0, or -EBADMSG when any
+ * file was refused (which is logged and alerted). */
 int manager_load_policies(Manager *m);
 void manager_free_policies(Manager *m);
 /* SIGHUP: rollbackd.conf is checked, secrets are dropped, policies are read again. */
@@ -109,11 +114,14 @@ void manager_reload(Manager *m);
 /* Tells the service manager STATUS= when it changed. */
 void manager_update_status(Manager *m);
 
-/* steps_runner.c: runs the steps of one operation of a service, from claim to claim, until all are terminal. */
-int steps_runner_start(Manager *m, uint32_t service, const char *operation, bool adopt) _must_check_;
+/* steps_runner.c: runs the steps of one operation of a service, from claim to claim, until all are
+ * terminal. */
+int steps_runner_start(Manager *m, uint32_t service, const char *operation,
+                       bool adopt) _must_check_;
 StepsRunner *steps_runner_free(StepsRunner *r);
 
-/* leftovers.c: closed operations whose steps were not all run: after a restart those that a person's act had closed, and those that a newer operation pushed aside. */
+/* leftovers.c: closed operations whose steps were not all run: after a restart those that a
+ * person's act had closed, and those that a newer operation pushed aside. */
 void manager_want_leftovers(Manager *m);
 /* Asks the ledger for them when that is still wanted. */
 void manager_ask_leftovers(Manager *m);

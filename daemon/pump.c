@@ -4,7 +4,9 @@
 #include "manager_internal.h"
 
 const char *manager_service_name(const Manager *m, uint32_t service) {
-        return service < CONFIG_SERVICES_MAX && m->services[service].config ? m->services[service].config->service : "?";
+        return service < CONFIG_SERVICES_MAX && m->services[service].config ?
+                       m->services[service].config->service :
+                       "?";
 }
 
 void effect_fields_add(EffectFields *f, const char *name, const char *value) {
@@ -52,7 +54,8 @@ static void perform_alert(Manager *m, const Effect *e) {
 
 /* The JSON of evidence, to be freed; NULL without memory. */
 char *manager_evidence_text(const Evidence *evidence) {
-        _cleanup_(json_freep) Json *value = evidence ? json_from_evidence(evidence) : json_new_object();
+        _cleanup_(json_freep) Json *value = evidence ? json_from_evidence(evidence) :
+                                                       json_new_object();
 
         return value ? json_text(value) : NULL;
 }
@@ -61,10 +64,13 @@ static void perform_move(Manager *m, const Effect *e) {
         _cleanup_(freep) char *fields = manager_evidence_text(e->evidence);
         const char *service = manager_service_name(m, e->service);
 
-        log_message(SEVERITY_NOTICE, "service %s: operation %s is %s (row %u: %s)", service, e->operation.id, operation_state_to_string(e->state),
-                    e->row, e->text);
-        if (!fields || !m->ledger || ledger_move_operation(m->ledger, e->operation.id, e->state, e->text, fields) < 0)
-                log_message(SEVERITY_CRITICAL, "service %s: the ledger was not told that operation %s is %s; its row stays open until rollbackd reads it again",
+        log_message(SEVERITY_NOTICE, "service %s: operation %s is %s (row %u: %s)", service,
+                    e->operation.id, operation_state_to_string(e->state), e->row, e->text);
+        if (!fields || !m->ledger ||
+            ledger_move_operation(m->ledger, e->operation.id, e->state, e->text, fields) < 0)
+                log_message(SEVERITY_CRITICAL,
+                            "service %s: the ledger was not told that operation %s is %s; its row "
+                            "stays open until rollbackd reads it again",
                             service, e->operation.id, operation_state_to_string(e->state));
 }
 
@@ -72,10 +78,12 @@ static void perform_record(Manager *m, const Effect *e) {
         _cleanup_(freep) char *fields = manager_evidence_text(e->evidence);
 
         if (!fields || !m->ledger ||
-            ledger_record_event(m->ledger, e->operation.id[0] != '\0' ? e->operation.id : NULL, manager_service_name(m, e->service),
-                                event_row(e->event)->type, NULL, "rollbackd", fields) < 0)
-                log_message(SEVERITY_WARNING, "service %s: the event %s could not be stored: %s", manager_service_name(m, e->service),
-                            event_row(e->event)->type, e->text);
+            ledger_record_event(m->ledger, e->operation.id[0] != '\0' ? e->operation.id : NULL,
+                                manager_service_name(m, e->service), event_row(e->event)->type,
+                                NULL, "rollbackd", fields) < 0)
+                log_message(SEVERITY_WARNING, "service %s: the event %s could not be stored: %s",
+                            manager_service_name(m, e->service), event_row(e->event)->type,
+                            e->text);
 }
 
 static void perform(Manager *m, const Effect *e) {
@@ -90,7 +98,9 @@ static void perform(Manager *m, const Effect *e) {
                 break;
         case EFFECT_RUN_STEPS:
                 if (steps_runner_start(m, e->service, e->operation.id, e->adopt) < 0)
-                        log_message(SEVERITY_CRITICAL, "service %s: out of memory: the steps of operation %s wait for a restart",
+                        log_message(SEVERITY_CRITICAL,
+                                    "service %s: out of memory: the steps of operation %s wait for "
+                                    "a restart",
                                     manager_service_name(m, e->service), e->operation.id);
                 break;
         case EFFECT_MOVE_OPERATION:
@@ -104,9 +114,13 @@ static void perform(Manager *m, const Effect *e) {
                 break;
         case EFFECT_MARK_STABLE:
                 /* The engine asks again while the facts do not say so. */
-                if (m->ledger && ledger_earn_stable(m->ledger, manager_service_name(m, e->service), e->epoch) < 0)
-                        log_message(SEVERITY_INFO, "service %s: epoch %llu has earned its stable mark, the queue to the ledger is full: later",
-                                    manager_service_name(m, e->service), (unsigned long long)e->epoch);
+                if (m->ledger && ledger_earn_stable(m->ledger, manager_service_name(m, e->service),
+                                                    e->epoch) < 0)
+                        log_message(SEVERITY_INFO,
+                                    "service %s: epoch %llu has earned its stable mark, the queue "
+                                    "to the ledger is full: later",
+                                    manager_service_name(m, e->service),
+                                    (unsigned long long)e->epoch);
                 break;
         case _EFFECT_KIND_MAX:
                 break;

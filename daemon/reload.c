@@ -21,16 +21,19 @@ static void free_refused(RefusedPolicy *refused, size_t n) {
 
 static bool is_refused(const Manager *m, const RefusedPolicy *old) {
         for (size_t i = 0; i < m->n_refused; i++)
-                if (streq(m->refused[i].path, old->path) && streq(m->refused[i].alerted, old->alerted))
+                if (streq(m->refused[i].path, old->path) &&
+                    streq(m->refused[i].alerted, old->alerted))
                         return true;
         return false;
 }
 
-/* An alert ends when its file was mended, and also when the file is gone or is refused under another name. */
+/* An alert ends when its file was mended, and also when the file is gone or is refused under
+ * another name. */
 static void end_alerts(Manager *m, const RefusedPolicy *old, size_t n) {
         for (size_t i = 0; i < n; i++)
                 if (!is_refused(m, &old[i]))
-                        alert_over(m->alerts, EVENT_SERVICE_UNCONFIGURED, old[i].alerted, old[i].path, &(EventFieldValue){ "service", old[i].alerted }, 1);
+                        alert_over(m->alerts, EVENT_SERVICE_UNCONFIGURED, old[i].alerted,
+                                   old[i].path, &(EventFieldValue){ "service", old[i].alerted }, 1);
 }
 
 static double unix_now(void) {
@@ -40,7 +43,8 @@ static double unix_now(void) {
         return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* The handle of the service that a refused file is about: by its name when that could be read, else by the file that its policy in force came from. */
+/* The handle of the service that a refused file is about: by its name when that could be read, else
+ * by the file that its policy in force came from. */
 static uint32_t refused_service(const Manager *m, const PolicyFile *file) {
         if (file->service)
                 return engine_find_service(m->engine, file->service);
@@ -75,13 +79,15 @@ static int refuse(Manager *m, PolicyFile *file, bool keep[static CONFIG_SERVICES
                 { "service", alerted },
                 { "path", file->path },
                 { "error", mistake.text },
-                { "effect", in_force ? "its last good policy stays in force" : "the service is not watched" },
+                { "effect",
+                  in_force ? "its last good policy stays in force" : "the service is not watched" },
         };
 
         add_first_mistake(file->error, &mistake);
         if (in_force)
                 keep[handle] = true;
-        alert_raise(m->alerts, EVENT_SERVICE_UNCONFIGURED, alerted, file->path, fields, ELEMENTSOF(fields));
+        alert_raise(m->alerts, EVENT_SERVICE_UNCONFIGURED, alerted, file->path, fields,
+                    ELEMENTSOF(fields));
         if (!grown)
                 return -ENOMEM;
         m->refused = grown;
@@ -108,8 +114,11 @@ static int accept_policy(Manager *m, PolicyFile *file, bool keep[static CONFIG_S
         int r;
 
         handle = engine_find_service(m->engine, file->service);
-        /* The same text in another file is taken over too: where a policy came from must stay true. */
-        if (handle != ENGINE_NO_SERVICE && streq(m->services[handle].config->hash, file->config->hash) && streq(m->services[handle].config->path, file->path)) {
+        /* The same text in another file is taken over too: where a policy came from must stay true.
+         */
+        if (handle != ENGINE_NO_SERVICE &&
+            streq(m->services[handle].config->hash, file->config->hash) &&
+            streq(m->services[handle].config->path, file->path)) {
                 keep[handle] = true;
                 return 0;
         }
@@ -122,8 +131,10 @@ static int accept_policy(Manager *m, PolicyFile *file, bool keep[static CONFIG_S
         s->config = TAKE_PTR(file->config);
         s->subscribed = false;
         r = prober_put_service(m->prober, handle, s->config);
-        log_message(SEVERITY_INFO, "service %s: policy %s is in force, mode %s, %zu rules", s->config->service, s->config->path,
-                    rollback_mode_to_string(s->config->policy.rollback.mode), s->config->policy.n_rules);
+        log_message(SEVERITY_INFO, "service %s: policy %s is in force, mode %s, %zu rules",
+                    s->config->service, s->config->path,
+                    rollback_mode_to_string(s->config->policy.rollback.mode),
+                    s->config->policy.n_rules);
         service_config_free(old);
         return r;
 }
@@ -151,7 +162,9 @@ static int watch_services(Manager *m) {
                 const ServiceConfig *config = m->services[i].config;
 
                 if (config)
-                        list[n++] = (LedgerService){ config->service, config->policy.rollback.cooldown, config->policy.rollback.budget_per };
+                        list[n++] = (LedgerService){ config->service,
+                                                     config->policy.rollback.cooldown,
+                                                     config->policy.rollback.budget_per };
         }
         if (!m->ledger)
                 return 0;
@@ -191,14 +204,16 @@ int manager_load_policies(Manager *m) {
         n_old = m->n_refused;
         m->n_refused = 0;
         for (size_t i = 0; r >= 0 && i < n; i++)
-                r = files[i].config ? accept_policy(m, &files[i], keep) : refuse(m, &files[i], keep);
+                r = files[i].config ? accept_policy(m, &files[i], keep) :
+                                      refuse(m, &files[i], keep);
         policy_files_free(files, n);
         end_alerts(m, old, n_old);
         free_refused(old, n_old);
         for (uint32_t i = 0; r >= 0 && i < CONFIG_SERVICES_MAX; i++)
                 if (m->services[i].config && !keep[i]) {
-                        log_message(SEVERITY_NOTICE, "service %s: its policy %s is gone, it is watched no more", m->services[i].config->service,
-                                    m->services[i].config->path);
+                        log_message(SEVERITY_NOTICE,
+                                    "service %s: its policy %s is gone, it is watched no more",
+                                    m->services[i].config->service, m->services[i].config->path);
                         remove_service(m, i);
                 }
         if (r >= 0)
@@ -207,7 +222,10 @@ int manager_load_policies(Manager *m) {
         if (m->reload_ok)
                 m->reloaded_at = unix_now();
         if (r < 0)
-                log_message(SEVERITY_CRITICAL, "policies of %s could not all be put in force, error %d: those before it are", m->config->policies, -r);
+                log_message(SEVERITY_CRITICAL,
+                            "policies of %s could not all be put in force, error %d: those before "
+                            "it are",
+                            m->config->policies, -r);
         return r < 0 ? r : m->reload_ok ? 0 : -EBADMSG;
 }
 
@@ -220,19 +238,24 @@ void manager_free_policies(Manager *m) {
         m->n_refused = 0;
 }
 
-/* rollbackd.conf is fixed while we run: a change is announced, a mistake is said, neither is half taken over. */
+/* rollbackd.conf is fixed while we run: a change is announced, a mistake is said, neither is half
+ * taken over. */
 static bool check_daemon_config(const Manager *m) {
         _cleanup_(daemon_config_freep) DaemonConfig *fresh = NULL;
         _cleanup_(freep) char *before = config_dump_daemon(m->config), *after = NULL;
         STRBUF(errors, 4096);
 
         if (config_read_daemon(m->options.config_path, &fresh, &errors) < 0) {
-                log_message(SEVERITY_CRITICAL, "the configuration read at the start stays in force: %s", errors.text);
+                log_message(SEVERITY_CRITICAL,
+                            "the configuration read at the start stays in force: %s", errors.text);
                 return false;
         }
         after = config_dump_daemon(fresh);
         if (before && after && !streq(before, after))
-                log_message(SEVERITY_WARNING, "%s has changed: that takes effect at the next start. Type: systemctl restart rollbackd", m->options.config_path);
+                log_message(SEVERITY_WARNING,
+                            "%s has changed: that takes effect at the next start. Type: systemctl "
+                            "restart rollbackd",
+                            m->options.config_path);
         return true;
 }
 
@@ -242,7 +265,8 @@ void manager_reload(Manager *m) {
         struct timespec t;
 
         clock_gettime(CLOCK_MONOTONIC, &t);
-        snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)t.tv_sec * 1000000ull + (unsigned long long)t.tv_nsec / 1000);
+        snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%llu",
+                 (unsigned long long)t.tv_sec * 1000000ull + (unsigned long long)t.tv_nsec / 1000);
         loop_notify(m->loop, text);
         reloaded_at = m->reloaded_at;
         (void)manager_load_policies(m);
@@ -275,7 +299,8 @@ void manager_update_status(Manager *m) {
         for (uint32_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
                 static ServiceSnapshot snapshot; /* large; one thread */
 
-                if (!m->services[i].config || !engine_snapshot_service(m->engine, i, loop_now(m->loop), &snapshot))
+                if (!m->services[i].config ||
+                    !engine_snapshot_service(m->engine, i, loop_now(m->loop), &snapshot))
                         continue;
                 watched++;
                 counts[snapshot.health]++;
@@ -292,7 +317,8 @@ void manager_update_status(Manager *m) {
         if (m->n_refused > 0) {
                 strbuf_add(&b, ", ");
                 strbuf_add_u64(&b, m->n_refused);
-                strbuf_add(&b, m->n_refused == 1 ? " policy file refused" : " policy files refused");
+                strbuf_add(&b,
+                           m->n_refused == 1 ? " policy file refused" : " policy files refused");
         }
         add_ledger_words(m, &b);
         if (streq(b.text, m->status))

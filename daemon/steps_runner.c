@@ -17,7 +17,7 @@ struct StepsRunner {
         unsigned n, attempt;    /* of the step under way */
         char kind[NAME_SIZE];
         StepRun *run;
-        LoopTimer *timer;       /* the next claim */
+        LoopTimer *timer; /* the next claim */
 };
 
 static void claim_next(StepsRunner *r);
@@ -44,7 +44,8 @@ static StepsRunner *answered_runner(const Awaited *a) {
 /* Says why nothing goes on, once until it does. */
 static void tell_failure(StepsRunner *r, const char *what, const PgFailure *failure) {
         if (!r->told)
-                log_message(SEVERITY_WARNING, "service %s: %s of operation %s, trying again: %s", manager_service_name(r->manager, r->service), what, r->operation,
+                log_message(SEVERITY_WARNING, "service %s: %s of operation %s, trying again: %s",
+                            manager_service_name(r->manager, r->service), what, r->operation,
                             failure->message);
         r->told = true;
 }
@@ -63,8 +64,11 @@ static void finish(StepsRunner *r, uint32_t failed) {
 
 static void report(StepsRunner *r, const char *state, const char *words, usec_t retry_in) {
         if (ledger_step_result(r->manager->ledger, r->operation, r->n, state, words, retry_in) < 0)
-                log_message(SEVERITY_WARNING, "service %s: step %u of operation %s ended as %s, and the queue to the ledger is full: it will run again",
-                            manager_service_name(r->manager, r->service), r->n, r->operation, state);
+                log_message(SEVERITY_WARNING,
+                            "service %s: step %u of operation %s ended as %s, and the queue to the "
+                            "ledger is full: it will run again",
+                            manager_service_name(r->manager, r->service), r->n, r->operation,
+                            state);
 }
 
 static void on_step_done(void *userdata, StepResult result, const char *words) {
@@ -77,21 +81,28 @@ static void on_step_done(void *userdata, StepResult result, const char *words) {
                 result = STEP_FAILED;
         switch (result) {
         case STEP_DONE:
-                log_message(SEVERITY_INFO, "service %s: step %u (%s) of operation %s is done: %s", service, r->n, r->kind, r->operation, words);
+                log_message(SEVERITY_INFO, "service %s: step %u (%s) of operation %s is done: %s",
+                            service, r->n, r->kind, r->operation, words);
                 report(r, "done", words, 0);
                 break;
         case STEP_RETRY:
                 delay = step_retry_delay(r->attempt, &r->manager->seed);
-                log_message(SEVERITY_WARNING, "service %s: step %u (%s) of operation %s will be tried again: %s", service, r->n, r->kind, r->operation, words);
+                log_message(SEVERITY_WARNING,
+                            "service %s: step %u (%s) of operation %s will be tried again: %s",
+                            service, r->n, r->kind, r->operation, words);
                 report(r, "retry", words, delay);
                 break;
         case STEP_FAILED: {
                 EventFieldValue fields[] = {
-                        { "service", service }, { "operation", r->operation }, { "step", r->kind }, { "error", words },
+                        { "service", service },
+                        { "operation", r->operation },
+                        { "step", r->kind },
+                        { "error", words },
                 };
 
                 report(r, "failed", words, 0);
-                alert_say(r->manager->alerts, EVENT_STEP_FAILED, service, fields, ELEMENTSOF(fields));
+                alert_say(r->manager->alerts, EVENT_STEP_FAILED, service, fields,
+                          ELEMENTSOF(fields));
                 break;
         }
         }
@@ -102,7 +113,9 @@ static void on_step_progress(void *userdata, const char *progress) {
         StepsRunner *r = userdata;
 
         if (ledger_step_progress(r->manager->ledger, r->operation, r->n, progress, STEP_LEASE) < 0)
-                log_message(SEVERITY_INFO, "service %s: the progress of step %u was not kept: after a crash it looks at those rows again",
+                log_message(SEVERITY_INFO,
+                            "service %s: the progress of step %u was not kept: after a crash it "
+                            "looks at those rows again",
                             manager_service_name(r->manager, r->service), r->n);
 }
 
@@ -115,8 +128,13 @@ static void start_step(StepsRunner *r, const LedgerStep *step) {
                 .attempt = step->attempt,
                 .progress = step->progress,
                 .ended_sql = ledger_step_ended_sql,
-                .parameters = { .service = step->service, .operation = r->operation, .from = step->from_version, .to = step->to_version,
-                                .from_epoch = step->from_epoch, .to_epoch = step->to_epoch, .released_at = step->released_at },
+                .parameters = { .service = step->service,
+                                .operation = r->operation,
+                                .from = step->from_version,
+                                .to = step->to_version,
+                                .from_epoch = step->from_epoch,
+                                .to_epoch = step->to_epoch,
+                                .released_at = step->released_at },
         };
         STRBUF(error, 512);
         bool first;
@@ -126,7 +144,8 @@ static void start_step(StepsRunner *r, const LedgerStep *step) {
         snprintf(r->kind, sizeof r->kind, "%s", step->kind);
         first = !r->started;
         r->started = true;
-        if (step_start(&r->run, m->loop, m->steps_pg, &row, on_step_done, on_step_progress, r, &error) < 0)
+        if (step_start(&r->run, m->loop, m->steps_pg, &row, on_step_done, on_step_progress, r,
+                       &error) < 0)
                 on_step_done(r, STEP_FAILED, error.text);
         if (!first)
                 return;
@@ -135,7 +154,8 @@ static void start_step(StepsRunner *r, const LedgerStep *step) {
         manager_pump(m);
 }
 
-static void on_claim(void *userdata, const PgFailure *failure, const LedgerStep *step, usec_t wait, uint32_t failed) {
+static void on_claim(void *userdata, const PgFailure *failure, const LedgerStep *step, usec_t wait,
+                     uint32_t failed) {
         _cleanup_(awaited_freep) Awaited *a = userdata;
         StepsRunner *r = answered_runner(a);
 
@@ -172,7 +192,9 @@ static int adopt(StepsRunner *r, Awaited *a) {
         const ServiceConfig *config = r->manager->services[r->service].config;
         _cleanup_(freep) char *rows = step_rows(config);
 
-        return rows ? ledger_adopt(r->manager->ledger, r->operation, rows, config->hash, on_adopted, a) : -ENOMEM;
+        return rows ? ledger_adopt(r->manager->ledger, r->operation, rows, config->hash, on_adopted,
+                                   a) :
+                      -ENOMEM;
 }
 
 static void claim_next(StepsRunner *r) {
@@ -181,7 +203,9 @@ static void claim_next(StepsRunner *r) {
 
         r->awaited = a;
         if (a)
-                result = r->adopt ? adopt(r, a) : ledger_claim_step(r->manager->ledger, r->operation, STEP_LEASE, on_claim, a);
+                result = r->adopt ? adopt(r, a) :
+                                    ledger_claim_step(r->manager->ledger, r->operation, STEP_LEASE,
+                                                      on_claim, a);
         if (result >= 0)
                 return;
         r->awaited = awaited_free(a);
@@ -198,7 +222,8 @@ int steps_runner_start(Manager *m, uint32_t service, const char *operation, bool
 
         if (r && streq(r->operation, operation))
                 return 0;
-        /* The newer operation's steps first; what is left of the older one's is asked for at their end. */
+        /* The newer operation's steps first; what is left of the older one's is asked for at their
+         * end. */
         m->services[service].runner = steps_runner_free(r);
         r = calloc(1, sizeof *r);
         if (!r)

@@ -9,7 +9,8 @@
 #define MIN_SAMPLES_DEFAULT 100
 
 /* Adds a mistake at "GROUP.NAME.KEY". */
-static void refuse_named(ConfigErrors *e, unsigned line, const char *group, const char *name, const char *key, const char *words) {
+static void refuse_named(ConfigErrors *e, unsigned line, const char *group, const char *name,
+                         const char *key, const char *words) {
         STRBUF(path, CONFIG_PATH_SIZE);
 
         strbuf_add(&path, group);
@@ -20,7 +21,8 @@ static void refuse_named(ConfigErrors *e, unsigned line, const char *group, cons
         config_errors_add(e, line, path.text, words);
 }
 
-static void refuse_rule(ConfigErrors *e, const ServiceConfig *c, const RuleConfig *r, const char *key, const char *words) {
+static void refuse_rule(ConfigErrors *e, const ServiceConfig *c, const RuleConfig *r,
+                        const char *key, const char *words) {
         STRBUF(path, CONFIG_PATH_SIZE);
 
         strbuf_add(&path, "rules[");
@@ -61,15 +63,17 @@ static void check_targets(const ProbeConfig *p, ConfigErrors *e) {
 
                 config_add_shown(&words, t->url);
                 if (t->scheme != wanted) {
-                        strbuf_add(&words, wanted == TARGET_TCP ? " is no target of kind \"tcp\"; write host:port"
-                                                                : " is no http URL; write http://host:port/path");
+                        strbuf_add(&words,
+                                   wanted == TARGET_TCP ?
+                                           " is no target of kind \"tcp\"; write host:port" :
+                                           " is no http URL; write http://host:port/path");
                         refuse_named(e, p->line, "probes", p->name, "targets", words.text);
                         continue;
                 }
                 for (size_t j = 0; j < i; j++)
-                        if (p->targets[j].port == t->port && p->targets[j].scheme == t->scheme
-                            && strcasecmp(p->targets[j].host, t->host) == 0
-                            && streq(p->targets[j].path ?: "", t->path ?: "")) {
+                        if (p->targets[j].port == t->port && p->targets[j].scheme == t->scheme &&
+                            strcasecmp(p->targets[j].host, t->host) == 0 &&
+                            streq(p->targets[j].path ?: "", t->path ?: "")) {
                                 strbuf_add(&words, " is there twice; remove one");
                                 refuse_named(e, p->line, "probes", p->name, "targets", words.text);
                                 break;
@@ -81,14 +85,18 @@ static void check_probe(ProbeConfig *p, ConfigErrors *e) {
         if (p->timeout == 0)
                 p->timeout = MIN(p->interval, TIMEOUT_DEFAULT);
         if (p->timeout > p->interval)
-                refuse_named(e, p->line, "probes", p->name, "timeout", "is longer than the interval; a target is probed once at a time, write at most the interval");
+                refuse_named(e, p->line, "probes", p->name, "timeout",
+                             "is longer than the interval; a target is probed once at a time, "
+                             "write at most the interval");
         if (p->fast_interval >= p->interval)
-                refuse_named(e, p->line, "probes", p->name, "fast_interval", "is not shorter than the interval; write a shorter one, or remove it");
+                refuse_named(e, p->line, "probes", p->name, "fast_interval",
+                             "is not shorter than the interval; write a shorter one, or remove it");
         check_targets(p, e);
 }
 
 /* The regular expressions of a selector, which its parser leaves alone. */
-static void check_patterns(const SignalConfig *s, const char *key, const char *text, ConfigErrors *e) {
+static void check_patterns(const SignalConfig *s, const char *key, const char *text,
+                           ConfigErrors *e) {
         Selector selector;
         const char *ignored;
         size_t at;
@@ -132,9 +140,13 @@ static void check_signal(const ServiceConfig *c, const SignalConfig *s, ConfigEr
         if (c->probes[i].line == 0)
                 return;
         if (c->probes[i].dependency)
-                refuse_named(e, s->line, "signals", s->name, "probe", "is a dependency, which is no evidence about this service; name a probe of the service itself");
+                refuse_named(e, s->line, "signals", s->name, "probe",
+                             "is a dependency, which is no evidence about this service; name a "
+                             "probe of the service itself");
         else if (s->kind != SIGNAL_AVAILABILITY && c->probes[i].kind != PROBE_METRICS)
-                refuse_named(e, s->line, "signals", s->name, "probe", "is not of kind \"metrics\", and only those have counters; name a metrics probe");
+                refuse_named(e, s->line, "signals", s->name, "probe",
+                             "is not of kind \"metrics\", and only those have counters; name a "
+                             "metrics probe");
 }
 
 static void check_down(const ServiceConfig *c, const RuleConfig *r, ConfigErrors *e) {
@@ -147,14 +159,18 @@ static void check_down(const ServiceConfig *c, const RuleConfig *r, ConfigErrors
                 config_suggest_name(r->probe, c->n_probes, probe_name, c, &words);
                 refuse_rule(e, c, r, "probe", words.text);
         } else if (c->probes[i].line > 0 && c->probes[i].dependency) {
-                refuse_rule(e, c, r, "probe", "is a dependency, which is no evidence about this service; name a probe of the service itself");
+                refuse_rule(e, c, r, "probe",
+                            "is a dependency, which is no evidence about this service; name a "
+                            "probe of the service itself");
         }
 }
 
 /* A rate is judged per second, everything else is a share. */
 static void check_limits(const ServiceConfig *c, const RuleConfig *r, bool rate, ConfigErrors *e) {
-        const char *wanted = rate ? "is a share, but the signal is a rate; write events per second such as \"20/s\""
-                                  : "is a rate, but the signal is a share; write a share such as \"5%\"";
+        const char *wanted =
+                rate ? "is a share, but the signal is a rate; write events per second such as "
+                       "\"20/s\"" :
+                       "is a rate, but the signal is a share; write a share such as \"5%\"";
 
         if (r->enter.per_second != rate)
                 refuse_rule(e, c, r, "enter", wanted);
@@ -200,7 +216,8 @@ static void check_rules(ServiceConfig *c, ConfigErrors *e) {
                         continue;
                 for (size_t j = 0; j < i; j++)
                         if (c->rules[j].name && streq(c->rules[j].name, r->name)) {
-                                refuse_rule(e, c, r, "name", "is the name of an earlier rule too; write another");
+                                refuse_rule(e, c, r, "name",
+                                            "is the name of an earlier rule too; write another");
                                 break;
                         }
                 if (r->kind == RULE_DOWN)
@@ -236,16 +253,25 @@ static unsigned line_of(const ConfigNode *root, const char *group, const char *k
 
 static void check_rollback(const ServiceConfig *c, const ConfigNode *root, ConfigErrors *e) {
         const RollbackPolicy *p = &c->policy.rollback;
-        unsigned bake = line_of(root, "release", "bake"), strategy = line_of(root, "rollback", "strategy");
+        unsigned bake = line_of(root, "release", "bake"),
+                 strategy = line_of(root, "rollback", "strategy");
 
         if (c->policy.release.bake_requests > 0 && !has_ratio(c))
-                config_errors_add(e, bake, "release.bake.requests", "needs a signal of kind \"ratio\" that counts requests; add one, or remove it");
+                config_errors_add(e, bake, "release.bake.requests",
+                                  "needs a signal of kind \"ratio\" that counts requests; add one, "
+                                  "or remove it");
         if (p->mode == MODE_AUTOMATIC && !has_rollback_rule(c))
-                config_errors_add(e, line_of(root, "rollback", "mode"), "rollback.mode", "is \"automatic\", but no rule asks for a rollback; write response = \"rollback\" in a rule");
+                config_errors_add(e, line_of(root, "rollback", "mode"), "rollback.mode",
+                                  "is \"automatic\", but no rule asks for a rollback; write "
+                                  "response = \"rollback\" in a rule");
         if (p->strategy == STRATEGY_VERSION && !p->version)
-                config_errors_add(e, strategy, "rollback.version", "is missing; strategy \"version\" needs the version to go back to");
+                config_errors_add(
+                        e, strategy, "rollback.version",
+                        "is missing; strategy \"version\" needs the version to go back to");
         if (p->strategy != STRATEGY_VERSION && p->version)
-                config_errors_add(e, line_of(root, "rollback", "version"), "rollback.version", "is only for strategy \"version\"; remove it, or write strategy = \"version\"");
+                config_errors_add(e, line_of(root, "rollback", "version"), "rollback.version",
+                                  "is only for strategy \"version\"; remove it, or write strategy "
+                                  "= \"version\"");
 }
 
 void config_check_service(ServiceConfig *c, const ConfigNode *root, ConfigErrors *e) {
@@ -261,14 +287,19 @@ void config_check_service(ServiceConfig *c, const ConfigNode *root, ConfigErrors
                         check_signal(c, &c->signals[i], e);
         check_rules(c, e);
         config_check_steps(c, root, e);
-        /* A group of the top that could not be read holds defaults, and these would be blamed for what was meant. */
+        /* A group of the top that could not be read holds defaults, and these would be blamed for
+         * what was meant. */
         if (before == 0)
                 check_rollback(c, root, e);
 }
 
 void config_check_daemon(const DaemonConfig *c, const ConfigNode *root, ConfigErrors *e) {
         if (c->password_file && !c->conninfo)
-                config_errors_add(e, line_of(root, "ledger", "password_file"), "ledger.password_file", "is given without ledger.conninfo; write both, or none");
+                config_errors_add(e, line_of(root, "ledger", "password_file"),
+                                  "ledger.password_file",
+                                  "is given without ledger.conninfo; write both, or none");
         if (!*c->socket && !*c->listen)
-                config_errors_add(e, line_of(root, "http", "socket"), "http.socket", "and http.listen are both empty, so that nobody could ask anything; write at least one");
+                config_errors_add(e, line_of(root, "http", "socket"), "http.socket",
+                                  "and http.listen are both empty, so that nobody could ask "
+                                  "anything; write at least one");
 }

@@ -1,18 +1,21 @@
-/* config_check.h: what the keys of one policy file mean to each other: references, units that must agree, keys that need or exclude others; and the defaults that depend on other keys.
- * Knows no syntax. */
+/* config_check.h: what the keys of one policy file mean to each other: references, units that must
+ * agree, keys that need or exclude others; and the defaults that depend on other keys. Knows no
+ * syntax. */
 #pragma once
 
 #include "config.h"
 #include "config_tree.h"
 
-/* Checks a filled ServiceConfig and completes its computed defaults. `root` tells which keys the file gives. Entries with line 0 had mistakes of their own and are passed over. */
+/* Checks a filled ServiceConfig and completes its computed defaults. `root` tells which keys the
+ * file gives. Entries with line 0 had mistakes of their own and are passed over. */
 void config_check_service(ServiceConfig *c, const ConfigNode *root, ConfigErrors *e);
 /* The part about steps. */
 void config_check_steps(ServiceConfig *c, const ConfigNode *root, ConfigErrors *e);
 /* Of rollbackd.conf. */
 void config_check_daemon(const DaemonConfig *c, const ConfigNode *root, ConfigErrors *e);
 
-/* Makes policy from the checked configuration: arrays, operands, identities. Returns 0, -EINVAL after adding the mistake, or -ENOMEM. */
+/* Makes policy from the checked configuration: arrays, operands, identities. Returns 0, -EINVAL
+ * after adding the mistake, or -ENOMEM. */
 int config_make_policy(ServiceConfig *c, ConfigErrors *e) _must_check_;
 /* Frees what config_make_policy() made. */
 void config_policy_done(ServiceConfig *c);

@@ -2,7 +2,8 @@
 #include "sql_lexer.h"
 
 /* Keys that mean nothing beside `generation`. */
-static const char *const deleting_keys[] = { "store", "table", "key", "prefix", "delimiter", "where", "role", "batch", "timeout" };
+static const char *const deleting_keys[] = { "store", "table", "key",   "prefix", "delimiter",
+                                             "where", "role",  "batch", "timeout" };
 
 typedef struct StepContext {
         StepConfig *step;
@@ -35,17 +36,22 @@ static void check_text(const StepContext *s, SqlForm form, const char *text, con
 }
 
 static void check_sql(const StepContext *s) {
-        require(s, s->step->role, "role", "is missing; write the PostgreSQL role that the statement runs as");
+        require(s, s->step->role, "role",
+                "is missing; write the PostgreSQL role that the statement runs as");
         check_text(s, SQL_STATEMENT, s->step->statement, "statement");
         if (!s->step->abort_on_error || s->step->atomic)
                 return;
-        refuse(s, "on_error", "is \"abort\", but the step runs after the pointer has moved; write atomic = true too, or remove it");
+        refuse(s, "on_error",
+               "is \"abort\", but the step runs after the pointer has moved; write atomic = true "
+               "too, or remove it");
 }
 
 static void check_generation(const StepContext *s) {
         for (size_t i = 0; i < ELEMENTSOF(deleting_keys); i++)
                 if (config_node_get(s->node, deleting_keys[i]))
-                        refuse(s, deleting_keys[i], "has no meaning beside generation, which stands alone; remove one of them");
+                        refuse(s, deleting_keys[i],
+                               "has no meaning beside generation, which stands alone; remove one "
+                               "of them");
         /* Their defaults have none either. */
         free(s->step->delimiter);
         s->step->delimiter = NULL;
@@ -58,12 +64,14 @@ static void check_deleting(const StepContext *s) {
         require(s, s->step->role, "role", "is missing; write the PostgreSQL role that deletes");
         require(s, s->step->table, "table", "is missing; write the table to delete from");
         if (s->step->kind == STEP_SESSION) {
-                require(s, s->step->where, "where", "is missing; write the SQL condition of the sessions to delete");
+                require(s, s->step->where, "where",
+                        "is missing; write the SQL condition of the sessions to delete");
                 check_text(s, SQL_CONDITION, s->step->where, "where");
                 return;
         }
         require(s, s->step->key, "key", "is missing; write the column of the cache key");
-        require(s, s->step->prefix, "prefix", "is missing; write what the keys to delete start with");
+        require(s, s->step->prefix, "prefix",
+                "is missing; write what the keys to delete start with");
 }
 
 static void check_step(const StepContext *s) {
@@ -80,7 +88,10 @@ void config_check_steps(ServiceConfig *c, const ConfigNode *root, ConfigErrors *
         const ConfigNode *steps = c->n_steps > 0 ? config_node_get(rollback, "steps") : NULL;
 
         for (size_t i = 0; i < c->n_steps; i++) {
-                StepContext s = { .step = &c->steps[i], .node = config_node_at(steps, i), .index = i, .errors = e };
+                StepContext s = { .step = &c->steps[i],
+                                  .node = config_node_at(steps, i),
+                                  .index = i,
+                                  .errors = e };
 
                 if (s.step->line > 0)
                         check_step(&s);

@@ -172,7 +172,8 @@ void config_value_add(const ConfigKey *k, const void *base, StrBuf *b) {
                 return;
         case FORM_LIMIT:
                 memcpy(&limit, slot, sizeof limit);
-                add_share(limit.per_second ? limit.value : limit.value * 100, limit.per_second ? "/s" : "%", b);
+                add_share(limit.per_second ? limit.value : limit.value * 100,
+                          limit.per_second ? "/s" : "%", b);
                 return;
         case FORM_LIST:
                 add_list(k, base, b);

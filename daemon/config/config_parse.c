@@ -4,8 +4,8 @@
 #include "config_parse.h"
 #include "number.h"
 
-#define IDENTIFIER_MAX 63    /* NAMEDATALEN - 1 of PostgreSQL */
-#define SOCKET_PATH_MAX 107  /* sun_path without its NUL */
+#define IDENTIFIER_MAX 63   /* NAMEDATALEN - 1 of PostgreSQL */
+#define SOCKET_PATH_MAX 107 /* sun_path without its NUL */
 #define SECRET_NAME_MAX 255
 #define HEADER_NAME_MAX 127
 
@@ -20,7 +20,8 @@ static bool is_letter(char c) {
 /* True when the first `n` bytes are letters, digits or of `others`. */
 static bool consists_of(const char *text, size_t n, const char *others) {
         for (size_t i = 0; i < n; i++)
-                if (!is_letter(text[i]) && !is_digit(text[i]) && (!text[i] || !strchr(others, text[i])))
+                if (!is_letter(text[i]) && !is_digit(text[i]) &&
+                    (!text[i] || !strchr(others, text[i])))
                         return false;
         return true;
 }
@@ -54,7 +55,8 @@ int config_parse_table(const char *text, _unused_ const char **reterr_why) {
 int config_parse_header(const char *text, _unused_ const char **reterr_why) {
         size_t n = strlen(text);
 
-        return n > 0 && n <= HEADER_NAME_MAX && consists_of(text, n, "!#$%&'*+-.^_`|~") ? 0 : -EINVAL;
+        return n > 0 && n <= HEADER_NAME_MAX && consists_of(text, n, "!#$%&'*+-.^_`|~") ? 0 :
+                                                                                          -EINVAL;
 }
 
 int config_parse_selector(const char *text, const char **reterr_why) {
@@ -70,7 +72,8 @@ int config_parse_label(const char *text, _unused_ const char **reterr_why) {
         return selector_parse_label_path(text, metric, sizeof metric, label, sizeof label);
 }
 
-/* A keyword `password` or `sslpassword` anywhere: in a "key = value" list, or in the query of a URI, where libpq takes percent-encoded keys too. */
+/* A keyword `password` or `sslpassword` anywhere: in a "key = value" list, or in the query of a
+ * URI, where libpq takes percent-encoded keys too. */
 static bool has_password(const char *text) {
         const char *authority = strstr(text, "://");
         size_t n;
@@ -78,7 +81,8 @@ static bool has_password(const char *text) {
         for (const char *p = strstr(text, "password"); p; p = strstr(p + 1, "password"))
                 if (p[strlen("password") + strspn(p + strlen("password"), " \t\n\r\f\v")] == '=')
                         return true;
-        if (!authority || (strncmp(text, "postgresql:", 11) != 0 && strncmp(text, "postgres:", 9) != 0))
+        if (!authority ||
+            (strncmp(text, "postgresql:", 11) != 0 && strncmp(text, "postgres:", 9) != 0))
                 return false;
         authority += 3;
         n = strcspn(authority, "/?#@");
@@ -89,23 +93,28 @@ static bool has_password(const char *text) {
 
 int config_parse_conninfo(const char *text, const char **reterr_why) {
         if (text[strspn(text, " \t\r\n")] == '\0') {
-                *reterr_why = "says nothing; write for example \"service=rollbackd\" or \"host=/run/postgresql dbname=platform\"";
+                *reterr_why = "says nothing; write for example \"service=rollbackd\" or "
+                              "\"host=/run/postgresql dbname=platform\"";
                 return -EINVAL;
         }
         if (!has_password(text))
                 return 0;
-        *reterr_why = "may contain a password (its text is not repeated here); write the password to a secret and name it in ledger.password_file";
+        *reterr_why = "may contain a password (its text is not repeated here); write the password "
+                      "to a secret and name it in ledger.password_file";
         return -EINVAL;
 }
 
 #define PORT_REQUIRED UINT64_MAX
 
 /* Takes "host:port", "[address]:port" or, with a default port, "host". *end is what follows. */
-static int parse_authority(const char *text, uint64_t default_port, TargetConfig *ret, const char **end) {
+static int parse_authority(const char *text, uint64_t default_port, TargetConfig *ret,
+                           const char **end) {
         bool bracket = text[0] == '[';
         const char *host = text + (bracket ? 1 : 0), *p;
-        size_t n = strspn(host, bracket ? "0123456789abcdefABCDEF:."
-                                        : "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_");
+        size_t n = strspn(
+                host, bracket ?
+                              "0123456789abcdefABCDEF:." :
+                              "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_");
         uint64_t port = default_port;
 
         if (n == 0 || n > 253 || (bracket && host[n] != ']'))
@@ -129,7 +138,8 @@ static int parse_authority(const char *text, uint64_t default_port, TargetConfig
 }
 
 /* The same for what is connected to, where port 0 means nothing. */
-static int parse_destination(const char *text, uint64_t default_port, TargetConfig *ret, const char **end) {
+static int parse_destination(const char *text, uint64_t default_port, TargetConfig *ret,
+                             const char **end) {
         int r = parse_authority(text, default_port, ret, end);
 
         return r == 0 && ret->port == 0 ? -EINVAL : r;
@@ -244,7 +254,8 @@ int config_parse_listen(const char *text, const char **reterr_why) {
         if (r == 0 && *end)
                 r = -EINVAL;
         if (r == 0 && !streq(t.host, "127.0.0.1") && !streq(t.host, "::1")) {
-                *reterr_why = "is no loopback address; write 127.0.0.1 or [::1], and let a TLS proxy of yours serve others";
+                *reterr_why = "is no loopback address; write 127.0.0.1 or [::1], and let a TLS "
+                              "proxy of yours serve others";
                 r = -EINVAL;
         }
         target_config_done(&t);
@@ -259,7 +270,8 @@ int config_parse_socket(const char *text, const char **reterr_why) {
         if (!*text)
                 return 0;
         if (strlen(text) > SOCKET_PATH_MAX) {
-                *reterr_why = "is longer than 107 bytes, the most that a socket's path may have; write a shorter one";
+                *reterr_why = "is longer than 107 bytes, the most that a socket's path may have; "
+                              "write a shorter one";
                 return -EINVAL;
         }
         return config_parse_path(text, reterr_why);
@@ -268,7 +280,9 @@ int config_parse_socket(const char *text, const char **reterr_why) {
 int config_parse_secret(const char *text, _unused_ const char **reterr_why) {
         size_t n = strlen(text);
 
-        return n > 0 && n <= SECRET_NAME_MAX && text[0] != '.' && consists_of(text, n, "._+-") ? 0 : -EINVAL;
+        return n > 0 && n <= SECRET_NAME_MAX && text[0] != '.' && consists_of(text, n, "._+-") ?
+                       0 :
+                       -EINVAL;
 }
 
 int config_parse_limit(const char *text, Limit *ret, _unused_ const char **reterr_why) {

@@ -1,10 +1,12 @@
-/* config_parse.h: the parsers of single texts of configuration that are more than a number: names, targets, URLs, addresses, limits. Each takes one text whole or refuses it with the reason.
- * Knows no keys. */
+/* config_parse.h: the parsers of single texts of configuration that are more than a number: names,
+ * targets, URLs, addresses, limits. Each takes one text whole or refuses it with the reason. Knows
+ * no keys. */
 #pragma once
 
 #include "config.h"
 
-/* Each returns 0 or -EINVAL; *reterr_why (static text) says what is wrong and what to write when the general form would not tell; else it is untouched. */
+/* Each returns 0 or -EINVAL; *reterr_why (static text) says what is wrong and what to write when
+ * the general form would not tell; else it is untouched. */
 int config_parse_name(const char *text, const char **reterr_why) _must_check_;
 int config_parse_identifier(const char *text, const char **reterr_why) _must_check_;
 int config_parse_table(const char *text, const char **reterr_why) _must_check_;

@@ -24,7 +24,8 @@ static uint64_t hash_number(uint64_t hash, uint64_t value) {
         return hash_bytes(hash, &value, sizeof value);
 }
 
-/* Everything that makes samples comparable: not intervals and timeouts, whose change must not cost the window. */
+/* Everything that makes samples comparable: not intervals and timeouts, whose change must not cost
+ * the window. */
 static uint64_t probe_identity(const ProbeConfig *p) {
         uint64_t hash = hash_text(FNV_START, p->name);
 
@@ -47,7 +48,8 @@ static uint64_t probe_identity(const ProbeConfig *p) {
         return hash;
 }
 
-/* What the rule reads, and the window: limits, hold and response may change without losing what was seen. */
+/* What the rule reads, and the window: limits, hold and response may change without losing what was
+ * seen. */
 static uint64_t rule_identity(const ServiceConfig *c, const RuleConfig *r) {
         const SignalConfig *s;
         uint64_t hash = hash_number(hash_text(FNV_START, r->name), r->kind);
@@ -63,7 +65,8 @@ static uint64_t rule_identity(const ServiceConfig *c, const RuleConfig *r) {
         return hash_bytes(hash, &r->dispersion, sizeof r->dispersion);
 }
 
-/* The probe's operand with that text, made if there is none. Returns its index, -ENOSPC or -ENOMEM. */
+/* The probe's operand with that text, made if there is none. Returns its index, -ENOSPC or -ENOMEM.
+ */
 static int put_operand(ProbeConfig *p, const char *text) {
         OperandConfig *o;
         const char *why;
@@ -91,11 +94,14 @@ static int refuse_operands(const SignalConfig *s, ConfigErrors *e) {
 
         strbuf_add(&path, "signals.");
         strbuf_add(&path, s->name);
-        config_errors_add(e, s->line, path.text, "its probe would have to report more than 16 different counters; write a second metrics probe for some signals");
+        config_errors_add(e, s->line, path.text,
+                          "its probe would have to report more than 16 different counters; write a "
+                          "second metrics probe for some signals");
         return -EINVAL;
 }
 
-static int make_signal(ServiceConfig *c, const SignalConfig *s, SignalPolicy *ret, ConfigErrors *e) {
+static int make_signal(ServiceConfig *c, const SignalConfig *s, SignalPolicy *ret,
+                       ConfigErrors *e) {
         size_t probe = config_find_probe(c, s->probe);
         int bad = s->bad ? put_operand(&c->probes[probe], s->bad) : 0;
         int total = s->total && bad >= 0 ? put_operand(&c->probes[probe], s->total) : 0;

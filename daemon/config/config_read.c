@@ -115,7 +115,8 @@ DaemonConfig *daemon_config_free(DaemonConfig *c) {
 static int is_policy(const struct dirent *entry) {
         size_t n = strlen(entry->d_name);
 
-        return entry->d_name[0] != '.' && n > strlen(".conf") && streq(entry->d_name + n - strlen(".conf"), ".conf");
+        return entry->d_name[0] != '.' && n > strlen(".conf") &&
+               streq(entry->d_name + n - strlen(".conf"), ".conf");
 }
 
 static int by_bytes(const struct dirent **a, const struct dirent **b) {
@@ -151,7 +152,9 @@ static int refuse_twice(PolicyFile *files, size_t n) {
         for (size_t i = 0; last->config && i + 1 < n; i++) {
                 if (!same_service(&files[i], last))
                         continue;
-                if (asprintf(&last->error, "%s:1: service: \"%s\" has its policy in %s already; remove one of the two files\n",
+                if (asprintf(&last->error,
+                             "%s:1: service: \"%s\" has its policy in %s already; remove one of "
+                             "the two files\n",
                              last->path, last->service, files[i].path) < 0) {
                         last->error = NULL;
                         return -ENOMEM;
@@ -184,10 +187,14 @@ int config_read_directory(const char *path, PolicyFile **ret, size_t *ret_n, Str
 
         n = scandir(path, &entries, is_policy, by_bytes);
         if (n < 0)
-                return say(reterr, path, errno, errno == ENOENT ? "there is no such directory; create it, or correct `policies` in rollbackd.conf"
-                                                                 : "the directory cannot be read; check its permissions");
+                return say(reterr, path, errno,
+                           errno == ENOENT ? "there is no such directory; create it, or correct "
+                                             "`policies` in rollbackd.conf" :
+                                             "the directory cannot be read; check its permissions");
         if (n > CONFIG_SERVICES_MAX)
-                r = say(reterr, path, E2BIG, "has more than 4096 policy files; divide the services among several daemons");
+                r = say(reterr, path, E2BIG,
+                        "has more than 4096 policy files; divide the services among several "
+                        "daemons");
         if (r == 0) {
                 files = calloc((size_t)n + 1, sizeof *files);
                 r = files ? read_policies(path, entries, (size_t)n, files) : -ENOMEM;

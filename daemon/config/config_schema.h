@@ -1,5 +1,7 @@
-/* config_schema.h: every key of both configuration files, one row each: what it is called, what it takes, where its value goes, what holds when it is absent. Parsing, errors, the dump and
- * the manual's list of keys all read this table. Knows nothing of what keys mean to each other: that is config_check.h. */
+/* config_schema.h: every key of both configuration files, one row each: what it is called, what it
+ * takes, where its value goes, what holds when it is absent. Parsing, errors, the dump and the
+ * manual's list of keys all read this table. Knows nothing of what keys mean to each other: that is
+ * config_check.h. */
 #pragma once
 
 #include "macro.h"
@@ -23,17 +25,17 @@ typedef enum ConfigSection {
 } ConfigSection;
 
 typedef enum ConfigKind {
-        KIND_SECTION,    /* a group whose values lie in the same struct */
-        KIND_NAMED,      /* a group of named groups: an array of structs that start with their name */
-        KIND_LIST,       /* a list of groups: an array of structs */
-        KIND_DURATION,   /* usec_t */
-        KIND_PERCENT,    /* double 0..1 */
-        KIND_BYTES,      /* uint64_t */
-        KIND_INTEGER,    /* uint32_t or uint64_t */
-        KIND_NUMBER,     /* double */
+        KIND_SECTION,  /* a group whose values lie in the same struct */
+        KIND_NAMED,    /* a group of named groups: an array of structs that start with their name */
+        KIND_LIST,     /* a list of groups: an array of structs */
+        KIND_DURATION, /* usec_t */
+        KIND_PERCENT,  /* double 0..1 */
+        KIND_BYTES,    /* uint64_t */
+        KIND_INTEGER,  /* uint32_t or uint64_t */
+        KIND_NUMBER,   /* double */
         KIND_BOOL,
-        KIND_ENUM,       /* int or bool: the number of the word */
-        KIND_WORD,       /* text, one of the words */
+        KIND_ENUM, /* int or bool: the number of the word */
+        KIND_WORD, /* text, one of the words */
         KIND_TEXT,
         KIND_NAME,       /* of a service, version, probe, rule: the ledger's pattern */
         KIND_IDENTIFIER, /* of SQL: letters, digits and _ */
@@ -62,17 +64,19 @@ typedef struct ConfigKey {
         ConfigSection section;
         const char *key;
         ConfigKind kind;
-        size_t offset;           /* of the value in the section's struct */
-        size_t size;             /* of the value */
-        size_t offset_n;         /* arrays: of the size_t beside */
-        size_t element;          /* NAMED, LIST: size of one struct */
-        ConfigSection inner;     /* SECTION, NAMED, LIST */
-        const char *fallback;    /* value when absent, as in the file but without quotes; NULL: none, or computed as `help` says */
-        const char *minimum, *maximum; /* inclusive; NULL: none beyond the type's. Of lists: how many entries */
+        size_t offset;        /* of the value in the section's struct */
+        size_t size;          /* of the value */
+        size_t offset_n;      /* arrays: of the size_t beside */
+        size_t element;       /* NAMED, LIST: size of one struct */
+        ConfigSection inner;  /* SECTION, NAMED, LIST */
+        const char *fallback; /* value when absent, as in the file but without quotes; NULL: none,
+                                 or computed as `help` says */
+        const char *minimum,
+                *maximum; /* inclusive; NULL: none beyond the type's. Of lists: how many entries */
         bool required;
-        unsigned kinds;          /* bits of the section's kinds that have this key; 0: all */
+        unsigned kinds; /* bits of the section's kinds that have this key; 0: all */
         const ConfigWords *words;
-        const char *help;        /* one line */
+        const char *help; /* one line */
 } ConfigKey;
 
 extern const ConfigKey config_schema[];

@@ -29,8 +29,9 @@ static int read_all(int fd, const char *path, char **ret, size_t *ret_size, StrB
                 size += n > 0 ? (size_t)n : 0;
         }
         if (n < 0 || size > CONFIG_SECRET_MAX) {
-                int r = n < 0 ? refuse(error, path, errno, "cannot be read; check the disk")
-                              : refuse(error, path, EFBIG, "is larger than 64KiB; write the secret alone into it");
+                int r = n < 0 ? refuse(error, path, errno, "cannot be read; check the disk") :
+                                refuse(error, path, EFBIG,
+                                       "is larger than 64KiB; write the secret alone into it");
 
                 digest_wipe(text, CONFIG_SECRET_MAX + 2);
                 free(text);
@@ -48,9 +49,11 @@ static int check_file(int fd, const char *path, StrBuf *error) {
         if (fstat(fd, &st) < 0)
                 return refuse(error, path, errno, "cannot be examined");
         if (!S_ISREG(st.st_mode))
-                return refuse(error, path, EINVAL, "is not a regular file; write the secret into a file");
+                return refuse(error, path, EINVAL,
+                              "is not a regular file; write the secret into a file");
         if (st.st_mode & S_IRWXO)
-                return refuse(error, path, EPERM, "may be read or written by others; type: chmod o-rwx FILE");
+                return refuse(error, path, EPERM,
+                              "may be read or written by others; type: chmod o-rwx FILE");
         return 0;
 }
 
@@ -63,7 +66,8 @@ static int read_file(const char *path, char **ret, StrBuf *error) {
         if (fd < 0) {
                 r = refuse(error, path, errno, "cannot be opened (");
                 strbuf_add(error, strerrordesc_np(-r));
-                strbuf_add(error, "); write the secret there, owner root, group rollbackd, mode 0640");
+                strbuf_add(error,
+                           "); write the secret there, owner root, group rollbackd, mode 0640");
                 return r;
         }
         r = check_file(fd, path, error);
@@ -92,7 +96,8 @@ int config_read_secret(const char *directory, const char *name, char **ret, StrB
         STRBUF(path, 4096 + 256);
 
         if (config_parse_secret(name, &why) < 0)
-                return refuse(reterr, name, EINVAL, "is no name of a secret; write a file name without slash");
+                return refuse(reterr, name, EINVAL,
+                              "is no name of a secret; write a file name without slash");
         if (credentials) {
                 strbuf_add(&path, credentials);
                 strbuf_add_char(&path, '/');

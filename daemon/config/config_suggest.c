@@ -11,7 +11,8 @@ unsigned config_distance(const char *a, const char *b, unsigned limit) {
         for (size_t j = 0; j <= m; j++)
                 rows[0][j] = (unsigned)j;
         for (size_t i = 1; i <= n; i++) {
-                unsigned *row = rows[i % 3], *above = rows[(i - 1) % 3], *before = rows[(i + 1) % 3];
+                unsigned *row = rows[i % 3], *above = rows[(i - 1) % 3],
+                         *before = rows[(i + 1) % 3];
 
                 row[0] = (unsigned)i;
                 for (size_t j = 1; j <= m; j++) {
@@ -64,7 +65,9 @@ void config_suggest_key(ConfigSection section, unsigned kind, const char *key, S
         }
 }
 
-void config_suggest_name(const char *written, size_t n, const char *(*name)(const void *userdata, size_t i), const void *userdata, StrBuf *b) {
+void config_suggest_name(const char *written, size_t n,
+                         const char *(*name)(const void *userdata, size_t i), const void *userdata,
+                         StrBuf *b) {
         unsigned best = distance_limit(written);
         const char *nearest = NULL;
 

@@ -75,7 +75,8 @@ static void add_key(StrBuf *b, const char *prefix, const char *key) {
         strbuf_add(b, n > KEY_SHOWN_MAX ? "..." : "");
 }
 
-static void read_value(const ConfigKey *k, const ConfigNode *n, void *base, const char *path, ConfigErrors *e) {
+static void read_value(const ConfigKey *k, const ConfigNode *n, void *base, const char *path,
+                       ConfigErrors *e) {
         STRBUF(words, 1024);
         int r;
 
@@ -86,9 +87,11 @@ static void read_value(const ConfigKey *k, const ConfigNode *n, void *base, cons
                 config_errors_add(e, config_node_line(n), path, words.text);
 }
 
-static void read_section(ConfigSection section, const ConfigNode *group, unsigned line, void *base, const char *prefix, ConfigErrors *e);
+static void read_section(ConfigSection section, const ConfigNode *group, unsigned line, void *base,
+                         const char *prefix, ConfigErrors *e);
 
-static void read_entry(const ConfigKey *k, const ConfigNode *n, void *entry, const char *prefix, ConfigErrors *e) {
+static void read_entry(const ConfigKey *k, const ConfigNode *n, void *entry, const char *prefix,
+                       ConfigErrors *e) {
         size_t offset = config_section_line(k->inner);
         const char *name = config_node_name(n), *why;
         unsigned line = config_node_line(n), before = e->n;
@@ -110,30 +113,35 @@ static void read_entry(const ConfigKey *k, const ConfigNode *n, void *entry, con
                 return;
         }
         if (k->kind == KIND_NAMED && config_parse_name(name, &why) < 0)
-                config_errors_add(e, line, prefix, "is no name; write at most 63 letters, digits and _ -, the first a letter");
+                config_errors_add(
+                        e, line, prefix,
+                        "is no name; write at most 63 letters, digits and _ -, the first a letter");
         read_section(k->inner, n, line, entry, prefix, e);
         if (e->n == before)
                 memcpy((char *)entry + offset, &line, sizeof line);
 }
 
-static bool check_count(const ConfigKey *k, const ConfigNode *n, const char *path, ConfigErrors *e) {
+static bool check_count(const ConfigKey *k, const ConfigNode *n, const char *path,
+                        ConfigErrors *e) {
         size_t length = config_node_length(n);
         uint64_t minimum = 0, maximum = 0;
         STRBUF(words, 128);
 
-        if ((k->minimum && number_parse_u64(k->minimum, strlen(k->minimum), &minimum) < 0)
-            || number_parse_u64(k->maximum, strlen(k->maximum), &maximum) < 0)
+        if ((k->minimum && number_parse_u64(k->minimum, strlen(k->minimum), &minimum) < 0) ||
+            number_parse_u64(k->maximum, strlen(k->maximum), &maximum) < 0)
                 return false;
         if (length >= minimum && length <= maximum)
                 return true;
         strbuf_add_u64(&words, length);
-        strbuf_add(&words, length < minimum ? " entries are too few; write at least " : " entries are too many; write at most ");
+        strbuf_add(&words, length < minimum ? " entries are too few; write at least " :
+                                              " entries are too many; write at most ");
         strbuf_add(&words, length < minimum ? k->minimum : k->maximum);
         config_errors_add(e, config_node_line(n), path, words.text);
         return false;
 }
 
-static void read_array(const ConfigKey *k, const ConfigNode *n, void *base, const char *path, ConfigErrors *e) {
+static void read_array(const ConfigKey *k, const ConfigNode *n, void *base, const char *path,
+                       ConfigErrors *e) {
         size_t length = config_node_length(n);
         void *array;
 
@@ -170,7 +178,8 @@ static void refuse_missing(const ConfigKey *k, unsigned line, const char *path, 
         config_errors_add(e, line, path, words.text);
 }
 
-static void read_key(const ConfigKey *k, const ConfigNode *group, unsigned line, void *base, const char *prefix, ConfigErrors *e) {
+static void read_key(const ConfigKey *k, const ConfigNode *group, unsigned line, void *base,
+                     const char *prefix, ConfigErrors *e) {
         const ConfigNode *n = group ? config_node_get(group, k->key) : NULL;
         ConfigType wanted = k->kind == KIND_LIST ? CONFIG_LIST : CONFIG_GROUP;
         STRBUF(path, CONFIG_PATH_SIZE);
@@ -194,9 +203,11 @@ static void read_key(const ConfigKey *k, const ConfigNode *group, unsigned line,
                 read_array(k, n, base, path.text, e);
 }
 
-static void refuse_unknown(const ConfigNode *n, ConfigSection section, unsigned kind, const char *prefix, ConfigErrors *e) {
+static void refuse_unknown(const ConfigNode *n, ConfigSection section, unsigned kind,
+                           const char *prefix, ConfigErrors *e) {
         const char *key = config_node_name(n);
-        const ConfigWords *kinds = config_section_kinds(section == SECTION_EXPECT ? SECTION_PROBE : section);
+        const ConfigWords *kinds = config_section_kinds(section == SECTION_EXPECT ? SECTION_PROBE :
+                                                                                    section);
         STRBUF(path, CONFIG_PATH_SIZE);
         STRBUF(words, 1024);
 
@@ -212,7 +223,8 @@ static void refuse_unknown(const ConfigNode *n, ConfigSection section, unsigned 
 }
 
 /* `kind` comes first, since it says which keys there are. Returns false when it cannot be known. */
-static bool read_kind(ConfigSection section, const ConfigNode *group, unsigned line, void *base, const char *prefix, ConfigErrors *e) {
+static bool read_kind(ConfigSection section, const ConfigNode *group, unsigned line, void *base,
+                      const char *prefix, ConfigErrors *e) {
         unsigned before = e->n;
 
         if (config_section_kinds(section))
@@ -220,7 +232,8 @@ static bool read_kind(ConfigSection section, const ConfigNode *group, unsigned l
         return e->n == before;
 }
 
-static void read_section(ConfigSection section, const ConfigNode *group, unsigned line, void *base, const char *prefix, ConfigErrors *e) {
+static void read_section(ConfigSection section, const ConfigNode *group, unsigned line, void *base,
+                         const char *prefix, ConfigErrors *e) {
         bool has_kinds = config_section_kinds(section);
         unsigned kind;
 

@@ -1,5 +1,6 @@
-/* config_tree.h: walks a tree of nodes and the schema side by side: fills structs, collects every mistake with its place, and writes structs back as text. Knows no key by name but
- * `kind` and the names of array entries. */
+/* config_tree.h: walks a tree of nodes and the schema side by side: fills structs, collects every
+ * mistake with its place, and writes structs back as text. Knows no key by name but `kind` and the
+ * names of array entries. */
 #pragma once
 
 #include "config_file.h"
@@ -9,8 +10,8 @@
 
 typedef struct ConfigErrors {
         const char *file;
-        StrBuf *text;   /* one line per mistake */
-        unsigned n;     /* mistakes found; those beyond CONFIG_MISTAKES_MAX are only counted */
+        StrBuf *text; /* one line per mistake */
+        unsigned n;   /* mistakes found; those beyond CONFIG_MISTAKES_MAX are only counted */
         bool no_memory;
 } ConfigErrors;
 
@@ -19,7 +20,8 @@ void config_errors_add(ConfigErrors *e, unsigned line, const char *key, const ch
 /* Says how many mistakes are not told. Returns 0 without mistakes, else -EINVAL or -ENOMEM. */
 int config_errors_finish(ConfigErrors *e) _must_check_;
 
-/* Fills the zeroed struct at `base` with what the group says and with defaults. An array entry in which a mistake was found gets line 0. */
+/* Fills the zeroed struct at `base` with what the group says and with defaults. An array entry in
+ * which a mistake was found gets line 0. */
 void config_tree_read(ConfigSection section, const ConfigNode *group, void *base, ConfigErrors *e);
 /* Frees everything that config_tree_read() put into the struct. */
 void config_tree_free(ConfigSection section, void *base);

@@ -20,38 +20,82 @@ typedef union Value {
 typedef struct KindRow {
         ConfigForm form;
         ConfigType node;
-        const char *wanted; /* NULL: made from the words */
+        const char *wanted;                                      /* NULL: made from the words */
         int (*check)(const char *text, const char **reterr_why); /* texts */
 } KindRow;
 
 static const KindRow kinds[_CONFIG_KIND_MAX] = {
         [KIND_SECTION] = { FORM_NONE, CONFIG_GROUP, "a group { ... }", NULL },
-        [KIND_NAMED] = { FORM_NONE, CONFIG_GROUP, "a group of named groups { name = { ... }; }", NULL },
+        [KIND_NAMED] = { FORM_NONE, CONFIG_GROUP, "a group of named groups { name = { ... }; }",
+                         NULL },
         [KIND_LIST] = { FORM_NONE, CONFIG_LIST, "a list of groups ( { ... } )", NULL },
-        [KIND_DURATION] = { FORM_DURATION, CONFIG_TEXT, "a duration in quotes with its unit (us, ms, s, m, h, d), such as \"30s\"", NULL },
-        [KIND_PERCENT] = { FORM_NUMBER, CONFIG_TEXT, "a share in quotes with its unit, such as \"5%\"", NULL },
-        [KIND_BYTES] = { FORM_INTEGER, CONFIG_TEXT, "a size in quotes with its unit (B, KiB, MiB, GiB), such as \"1MiB\"", NULL },
-        [KIND_INTEGER] = { FORM_INTEGER, CONFIG_INTEGER, "a whole number without quotes, such as 3", NULL },
+        [KIND_DURATION] = { FORM_DURATION, CONFIG_TEXT,
+                            "a duration in quotes with its unit (us, ms, s, m, h, d), such as "
+                            "\"30s\"",
+                            NULL },
+        [KIND_PERCENT] = { FORM_NUMBER, CONFIG_TEXT,
+                           "a share in quotes with its unit, such as \"5%\"", NULL },
+        [KIND_BYTES] = { FORM_INTEGER, CONFIG_TEXT,
+                         "a size in quotes with its unit (B, KiB, MiB, GiB), such as \"1MiB\"",
+                         NULL },
+        [KIND_INTEGER] = { FORM_INTEGER, CONFIG_INTEGER, "a whole number without quotes, such as 3",
+                           NULL },
         [KIND_NUMBER] = { FORM_NUMBER, CONFIG_FLOAT, "a number without quotes, such as 1.5", NULL },
         [KIND_BOOL] = { FORM_BOOL, CONFIG_BOOL, "true or false without quotes", NULL },
         [KIND_ENUM] = { FORM_INTEGER, CONFIG_TEXT, NULL, NULL },
         [KIND_WORD] = { FORM_TEXT, CONFIG_TEXT, NULL, NULL },
         [KIND_TEXT] = { FORM_TEXT, CONFIG_TEXT, "a text in quotes", NULL },
-        [KIND_NAME] = { FORM_TEXT, CONFIG_TEXT, "a name in quotes: at most 63 letters, digits and . _ + -, the first a letter or digit", config_parse_name },
-        [KIND_IDENTIFIER] = { FORM_TEXT, CONFIG_TEXT, "an SQL name in quotes: at most 63 letters, digits and _, the first no digit", config_parse_identifier },
-        [KIND_TABLE] = { FORM_TEXT, CONFIG_TEXT, "a table in quotes, such as \"cache\" or \"public.cache\"", config_parse_table },
-        [KIND_HEADER] = { FORM_TEXT, CONFIG_TEXT, "the name of an HTTP header in quotes, such as \"X-Version\"", config_parse_header },
-        [KIND_SELECTOR] = { FORM_TEXT, CONFIG_TEXT, "a series selector in quotes, such as \"requests_total{code=~\\\"5..\\\"}\"", config_parse_selector },
-        [KIND_LABEL] = { FORM_TEXT, CONFIG_TEXT, "metric.label in quotes, such as \"app_build_info.version\"", config_parse_label },
-        [KIND_LIMIT] = { FORM_LIMIT, CONFIG_TEXT, "a share or a rate in quotes with its unit, such as \"5%\" or \"20/s\"", NULL },
-        [KIND_CONNINFO] = { FORM_TEXT, CONFIG_TEXT, "a connection string of libpq in quotes, such as \"service=rollbackd\"", config_parse_conninfo },
-        [KIND_URL] = { FORM_TEXT, CONFIG_TEXT, "an http or https URL in quotes, such as \"https://hooks.example.org/rollback\"", config_parse_url },
-        [KIND_LISTEN] = { FORM_TEXT, CONFIG_TEXT, "a loopback address and port in quotes, such as \"127.0.0.1:7331\", or \"\"", config_parse_listen },
+        [KIND_NAME] = { FORM_TEXT, CONFIG_TEXT,
+                        "a name in quotes: at most 63 letters, digits and . _ + -, the first a "
+                        "letter or digit",
+                        config_parse_name },
+        [KIND_IDENTIFIER] = { FORM_TEXT, CONFIG_TEXT,
+                              "an SQL name in quotes: at most 63 letters, digits and _, the first "
+                              "no digit",
+                              config_parse_identifier },
+        [KIND_TABLE] = { FORM_TEXT, CONFIG_TEXT,
+                         "a table in quotes, such as \"cache\" or \"public.cache\"",
+                         config_parse_table },
+        [KIND_HEADER] = { FORM_TEXT, CONFIG_TEXT,
+                          "the name of an HTTP header in quotes, such as \"X-Version\"",
+                          config_parse_header },
+        [KIND_SELECTOR] = { FORM_TEXT, CONFIG_TEXT,
+                            "a series selector in quotes, such as "
+                            "\"requests_total{code=~\\\"5..\\\"}\"",
+                            config_parse_selector },
+        [KIND_LABEL] = { FORM_TEXT, CONFIG_TEXT,
+                         "metric.label in quotes, such as \"app_build_info.version\"",
+                         config_parse_label },
+        [KIND_LIMIT] = { FORM_LIMIT, CONFIG_TEXT,
+                         "a share or a rate in quotes with its unit, such as \"5%\" or \"20/s\"",
+                         NULL },
+        [KIND_CONNINFO] = { FORM_TEXT, CONFIG_TEXT,
+                            "a connection string of libpq in quotes, such as \"service=rollbackd\"",
+                            config_parse_conninfo },
+        [KIND_URL] = { FORM_TEXT, CONFIG_TEXT,
+                       "an http or https URL in quotes, such as "
+                       "\"https://hooks.example.org/rollback\"",
+                       config_parse_url },
+        [KIND_LISTEN] = { FORM_TEXT, CONFIG_TEXT,
+                          "a loopback address and port in quotes, such as \"127.0.0.1:7331\", or "
+                          "\"\"",
+                          config_parse_listen },
         [KIND_PATH] = { FORM_TEXT, CONFIG_TEXT, "an absolute path in quotes", config_parse_path },
-        [KIND_SOCKET] = { FORM_TEXT, CONFIG_TEXT, "an absolute path in quotes, or \"\"", config_parse_socket },
-        [KIND_SECRET] = { FORM_TEXT, CONFIG_TEXT, "the name of a secret in quotes, a file name without slash, such as \"oncall\"", config_parse_secret },
-        [KIND_TARGETS] = { FORM_LIST, CONFIG_LIST, "a list of targets in quotes, such as [ \"http://10.0.0.11:8080/healthz\" ] or, for tcp, [ \"10.0.0.11:5432\" ]", NULL },
-        [KIND_STATUSES] = { FORM_LIST, CONFIG_LIST, "a list of status codes or ranges in quotes, such as [ \"200-299\", \"404\" ]", NULL },
+        [KIND_SOCKET] = { FORM_TEXT, CONFIG_TEXT, "an absolute path in quotes, or \"\"",
+                          config_parse_socket },
+        [KIND_SECRET] = { FORM_TEXT, CONFIG_TEXT,
+                          "the name of a secret in quotes, a file name without slash, such as "
+                          "\"oncall\"",
+                          config_parse_secret },
+        [KIND_TARGETS] = { FORM_LIST, CONFIG_LIST,
+                           "a list of targets in quotes, such as [ "
+                           "\"http://10.0.0.11:8080/healthz\" ] or, for tcp, [ \"10.0.0.11:5432\" "
+                           "]",
+                           NULL },
+        [KIND_STATUSES] = { FORM_LIST, CONFIG_LIST,
+                            "a list of status codes or ranges in quotes, such as [ \"200-299\", "
+                            "\"404\" ]",
+                            NULL },
 };
 
 ConfigForm config_value_form(const ConfigKey *k) {
@@ -186,7 +230,8 @@ static double bound(const ConfigKey *k, const char *text) {
 
 /* `shown`: the value as the message names it. */
 static int check_range(const ConfigKey *k, double value, const char *shown, StrBuf *error) {
-        bool low = k->minimum && value < bound(k, k->minimum), high = k->maximum && value > bound(k, k->maximum);
+        bool low = k->minimum && value < bound(k, k->minimum),
+             high = k->maximum && value > bound(k, k->maximum);
         ConfigForm form = kinds[k->kind].form;
 
         if (!low && !high)
@@ -344,7 +389,8 @@ int config_value_read(const ConfigKey *k, const ConfigNode *n, void *base, StrBu
                 if (r == -ENOMEM)
                         return r;
                 if (r < 0)
-                        return add_reason(k, k->kind == KIND_CONNINFO ? "the text" : shown.text, reason(r, why), reterr);
+                        return add_reason(k, k->kind == KIND_CONNINFO ? "the text" : shown.text,
+                                          reason(r, why), reterr);
         }
         r = check_range(k, measure(k, &v), shown.text, reterr);
         if (r < 0 && kinds[k->kind].form == FORM_TEXT)

@@ -1,5 +1,6 @@
-/* config_value.h: one value of one key: from a node of the file or from a default's text into its place in a struct, and back into text. One row per kind of value.
- * Knows nothing of sections, nor of what keys mean. */
+/* config_value.h: one value of one key: from a node of the file or from a default's text into its
+ * place in a struct, and back into text. One row per kind of value. Knows nothing of sections, nor
+ * of what keys mean. */
 #pragma once
 
 #include "config_file.h"
@@ -19,10 +20,13 @@ typedef enum ConfigForm {
 
 /* The form of the row's value. */
 ConfigForm config_value_form(const ConfigKey *k);
-/* Reads the node into the value of row `k` in the struct at `base`. Returns 0; -EINVAL with "what is wrong, what to write" in *reterr; -ENOMEM. The value keeps what it owned before unless
- * 0 is returned; it must be zero or hold a default. */
-int config_value_read(const ConfigKey *k, const ConfigNode *n, void *base, StrBuf *reterr) _must_check_;
-/* Sets the default that the row names, or leaves zero bytes (NAN for numbers). The value must be zero bytes. Returns 0 or -ENOMEM. */
+/* Reads the node into the value of row `k` in the struct at `base`. Returns 0; -EINVAL with "what
+ * is wrong, what to write" in *reterr; -ENOMEM. The value keeps what it owned before unless 0 is
+ * returned; it must be zero or hold a default. */
+int config_value_read(const ConfigKey *k, const ConfigNode *n, void *base,
+                      StrBuf *reterr) _must_check_;
+/* Sets the default that the row names, or leaves zero bytes (NAN for numbers). The value must be
+ * zero bytes. Returns 0 or -ENOMEM. */
 int config_value_default(const ConfigKey *k, void *base) _must_check_;
 /* True when there is nothing to write for it: no text, no number, a duration that was left out. */
 bool config_value_absent(const ConfigKey *k, const void *base);
@@ -30,7 +34,8 @@ bool config_value_absent(const ConfigKey *k, const void *base);
 void config_value_add(const ConfigKey *k, const void *base, StrBuf *b);
 /* Frees what the value owns and leaves zero bytes. */
 void config_value_free(const ConfigKey *k, void *base);
-/* What to write for a key: `a duration in quotes with its unit, such as "30s"`; of words, each one. */
+/* What to write for a key: `a duration in quotes with its unit, such as "30s"`; of words, each one.
+ */
 void config_value_add_wanted(const ConfigKey *k, StrBuf *b);
 /* Appends text in quotes as libconfig reads it back. */
 void config_add_quoted(StrBuf *b, const char *text);

@@ -105,7 +105,8 @@ static int lex_block_comment(Lexer *l) {
         return 0;
 }
 
-/* A string goes on in the same mode behind blanks and -- comments with a line break among them: 'a' <line break> 'b'. Returns the distance to the next quote, or 0. */
+/* A string goes on in the same mode behind blanks and -- comments with a line break among them: 'a'
+ * <line break> 'b'. Returns the distance to the next quote, or 0. */
 static size_t string_goes_on(const Lexer *l) {
         size_t n = 0;
         bool line_break = false;
@@ -123,7 +124,8 @@ static size_t string_goes_on(const Lexer *l) {
         }
 }
 
-/* From the opening quote to behind the closing one. `escapes`: a backslash takes the next byte with it. */
+/* From the opening quote to behind the closing one. `escapes`: a backslash takes the next byte with
+ * it. */
 static int lex_quoted(Lexer *l, char quote, bool escapes) {
         size_t start = l->at;
 
@@ -131,8 +133,11 @@ static int lex_quoted(Lexer *l, char quote, bool escapes) {
         for (;;) {
                 char c = peek(l, 0);
                 if (l->at >= l->n)
-                        return fail(l, start, quote == '"' ? "a quoted identifier is not closed; write \" at its end"
-                                                           : "a string is not closed; write ' at its end");
+                        return fail(
+                                l, start,
+                                quote == '"' ?
+                                        "a quoted identifier is not closed; write \" at its end" :
+                                        "a string is not closed; write ' at its end");
                 if (escapes && c == '\\' && l->at + 1 < l->n)
                         copy(l, 2);
                 else if (c == quote && peek(l, 1) == quote)
@@ -156,7 +161,8 @@ static int lex_dollar(Lexer *l) {
         size_t start = l->at, tag = 1;
 
         if (is_digit(peek(l, 1)))
-                return fail(l, start, "$n cannot be written here; write a parameter by name, such as :from");
+                return fail(l, start,
+                            "$n cannot be written here; write a parameter by name, such as :from");
         if (is_name_start(peek(l, 1)))
                 while (is_name(peek(l, tag)) && peek(l, tag) != '$')
                         tag++;
@@ -239,7 +245,8 @@ static int lex_colon(Lexer *l) {
         if (p < 0)
                 return fail_unknown_parameter(l, n);
         if (l->n_parameters >= SQL_PARAMETERS_MAX)
-                return fail(l, l->at, "more than 64 parameters; write each value once, in a WITH query");
+                return fail(l, l->at,
+                            "more than 64 parameters; write each value once, in a WITH query");
         l->parameters[l->n_parameters++] = (SqlParameter)p;
         strbuf_add_char(l->out, '$');
         strbuf_add_u64(l->out, l->n_parameters);
@@ -301,7 +308,8 @@ static int lex_next(Lexer *l) {
         if (c == '/' && peek(l, 1) == '*')
                 return lex_block_comment(l);
         if (l->ended)
-                return fail(l, l->at, "more than one statement; write each one as a step of its own");
+                return fail(l, l->at,
+                            "more than one statement; write each one as a step of its own");
         if (c == ';' && l->form == SQL_CONDITION)
                 return fail(l, l->at, "a condition is not a statement; remove the ;");
         if (c == ';') {
@@ -321,7 +329,10 @@ static int check_whole(Lexer *l) {
         size_t n = 0;
 
         if (!l->anything)
-                return fail(l, 0, l->form == SQL_STATEMENT ? "there is no statement; write one, or remove the step" : "there is no condition; write true for every row");
+                return fail(l, 0,
+                            l->form == SQL_STATEMENT ?
+                                    "there is no statement; write one, or remove the step" :
+                                    "there is no condition; write true for every row");
         if (l->parentheses > 0)
                 return fail(l, l->open_at, "a parenthesis is not closed; write ) at its end");
         while (l->first_at + n < l->n && is_name(first[n]))
@@ -335,8 +346,9 @@ static int check_whole(Lexer *l) {
         return 0;
 }
 
-int sql_lex_parameters(SqlForm form, const char *text, StrBuf *b, SqlParameter ret_parameters[static SQL_PARAMETERS_MAX],
-                       size_t *ret_n, size_t *reterr_at, StrBuf *reterr) {
+int sql_lex_parameters(SqlForm form, const char *text, StrBuf *b,
+                       SqlParameter ret_parameters[static SQL_PARAMETERS_MAX], size_t *ret_n,
+                       size_t *reterr_at, StrBuf *reterr) {
         SqlParameter parameters[SQL_PARAMETERS_MAX];
         Lexer l = {
                 .form = form,
@@ -350,7 +362,8 @@ int sql_lex_parameters(SqlForm form, const char *text, StrBuf *b, SqlParameter r
         int r;
 
         if (l.n > SQL_STATEMENT_MAX)
-                return fail(&l, SQL_STATEMENT_MAX, "a statement has at most 65536 bytes; call a function instead");
+                return fail(&l, SQL_STATEMENT_MAX,
+                            "a statement has at most 65536 bytes; call a function instead");
         while (l.at < l.n) {
                 r = lex_next(&l);
                 if (r < 0)
@@ -360,7 +373,9 @@ int sql_lex_parameters(SqlForm form, const char *text, StrBuf *b, SqlParameter r
         if (r < 0)
                 return r;
         if (b->overflow)
-                return fail(&l, 0, "the statement with its parameters is too long; call a function instead");
+                return fail(
+                        &l, 0,
+                        "the statement with its parameters is too long; call a function instead");
         memcpy(ret_parameters, parameters, l.n_parameters * sizeof parameters[0]);
         *ret_n = l.n_parameters;
         return 0;

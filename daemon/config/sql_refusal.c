@@ -3,8 +3,11 @@
 #include <strings.h>
 
 #define CONTROL "controls the transaction, which is rollbackd's own; remove it"
-#define SESSION "changes the connection, which all steps share; remove it, or put what needs it in a function and call that"
-#define OUTSIDE "cannot run in a transaction, and a step always does; leave it to the site's own jobs"
+#define SESSION                                                                                    \
+        "changes the connection, which all steps share; remove it, or put what needs it in a "     \
+        "function and call that"
+#define OUTSIDE                                                                                    \
+        "cannot run in a transaction, and a step always does; leave it to the site's own jobs"
 #define STREAM "speaks to a client that sends or takes the rows; write INSERT ... SELECT"
 
 typedef struct Refusal {
@@ -12,11 +15,13 @@ typedef struct Refusal {
 } Refusal;
 
 static const Refusal refusals[] = {
-        { "ABORT", CONTROL },      { "BEGIN", CONTROL },   { "COMMIT", CONTROL },    { "END", CONTROL },      { "RELEASE", CONTROL },
-        { "ROLLBACK", CONTROL },   { "START", CONTROL },   { "SAVEPOINT", CONTROL },
-        { "DEALLOCATE", SESSION }, { "DECLARE", SESSION }, { "DISCARD", SESSION },   { "EXECUTE", SESSION },  { "LISTEN", SESSION },
-        { "LOAD", SESSION },       { "PREPARE", SESSION }, { "RESET", SESSION },     { "SET", SESSION },      { "UNLISTEN", SESSION },
-        { "VACUUM", OUTSIDE },     { "COPY", STREAM },
+        { "ABORT", CONTROL },   { "BEGIN", CONTROL },     { "COMMIT", CONTROL },
+        { "END", CONTROL },     { "RELEASE", CONTROL },   { "ROLLBACK", CONTROL },
+        { "START", CONTROL },   { "SAVEPOINT", CONTROL }, { "DEALLOCATE", SESSION },
+        { "DECLARE", SESSION }, { "DISCARD", SESSION },   { "EXECUTE", SESSION },
+        { "LISTEN", SESSION },  { "LOAD", SESSION },      { "PREPARE", SESSION },
+        { "RESET", SESSION },   { "SET", SESSION },       { "UNLISTEN", SESSION },
+        { "VACUUM", OUTSIDE },  { "COPY", STREAM },
 };
 
 const char *sql_refusal(const char *word, size_t n) {

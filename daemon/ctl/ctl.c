@@ -7,9 +7,10 @@ static const char help_head[] =
         "rollbackctl rollback users-api --reason \"...\"        take the active release back\n"
         "rollbackctl pause users-api --for 2h --reason \"...\"  leave it alone for a while\n\n"
         "Verbs:\n";
-static const char help_tail[] =
-        "\nGeneral options: --config PATH, --conninfo CONNINFO (or $ROLLBACKD_CONNINFO), --socket PATH, --json, --timeout DURATION.\n"
-        "Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 refused, 5 not found, 6 timeout, 7 no right. See rollbackctl(1).\n";
+static const char help_tail[] = "\nGeneral options: --config PATH, --conninfo CONNINFO (or "
+                                "$ROLLBACKD_CONNINFO), --socket PATH, --json, --timeout DURATION.\n"
+                                "Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 refused, 5 "
+                                "not found, 6 timeout, 7 no right. See rollbackctl(1).\n";
 
 static void print_help(FILE *f) {
         fputs(help_head, f);
@@ -31,7 +32,10 @@ static ExitCode show_verb(const Verb *verb) {
 
 static ExitCode refuse_verb(const char *word) {
         if (word[0] == '-')
-                fprintf(stderr, "rollbackctl: the verb comes first, then its options, as in: rollbackctl status %s\n", word);
+                fprintf(stderr,
+                        "rollbackctl: the verb comes first, then its options, as in: rollbackctl "
+                        "status %s\n",
+                        word);
         else
                 print_failure("rollbackctl: not a verb, see rollbackctl help: ", word);
         return EXIT_USAGE;

@@ -1,4 +1,5 @@
-/* ctl.h: rollbackctl's inside: one table of verbs, one of options; verbs of the ledger speak SQL and work with the daemon dead, verbs of the daemon speak HTTP over its socket, the rest is
+/* ctl.h: rollbackctl's inside: one table of verbs, one of options; verbs of the ledger speak SQL
+ * and work with the daemon dead, verbs of the daemon speak HTTP over its socket, the rest is
  * offline. A command line may block. */
 #pragma once
 
@@ -64,9 +65,9 @@ typedef struct CommandLine {
 
 typedef struct Verb Verb;
 struct Verb {
-        const char *name;       /* "db migrate": two words are one verb */
-        const char *arguments;  /* "SERVICE VERSION"; "[X]": may be absent; "X...": any number */
-        const char *options;    /* names that it takes beside the general ones, separated by blanks */
+        const char *name;      /* "db migrate": two words are one verb */
+        const char *arguments; /* "SERVICE VERSION"; "[X]": may be absent; "X...": any number */
+        const char *options; /* names that it takes beside the general ones, separated by blanks */
         const char *help;
         ExitCode (*run)(const Verb *verb, const CommandLine *line);
         const char *sql;        /* ledger verbs: one statement; $n by `parameters` */
@@ -92,7 +93,8 @@ usec_t command_timeout(const CommandLine *line);
 /* From now on the whole command has --timeout: then it ends with EXIT_TIMEOUT, wherever it is. */
 void command_start_clock(const CommandLine *line);
 const char *command_config_path(const CommandLine *line);
-/* rollbackd.conf. EXIT_OK with *ret, which is NULL when there is none and none was asked for by --config; else the code with the reason printed. */
+/* rollbackd.conf. EXIT_OK with *ret, which is NULL when there is none and none was asked for by
+ * --config; else the code with the reason printed. */
 ExitCode command_config(const CommandLine *line, DaemonConfig **ret) _must_check_;
 
 /* ctl_print.c */
@@ -105,7 +107,8 @@ void print_json(const Json *value);
 
 /* ctl_sql.c */
 ExitCode run_sql(const Verb *verb, const CommandLine *line);
-/* Connects as the command line, $ROLLBACKD_CONNINFO or rollbackd.conf say. NULL with the reason printed and *ret_code set. */
+/* Connects as the command line, $ROLLBACKD_CONNINFO or rollbackd.conf say. NULL with the reason
+ * printed and *ret_code set. */
 PgSync *sql_connect(const CommandLine *line, ExitCode *ret_code);
 /* Prints the failure and returns its exit code. */
 ExitCode sql_fail(const PgFailure *failure);
@@ -117,8 +120,10 @@ ExitCode run_roles(const Verb *verb, const CommandLine *line);
 /* ctl_http.c */
 /* Appends a name to a path or a query. */
 void url_add_name(StrBuf *b, const char *name);
-/* One call over the daemon's socket. EXIT_OK with the parsed answer, or the code with the reason printed. */
-ExitCode http_call(const CommandLine *line, const char *method, const char *path, const char *body, Json **ret);
+/* One call over the daemon's socket. EXIT_OK with the parsed answer, or the code with the reason
+ * printed. */
+ExitCode http_call(const CommandLine *line, const char *method, const char *path, const char *body,
+                   Json **ret);
 ExitCode run_rollback(const Verb *verb, const CommandLine *line);
 ExitCode run_restore(const Verb *verb, const CommandLine *line);
 

@@ -1,11 +1,13 @@
-/* check: the configuration as the daemon would read it; with --db every statement of every policy is prepared and planned under its role. */
+/* check: the configuration as the daemon would read it; with --db every statement of every policy
+ * is prepared and planned under its role. */
 #include "ctl.h"
 #include "steps.h"
 
 #define CHECK_ERRORS_MAX (64 * 1024)
 #define CHECK_SQL_MAX (96 * 1024)
 
-/* What a person types as the owner. The server says what is missing in its message only; a message in another language gets the general advice. */
+/* What a person types as the owner. The server says what is missing in its message only; a message
+ * in another language gets the general advice. */
 static void advise_grant(const char *role, const char *message) {
         static const struct {
                 const char *message, *grant, *on;
@@ -17,7 +19,8 @@ static void advise_grant(const char *role, const char *message) {
                 { "permission denied for function ", "EXECUTE", "FUNCTION " },
         };
 
-        if (strncmp(message, "permission denied to set role", strlen("permission denied to set role")) == 0) {
+        if (strncmp(message, "permission denied to set role",
+                    strlen("permission denied to set role")) == 0) {
                 fprintf(stderr, "  as an administrator, type: GRANT %s TO rollbackd;\n", role);
                 return;
         }
@@ -26,14 +29,20 @@ static void advise_grant(const char *role, const char *message) {
 
                 if (strncmp(message, advices[i].message, n) != 0)
                         continue;
-                fprintf(stderr, "  as the owner, type what the statement needs of: GRANT %s ON %s%.*s TO %s;\n", advices[i].grant, advices[i].on,
-                        (int)strcspn(message + n, " ;:\n"), message + n, role);
+                fprintf(stderr,
+                        "  as the owner, type what the statement needs of: GRANT %s ON %s%.*s TO "
+                        "%s;\n",
+                        advices[i].grant, advices[i].on, (int)strcspn(message + n, " ;:\n"),
+                        message + n, role);
                 return;
         }
-        fprintf(stderr, "  as the owner, GRANT what the message names TO %s; and GRANT %s TO rollbackd;\n", role, role);
+        fprintf(stderr,
+                "  as the owner, GRANT what the message names TO %s; and GRANT %s TO rollbackd;\n",
+                role, role);
 }
 
-static void check_failed(const ServiceConfig *config, const StepCheck *check, const PgFailure *failure) {
+static void check_failed(const ServiceConfig *config, const StepCheck *check,
+                         const PgFailure *failure) {
         const char *role = check->role ?: "rollbackd";
         STRBUF(where, 5000);
 
@@ -47,10 +56,14 @@ static void check_failed(const ServiceConfig *config, const StepCheck *check, co
         if (streq(failure->sqlstate, "42501"))
                 advise_grant(role, failure->message);
         else if (streq(failure->sqlstate, "42704") || streq(failure->sqlstate, "22023"))
-                fprintf(stderr, "  if the role is not there, as an administrator, type: CREATE ROLE %s NOLOGIN; GRANT %s TO rollbackd;\n", role, role);
+                fprintf(stderr,
+                        "  if the role is not there, as an administrator, type: CREATE ROLE %s "
+                        "NOLOGIN; GRANT %s TO rollbackd;\n",
+                        role, role);
 }
 
-/* PREPARE alone does not check the rights on tables: EXPLAIN EXECUTE with NULLs does, and runs nothing. */
+/* PREPARE alone does not check the rights on tables: EXPLAIN EXECUTE with NULLs does, and runs
+ * nothing. */
 static bool check_statement(PgSync *s, const ServiceConfig *config, const StepCheck *check) {
         _cleanup_(freep) char *storage = malloc(CHECK_SQL_MAX);
         PgFailure failure = { 0 };
@@ -73,9 +86,11 @@ static bool check_statement(PgSync *s, const ServiceConfig *config, const StepCh
         strbuf_add(&b, "\n; EXPLAIN EXECUTE rollbackd_check");
         for (size_t i = 0; i < check->n_parameters; i++)
                 strbuf_add(&b, i == 0 ? "(NULL" : ", NULL");
-        strbuf_add(&b, check->n_parameters > 0 ? "); ROLLBACK; DEALLOCATE rollbackd_check" : "; ROLLBACK; DEALLOCATE rollbackd_check");
+        strbuf_add(&b, check->n_parameters > 0 ? "); ROLLBACK; DEALLOCATE rollbackd_check" :
+                                                 "; ROLLBACK; DEALLOCATE rollbackd_check");
         if (b.overflow)
-                snprintf(failure.message, sizeof failure.message, "the statement is longer than 96 KiB");
+                snprintf(failure.message, sizeof failure.message,
+                         "the statement is longer than 96 KiB");
         result = b.overflow ? NULL : pg_sync_script(s, b.text, &failure);
         if (!result) {
                 check_failed(config, check, &failure);
@@ -103,12 +118,14 @@ static bool check_database(PgSync *s, const ServiceConfig *config) {
         return good == n;
 }
 
-static bool check_policy(const char *path, const ServiceConfig *config, const char *error, PgSync *s) {
+static bool check_policy(const char *path, const ServiceConfig *config, const char *error,
+                         PgSync *s) {
         if (!config) {
                 print_failure("", error);
                 return false;
         }
-        printf("%s: good, service %s, mode %s\n", path, config->service, rollback_mode_to_string(config->policy.rollback.mode));
+        printf("%s: good, service %s, mode %s\n", path, config->service,
+               rollback_mode_to_string(config->policy.rollback.mode));
         return !s || check_database(s, config);
 }
 

@@ -10,11 +10,15 @@
 usec_t command_timeout(const CommandLine *line) {
         usec_t t = TIMEOUT_DEFAULT;
 
-        return line->values[OPTION_TIMEOUT] && usec_parse(line->values[OPTION_TIMEOUT], &t) < 0 ? TIMEOUT_DEFAULT : t;
+        return line->values[OPTION_TIMEOUT] && usec_parse(line->values[OPTION_TIMEOUT], &t) < 0 ?
+                       TIMEOUT_DEFAULT :
+                       t;
 }
 
 static void on_alarm(int signal_number _unused_) {
-        static const char words[] = "rollbackctl: the database did not answer in time. What was asked may have happened all the same: look before asking again\n";
+        static const char words[] =
+                "rollbackctl: the database did not answer in time. What was asked may have "
+                "happened all the same: look before asking again\n";
 
         (void)!write(STDERR_FILENO, words, sizeof words - 1);
         _exit(EXIT_TIMEOUT);
@@ -22,7 +26,8 @@ static void on_alarm(int signal_number _unused_) {
 
 void command_start_clock(const CommandLine *line) {
         usec_t t = command_timeout(line);
-        struct itimerval in = { .it_value = { .tv_sec = (time_t)(t / USEC_PER_SEC), .tv_usec = (suseconds_t)(t % USEC_PER_SEC) } };
+        struct itimerval in = { .it_value = { .tv_sec = (time_t)(t / USEC_PER_SEC),
+                                              .tv_usec = (suseconds_t)(t % USEC_PER_SEC) } };
 
         signal(SIGALRM, on_alarm);
         (void)setitimer(ITIMER_REAL, &in, NULL);

@@ -1,4 +1,5 @@
-/* explain: why, in words, from the stored evidence of an operation or event, or from what a service's rules would say now. */
+/* explain: why, in words, from the stored evidence of an operation or event, or from what a
+ * service's rules would say now. */
 #include "ctl.h"
 
 static bool is_uuid(const char *text) {
@@ -19,7 +20,9 @@ static void print_words(const char *const words[], size_t n) {
                 print_text(words[i], 0);
         printf("\n");
 }
-#define PRINT_WORDS(...) print_words((const char *const[]){ __VA_ARGS__ }, ELEMENTSOF(((const char *const[]){ __VA_ARGS__ })))
+#define PRINT_WORDS(...)                                                                           \
+        print_words((const char *const[]){ __VA_ARGS__ },                                          \
+                    ELEMENTSOF(((const char *const[]){ __VA_ARGS__ })))
 
 static void say_seconds(const char *label, double seconds) {
         STRBUF(b, 64);
@@ -32,14 +35,19 @@ static void say_seconds(const char *label, double seconds) {
 static void print_statistic(const Json *e) {
         if (!json_get(e, "lower") || json_get_double(e, "total", 0) <= 0)
                 return;
-        printf("  %-13s %.0f bad of %.0f; dispersion %.3g; lower bound %.3g against the limit %.3g\n", "statistic", json_get_double(e, "bad", 0),
-               json_get_double(e, "total", 0), json_get_double(e, "dispersion", 1), json_get_double(e, "lower", 0), json_get_double(e, "limit", 0));
+        printf("  %-13s %.0f bad of %.0f; dispersion %.3g; lower bound %.3g against the limit "
+               "%.3g\n",
+               "statistic", json_get_double(e, "bad", 0), json_get_double(e, "total", 0),
+               json_get_double(e, "dispersion", 1), json_get_double(e, "lower", 0),
+               json_get_double(e, "limit", 0));
         if (json_get_double(e, "fewer", 0) > 0)
-                printf("  %-13s %.0f bad ones fewer, and it would not have been bad\n", "otherwise", json_get_double(e, "fewer", 0));
+                printf("  %-13s %.0f bad ones fewer, and it would not have been bad\n", "otherwise",
+                       json_get_double(e, "fewer", 0));
 }
 
 static void print_evidence(const Json *e) {
-        PRINT_WORDS("rule ", json_get_text(e, "rule", NULL), ": ", json_get_text(e, "verdict", NULL));
+        PRINT_WORDS("rule ", json_get_text(e, "rule", NULL), ": ",
+                    json_get_text(e, "verdict", NULL));
         say("reading", json_get_text(e, "reading", NULL));
         say("why", json_get_text(e, "why", NULL));
         print_statistic(e);
@@ -48,8 +56,11 @@ static void print_evidence(const Json *e) {
                 say_seconds("of hold", json_get_double(e, "hold", 0));
         }
         if (json_get_i64(e, "targets", 0) > 0)
-                printf("  %-13s %lld of %lld down, %lld unknown, %lld still on another version\n", "targets", (long long)json_get_i64(e, "targets_down", 0),
-                       (long long)json_get_i64(e, "targets", 0), (long long)json_get_i64(e, "targets_unknown", 0), (long long)json_get_i64(e, "stragglers", 0));
+                printf("  %-13s %lld of %lld down, %lld unknown, %lld still on another version\n",
+                       "targets", (long long)json_get_i64(e, "targets_down", 0),
+                       (long long)json_get_i64(e, "targets", 0),
+                       (long long)json_get_i64(e, "targets_unknown", 0),
+                       (long long)json_get_i64(e, "stragglers", 0));
         say("dependencies", json_get_text(e, "dependencies", NULL));
         say("guards", json_get_text(e, "guards", NULL));
         say("target", json_get_text(e, "target", NULL));
@@ -62,12 +73,14 @@ static void print_steps(const Json *steps) {
                 const char *words = json_get_text(step, "words", NULL);
 
                 printf("  step %lld ", (long long)json_get_i64(step, "n", 0));
-                PRINT_WORDS(json_get_text(step, "kind", NULL), ": ", json_get_text(step, "state", NULL), words ? ", " : "", words ?: "");
+                PRINT_WORDS(json_get_text(step, "kind", NULL), ": ",
+                            json_get_text(step, "state", NULL), words ? ", " : "", words ?: "");
         }
 }
 
 static void print_operation(const Json *o) {
-        PRINT_WORDS(json_get_text(o, "kind", NULL), " ", json_get_text(o, "from_version", NULL), " -> ", json_get_text(o, "to_version", NULL), " of ",
+        PRINT_WORDS(json_get_text(o, "kind", NULL), " ", json_get_text(o, "from_version", NULL),
+                    " -> ", json_get_text(o, "to_version", NULL), " of ",
                     json_get_text(o, "service", NULL), ": ", json_get_text(o, "state", NULL));
         say("by", json_get_text(o, "actor", NULL));
         say("because", json_get_text(o, "reason", NULL));
@@ -75,7 +88,8 @@ static void print_operation(const Json *o) {
         say("closed", json_get_text(o, "closed_at", NULL));
         say("outcome", json_get_text(o, "detail", NULL));
         if (json_get(o, "label"))
-                say("judged", json_get_bool(o, "label", false) ? "right, by a person" : "a false alarm, by a person");
+                say("judged", json_get_bool(o, "label", false) ? "right, by a person" :
+                                                                 "a false alarm, by a person");
         say("note", json_get_text(o, "label_note", NULL));
         print_steps(json_get(o, "steps"));
         if (json_get_text(json_get(o, "evidence"), "rule", NULL))
@@ -83,7 +97,8 @@ static void print_operation(const Json *o) {
 }
 
 static void print_event(const Json *e) {
-        PRINT_WORDS("event ", json_get_text(e, "kind", NULL), " of ", json_get_text(e, "service", NULL), " at ", json_get_text(e, "at", NULL));
+        PRINT_WORDS("event ", json_get_text(e, "kind", NULL), " of ",
+                    json_get_text(e, "service", NULL), " at ", json_get_text(e, "at", NULL));
         say("by", json_get_text(e, "actor", NULL));
         say("operation", json_get_text(e, "operation", NULL));
         if (json_get_text(json_get(e, "fields"), "rule", NULL))
@@ -93,7 +108,8 @@ static void print_event(const Json *e) {
 static void print_service(const Json *s) {
         const Json *evidence = json_get(s, "evidence");
 
-        PRINT_WORDS(json_get_text(s, "service", NULL), " is ", json_get_text(s, "health", NULL), " on version ", json_get_text(s, "version", NULL), "; mode ",
+        PRINT_WORDS(json_get_text(s, "service", NULL), " is ", json_get_text(s, "health", NULL),
+                    " on version ", json_get_text(s, "version", NULL), "; mode ",
                     json_get_text(s, "mode", NULL));
         say("target", json_get_text(s, "target_why", NULL));
         say("held by", json_get_text(s, "holding_why", NULL));
@@ -106,7 +122,8 @@ ExitCode run_explain(const Verb *verb _unused_, const CommandLine *line) {
         STRBUF(path, 256);
         ExitCode code;
 
-        strbuf_add(&path, is_uuid(line->arguments[0]) ? "/api/v1/operations/" : "/api/v1/services/");
+        strbuf_add(&path,
+                   is_uuid(line->arguments[0]) ? "/api/v1/operations/" : "/api/v1/services/");
         url_add_name(&path, line->arguments[0]);
         if (!is_uuid(line->arguments[0]))
                 strbuf_add(&path, "/explain");
@@ -115,7 +132,8 @@ ExitCode run_explain(const Verb *verb _unused_, const CommandLine *line) {
                 return code;
         if (line->values[OPTION_JSON])
                 print_json(reply);
-        else if (json_get(reply, "operation") && json_get(json_get(reply, "operation"), "from_version"))
+        else if (json_get(reply, "operation") &&
+                 json_get(json_get(reply, "operation"), "from_version"))
                 print_operation(json_get(reply, "operation"));
         else if (json_get(reply, "event"))
                 print_event(json_get(reply, "event"));

@@ -31,10 +31,15 @@ static ExitCode unreachable(const char *socket, int r) {
                 return EXIT_TIMEOUT;
         }
         if (access(socket, F_OK) == 0 && access(socket, W_OK) != 0) {
-                fprintf(stderr, "rollbackctl: you may not write to %s: membership of the group rollbackd-admin is what it takes\n", socket);
+                fprintf(stderr,
+                        "rollbackctl: you may not write to %s: membership of the group "
+                        "rollbackd-admin is what it takes\n",
+                        socket);
                 return EXIT_NO_RIGHT;
         }
-        fprintf(stderr, "rollbackctl: no rollbackd answers at %s; type: systemctl status rollbackd. Without it, in psql: SELECT rollbackd.rollback('SERVICE', 'why')\n",
+        fprintf(stderr,
+                "rollbackctl: no rollbackd answers at %s; type: systemctl status rollbackd. "
+                "Without it, in psql: SELECT rollbackd.rollback('SERVICE', 'why')\n",
                 socket);
         return EXIT_UNREACHABLE;
 }
@@ -48,7 +53,8 @@ void url_add_name(StrBuf *b, const char *name) {
                         strbuf_add_char(b, *name);
 }
 
-ExitCode http_call(const CommandLine *line, const char *method, const char *path, const char *body, Json **ret) {
+ExitCode http_call(const CommandLine *line, const char *method, const char *path, const char *body,
+                   Json **ret) {
         _cleanup_(daemon_config_freep) DaemonConfig *config = NULL;
         const char *socket = line->values[OPTION_SOCKET];
         _cleanup_(freep) char *reply = NULL;
@@ -67,7 +73,10 @@ ExitCode http_call(const CommandLine *line, const char *method, const char *path
                 socket = config ? config->socket : SOCKET_DEFAULT;
         }
         if (socket[0] == '\0') {
-                fprintf(stderr, "rollbackctl: %s gives rollbackd no socket: set http.socket, or say --socket PATH\n", command_config_path(line));
+                fprintf(stderr,
+                        "rollbackctl: %s gives rollbackd no socket: set http.socket, or say "
+                        "--socket PATH\n",
+                        command_config_path(line));
                 return EXIT_UNREACHABLE;
         }
         if (line->values[OPTION_EPOCH]) {
@@ -80,7 +89,8 @@ ExitCode http_call(const CommandLine *line, const char *method, const char *path
                 fprintf(stderr, "rollbackctl: the name is too long\n");
                 return EXIT_USAGE;
         }
-        status = http_client_call(socket, method, url.text, headers, body, command_timeout(line), &reply, &size);
+        status = http_client_call(socket, method, url.text, headers, body, command_timeout(line),
+                                  &reply, &size);
         if (status < 0)
                 return unreachable(socket, status);
         *ret = json_parse(reply ?: "", size, &error);
@@ -93,7 +103,10 @@ ExitCode http_call(const CommandLine *line, const char *method, const char *path
         if (*ret)
                 print_failure("rollbackctl: ", json_get_text(*ret, "detail", "rollbackd refused"));
         else
-                fprintf(stderr, "rollbackctl: rollbackd answered %d with something that is not its JSON: %s\n", status, error.text);
+                fprintf(stderr,
+                        "rollbackctl: rollbackd answered %d with something that is not its JSON: "
+                        "%s\n",
+                        status, error.text);
         *ret = json_free(*ret);
         return status >= 200 && status < 300 ? EXIT_FAILED : code_of((unsigned)status);
 }
@@ -105,10 +118,14 @@ static ExitCode confirm(const CommandLine *line, const char *verb) {
         if (line->values[OPTION_YES])
                 return EXIT_OK;
         if (!isatty(STDIN_FILENO)) {
-                fprintf(stderr, "rollbackctl %s: this changes production; say --yes where no one can be asked\n", verb);
+                fprintf(stderr,
+                        "rollbackctl %s: this changes production; say --yes where no one can be "
+                        "asked\n",
+                        verb);
                 return EXIT_USAGE;
         }
-        fprintf(stderr, "%s of %s (%s). Type yes to go on: ", verb, line->arguments[0], line->values[OPTION_REASON]);
+        fprintf(stderr, "%s of %s (%s). Type yes to go on: ", verb, line->arguments[0],
+                line->values[OPTION_REASON]);
         if (fgets(answer, sizeof answer, stdin) && streq(answer, "yes\n"))
                 return EXIT_OK;
         fprintf(stderr, "rollbackctl %s: nothing was done\n", verb);
@@ -122,7 +139,10 @@ static ExitCode write_operation(const Verb *verb, const CommandLine *line) {
         ExitCode code;
 
         if (!line->values[OPTION_REASON]) {
-                fprintf(stderr, "rollbackctl %s: --reason is missing: it is what others will read in the history\n", verb->name);
+                fprintf(stderr,
+                        "rollbackctl %s: --reason is missing: it is what others will read in the "
+                        "history\n",
+                        verb->name);
                 return EXIT_USAGE;
         }
         code = confirm(line, verb->name);
@@ -143,7 +163,8 @@ static ExitCode write_operation(const Verb *verb, const CommandLine *line) {
                 print_json(reply);
         else {
                 print_paragraph("", json_get_text(reply, "operation", NULL));
-                fprintf(stderr, "rollbackd goes on by itself; type: rollbackctl explain %s\n", json_get_text(reply, "operation", "ID"));
+                fprintf(stderr, "rollbackd goes on by itself; type: rollbackctl explain %s\n",
+                        json_get_text(reply, "operation", "ID"));
         }
         return EXIT_OK;
 }

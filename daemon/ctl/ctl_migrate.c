@@ -25,7 +25,9 @@ static char *read_file(const char *path) {
 
         if (!text || ferror(f) || n > SQL_FILE_MAX || memchr(text, '\0', n)) {
                 fprintf(stderr, "rollbackctl: %s: %s\n", path,
-                        !f ? "cannot be read; --directory names the folder of roles.sql and migrations/" : "is not SQL text of at most 1 MiB");
+                        !f ? "cannot be read; --directory names the folder of roles.sql and "
+                             "migrations/" :
+                             "is not SQL text of at most 1 MiB");
                 free(text);
                 text = NULL;
         } else
@@ -38,7 +40,8 @@ static char *read_file(const char *path) {
 static int is_migration(const struct dirent *entry) {
         size_t n = strlen(entry->d_name);
 
-        return n > 9 && strspn(entry->d_name, "0123456789") == 4 && entry->d_name[4] == '_' && streq(entry->d_name + n - 4, ".sql");
+        return n > 9 && strspn(entry->d_name, "0123456789") == 4 && entry->d_name[4] == '_' &&
+               streq(entry->d_name + n - 4, ".sql");
 }
 
 static ExitCode run_statement(PgSync *s, const char *sql) {
@@ -64,16 +67,22 @@ typedef struct Migration {
         char number[24], checksum[DIGEST_HEX_SIZE];
 } Migration;
 
-/* The checksum under which the migration was applied: "" when it was not. Returns false with *reterr. */
-static bool find_applied(PgSync *s, const Migration *g, char ret[static DIGEST_HEX_SIZE], PgFailure *reterr) {
+/* The checksum under which the migration was applied: "" when it was not. Returns false with
+ * *reterr. */
+static bool find_applied(PgSync *s, const Migration *g, char ret[static DIGEST_HEX_SIZE],
+                         PgFailure *reterr) {
         const char *parameters[] = { g->number };
         _cleanup_(pg_result_freep) PgResult *there = NULL, *row = NULL;
 
         ret[0] = '\0';
-        there = pg_sync_query(s, "SELECT FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass('rollbackd.migration')", 0, NULL, reterr);
+        there = pg_sync_query(s,
+                              "SELECT FROM pg_catalog.pg_class WHERE oid = "
+                              "pg_catalog.to_regclass('rollbackd.migration')",
+                              0, NULL, reterr);
         if (!there || pg_rows(there) == 0)
                 return there != NULL;
-        row = pg_sync_query(s, "SELECT checksum FROM rollbackd.migration WHERE number = $1::int", ELEMENTSOF(parameters), parameters, reterr);
+        row = pg_sync_query(s, "SELECT checksum FROM rollbackd.migration WHERE number = $1::int",
+                            ELEMENTSOF(parameters), parameters, reterr);
         if (row && pg_rows(row) > 0)
                 snprintf(ret, DIGEST_HEX_SIZE, "%s", pg_cell(row, 0, 0));
         return row != NULL;
@@ -94,15 +103,21 @@ static bool apply_text(PgSync *s, const Migration *g, PgFailure *reterr) {
 
         if (!run_script(s, g->text, reterr))
                 return false;
-        result = pg_sync_query(s, "INSERT INTO rollbackd.migration (number, name, checksum) VALUES ($1::int, $2, $3)", ELEMENTSOF(parameters), parameters, reterr);
+        result = pg_sync_query(
+                s,
+                "INSERT INTO rollbackd.migration (number, name, checksum) VALUES ($1::int, $2, $3)",
+                ELEMENTSOF(parameters), parameters, reterr);
         pg_result_free(result);
         return result && run_script(s, "COMMIT", reterr);
 }
 
-/* One transaction with a short lock_timeout, so that nobody queues behind us for long. What was applied is looked up under the lock, for another migrator may just have done it.
- * Returns EXIT_OK, EXIT_REFUSED with the reason printed, or EXIT_FAILED with *reterr. */
+/* One transaction with a short lock_timeout, so that nobody queues behind us for long. What was
+ * applied is looked up under the lock, for another migrator may just have done it. Returns EXIT_OK,
+ * EXIT_REFUSED with the reason printed, or EXIT_FAILED with *reterr. */
 static ExitCode try_migration(PgSync *s, const Migration *g, bool *ret_applied, PgFailure *reterr) {
-        static const char begin[] = "BEGIN; SET LOCAL lock_timeout = '2s'; SELECT pg_catalog.pg_advisory_xact_lock(" MIGRATION_LOCK "); SET LOCAL ROLE rollbackd_owner";
+        static const char begin[] = "BEGIN; SET LOCAL lock_timeout = '2s'; SELECT "
+                                    "pg_catalog.pg_advisory_xact_lock(" MIGRATION_LOCK
+                                    "); SET LOCAL ROLE rollbackd_owner";
         char before[DIGEST_HEX_SIZE];
         ExitCode code = EXIT_FAILED;
 
@@ -114,8 +129,11 @@ static ExitCode try_migration(PgSync *s, const Migration *g, bool *ret_applied, 
                 if (streq(before, g->checksum))
                         code = EXIT_OK;
                 else if (before[0] != '\0') {
-                        fprintf(stderr, "rollbackctl: %s was applied with another text (checksum %.12s, the file has %.12s). An applied migration never changes: "
-                                        "restore the file, or write a new one\n", g->name, before, g->checksum);
+                        fprintf(stderr,
+                                "rollbackctl: %s was applied with another text (checksum %.12s, "
+                                "the file has %.12s). An applied migration never changes: "
+                                "restore the file, or write a new one\n",
+                                g->name, before, g->checksum);
                         code = EXIT_REFUSED;
                 }
         }
@@ -123,7 +141,8 @@ static ExitCode try_migration(PgSync *s, const Migration *g, bool *ret_applied, 
         return code;
 }
 
-static ExitCode migrate_file(PgSync *s, const char *folder, const char *name, unsigned *ret_applied) {
+static ExitCode migrate_file(PgSync *s, const char *folder, const char *name,
+                             unsigned *ret_applied) {
         _cleanup_(freep) char *text = NULL;
         Migration g = { .name = name };
         PgFailure failure = { 0 };
@@ -136,11 +155,13 @@ static ExitCode migrate_file(PgSync *s, const char *folder, const char *name, un
         strbuf_add_char(&path, '/');
         strbuf_add(&path, name);
         g.text = text = read_file(path.text);
-        if (!text || number_parse_u64(name, 4, &number) < 0 || digest_sha256_hex(text, strlen(text), g.checksum) < 0)
+        if (!text || number_parse_u64(name, 4, &number) < 0 ||
+            digest_sha256_hex(text, strlen(text), g.checksum) < 0)
                 return EXIT_FAILED;
         snprintf(g.number, sizeof g.number, "%llu", (unsigned long long)number);
         code = try_migration(s, &g, &done, &failure);
-        for (unsigned i = 0; code == EXIT_FAILED && streq(failure.sqlstate, "55P03") && i + 1 < LOCK_TRIES; i++) {
+        for (unsigned i = 0;
+             code == EXIT_FAILED && streq(failure.sqlstate, "55P03") && i + 1 < LOCK_TRIES; i++) {
                 fprintf(stderr, "rollbackctl: %s waits for a lock, trying again\n", name);
                 wait_for_lock(i);
                 code = try_migration(s, &g, &done, &failure);
@@ -160,10 +181,13 @@ static ExitCode prepare(PgSync *s) {
         _cleanup_(pg_result_freep) PgResult *exists = NULL;
         PgFailure failure;
 
-        exists = pg_sync_query(s, "SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'rollbackd'", 0, NULL, &failure);
+        exists = pg_sync_query(s, "SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'rollbackd'",
+                               0, NULL, &failure);
         if (!exists)
                 return sql_fail(&failure);
-        return pg_rows(exists) > 0 ? EXIT_OK : run_statement(s, "CREATE SCHEMA IF NOT EXISTS rollbackd AUTHORIZATION rollbackd_owner");
+        return pg_rows(exists) > 0 ? EXIT_OK :
+                                     run_statement(s, "CREATE SCHEMA IF NOT EXISTS rollbackd "
+                                                      "AUTHORIZATION rollbackd_owner");
 }
 
 ExitCode run_migrate(const Verb *verb _unused_, const CommandLine *line) {
@@ -177,7 +201,10 @@ ExitCode run_migrate(const Verb *verb _unused_, const CommandLine *line) {
         snprintf(folder, sizeof folder, "%s/migrations", sql_directory(line));
         n = scandir(folder, &entries, is_migration, alphasort);
         if (n <= 0 || n > MIGRATIONS_MAX) {
-                fprintf(stderr, "rollbackctl: %s holds no migrations; --directory names the folder of roles.sql and migrations/\n", folder);
+                fprintf(stderr,
+                        "rollbackctl: %s holds no migrations; --directory names the folder of "
+                        "roles.sql and migrations/\n",
+                        folder);
                 free(entries);
                 return EXIT_FAILED;
         }
@@ -210,6 +237,7 @@ ExitCode run_roles(const Verb *verb _unused_, const CommandLine *line) {
                 return code;
         code = run_statement(s, text);
         if (code == EXIT_OK)
-                printf("the roles are there; grant a policy's role to the daemon with: GRANT users_rollback TO rollbackd\n");
+                printf("the roles are there; grant a policy's role to the daemon with: GRANT "
+                       "users_rollback TO rollbackd\n");
         return code;
 }

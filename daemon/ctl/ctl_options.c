@@ -2,7 +2,14 @@
 #include "ctl.h"
 #include "number.h"
 
-typedef enum ValueForm { FORM_TEXT, FORM_FLAG, FORM_NAME, FORM_NUMBER, FORM_LIMIT, FORM_DURATION } ValueForm;
+typedef enum ValueForm {
+        FORM_TEXT,
+        FORM_FLAG,
+        FORM_NAME,
+        FORM_NUMBER,
+        FORM_LIMIT,
+        FORM_DURATION
+} ValueForm;
 
 static const struct {
         const char *name;
@@ -67,7 +74,8 @@ void verb_print_usage(const Verb *verb, FILE *f) {
         fprintf(f, "usage: rollbackctl %s %s", verb->name, verb->arguments);
         for (int o = 0; o < _OPTION_MAX; o++)
                 if (verb_takes(verb, (Option)o))
-                        fprintf(f, " [--%s%s]", option_rows[o].name, option_rows[o].form == FORM_FLAG ? "" : " X");
+                        fprintf(f, " [--%s%s]", option_rows[o].name,
+                                option_rows[o].form == FORM_FLAG ? "" : " X");
         fputc('\n', f);
 }
 
@@ -75,7 +83,8 @@ static ExitCode usage(const Verb *verb, const char *what, const char *wrong) {
         STRBUF(shown, 256);
 
         strbuf_add_escaped(&shown, wrong, strlen(wrong));
-        fprintf(stderr, "rollbackctl %s: %s%s: %s\n", verb->name, shown.text, shown.overflow ? "..." : "", what);
+        fprintf(stderr, "rollbackctl %s: %s%s: %s\n", verb->name, shown.text,
+                shown.overflow ? "..." : "", what);
         verb_print_usage(verb, stderr);
         return EXIT_USAGE;
 }
@@ -93,7 +102,9 @@ static ExitCode parse_option(const Verb *verb, int argc, char *argv[], int *i, C
                 return usage(verb, "takes no value", argv[*i]);
         if (option_rows[o].form != FORM_FLAG && !equals && *i + 1 >= argc)
                 return usage(verb, "its value is missing", argv[*i]);
-        line->values[o] = option_rows[o].form == FORM_FLAG ? "true" : equals ? equals + 1 : argv[++*i];
+        line->values[o] = option_rows[o].form == FORM_FLAG ? "true" :
+                          equals                           ? equals + 1 :
+                                                             argv[++*i];
         return EXIT_OK;
 }
 
@@ -125,8 +136,10 @@ static bool is_duration(const char *text) {
 
 /* As the ledger and the configuration take the names of services and versions. */
 static bool is_name(const char *text) {
-        static const char first[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-        static const char others[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-";
+        static const char first[] =
+                "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+        static const char others[] =
+                "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-";
         size_t n = strlen(text);
 
         return n > 0 && n < NAME_SIZE && strchr(first, text[0]) && strspn(text, others) == n;
@@ -138,18 +151,29 @@ static ExitCode check_form(const Verb *verb, ValueForm form, const char *value) 
         case FORM_FLAG:
                 return EXIT_OK;
         case FORM_NAME:
-                return is_name(value) ? EXIT_OK : usage(verb, "a name has 1 to 63 letters, digits and . _ + -, and begins with a letter or digit", value);
+                return is_name(value) ? EXIT_OK :
+                                        usage(verb,
+                                              "a name has 1 to 63 letters, digits and . _ + -, and "
+                                              "begins with a letter or digit",
+                                              value);
         case FORM_NUMBER:
-                return is_number(value, 0, INT64_MAX) ? EXIT_OK : usage(verb, "write a number", value);
+                return is_number(value, 0, INT64_MAX) ? EXIT_OK :
+                                                        usage(verb, "write a number", value);
         case FORM_LIMIT:
-                return is_number(value, 1, 1000) ? EXIT_OK : usage(verb, "write a number from 1 to 1000", value);
+                return is_number(value, 1, 1000) ?
+                               EXIT_OK :
+                               usage(verb, "write a number from 1 to 1000", value);
         case FORM_DURATION:
-                return is_duration(value) ? EXIT_OK : usage(verb, "write a duration with its unit, as in 10s or 1h30m", value);
+                return is_duration(value) ?
+                               EXIT_OK :
+                               usage(verb, "write a duration with its unit, as in 10s or 1h30m",
+                                     value);
         }
         return EXIT_OK;
 }
 
-/* The form of the i-th argument, by its word in the usage: the last word stands for all that follow. */
+/* The form of the i-th argument, by its word in the usage: the last word stands for all that
+ * follow. */
 static ValueForm argument_form(const Verb *verb, size_t i) {
         const char *p = verb->arguments;
         size_t word = strcspn(p, " ");
@@ -160,7 +184,8 @@ static ValueForm argument_form(const Verb *verb, size_t i) {
         }
         if (memmem(p, word, "EPOCH", 5))
                 return FORM_NUMBER;
-        return memmem(p, word, "SERVICE", 7) || memmem(p, word, "VERSION", 7) ? FORM_NAME : FORM_TEXT;
+        return memmem(p, word, "SERVICE", 7) || memmem(p, word, "VERSION", 7) ? FORM_NAME :
+                                                                                FORM_TEXT;
 }
 
 static ExitCode check_values(const Verb *verb, const CommandLine *line) {
@@ -174,13 +199,19 @@ static ExitCode check_values(const Verb *verb, const CommandLine *line) {
         if (code != EXIT_OK)
                 return code;
         if (streq(verb->name, "ack") && !line->values[OPTION_TRUE] == !line->values[OPTION_FALSE])
-                return usage(verb, "say either --true (it was right) or --false (a false alarm)", "--true, --false");
-        if ((streq(verb->name, "pause") || streq(verb->name, "pin")) && !line->values[OPTION_FOR] == !line->values[OPTION_UNTIL])
-                return usage(verb, "say either --for DURATION or --until TIME: a pause or pin always ends", "--for, --until");
+                return usage(verb, "say either --true (it was right) or --false (a false alarm)",
+                             "--true, --false");
+        if ((streq(verb->name, "pause") || streq(verb->name, "pin")) &&
+            !line->values[OPTION_FOR] == !line->values[OPTION_UNTIL])
+                return usage(
+                        verb,
+                        "say either --for DURATION or --until TIME: a pause or pin always ends",
+                        "--for, --until");
         return EXIT_OK;
 }
 
-static ExitCode parse_word(const Verb *verb, int argc, char *argv[], int *i, size_t most, bool options_over, CommandLine *line) {
+static ExitCode parse_word(const Verb *verb, int argc, char *argv[], int *i, size_t most,
+                           bool options_over, CommandLine *line) {
         const char *word = argv[*i];
 
         if (!options_over && strncmp(word, "--", 2) == 0)

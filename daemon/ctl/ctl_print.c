@@ -1,4 +1,5 @@
-/* Text from outside on its way to a terminal: whole, and with nothing in it that the terminal would obey. */
+/* Text from outside on its way to a terminal: whole, and with nothing in it that the terminal would
+ * obey. */
 #include "ctl.h"
 
 /* To be freed; NULL without memory. */

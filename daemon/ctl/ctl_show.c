@@ -27,7 +27,8 @@ static const Json *worst_rule(const Json *rules) {
 
 /* Whether the rule's firing would move the pointer by itself. */
 static bool acts(const Json *service, const Json *rule) {
-        return streq(json_get_text(service, "mode", ""), "automatic") && streq(json_get_text(rule, "response", ""), "rollback");
+        return streq(json_get_text(service, "mode", ""), "automatic") &&
+               streq(json_get_text(rule, "response", ""), "rollback");
 }
 
 static void print_next(const Json *service, const Json *rule) {
@@ -38,10 +39,14 @@ static void print_next(const Json *service, const Json *rule) {
                 print_words("", json_get_text(operation, "from", NULL), " -> ");
                 print_words("", json_get_text(operation, "to", NULL), ": ");
                 print_words("", json_get_text(operation, "state", NULL), "");
-        } else if (json_get(service, "holding") && streq(json_get_text(service, "health", ""), "bad"))
+        } else if (json_get(service, "holding") &&
+                   streq(json_get_text(service, "health", ""), "bad"))
                 print_words("held: ", json_get_text(service, "holding_why", NULL), "");
-        else if (rule && streq(json_get_text(rule, "verdict", ""), "bad") && !json_get_bool(rule, "firing", false))
-                print_duration(acts(service, rule) ? "acts in " : "fires in ", MAX(0.0, json_get_double(rule, "hold_seconds", 0) - json_get_double(rule, "bad_for_seconds", 0)));
+        else if (rule && streq(json_get_text(rule, "verdict", ""), "bad") &&
+                 !json_get_bool(rule, "firing", false))
+                print_duration(acts(service, rule) ? "acts in " : "fires in ",
+                               MAX(0.0, json_get_double(rule, "hold_seconds", 0) -
+                                                json_get_double(rule, "bad_for_seconds", 0)));
         else
                 printf("-");
 }
@@ -73,9 +78,12 @@ static void print_unconfigured(const Json *list) {
 
                 print_paragraph("refused: ", json_get_text(refused, "error", NULL));
                 if (json_get_bool(refused, "earlier_in_force", false))
-                        print_words("  the last good policy of ", json_get_text(refused, "service", NULL), " stays in force\n");
+                        print_words("  the last good policy of ",
+                                    json_get_text(refused, "service", NULL), " stays in force\n");
                 else
-                        print_words("  ", json_get_text(refused, "service", "the service that it names"), " is not watched\n");
+                        print_words("  ",
+                                    json_get_text(refused, "service", "the service that it names"),
+                                    " is not watched\n");
         }
 }
 
@@ -103,12 +111,15 @@ static void print_targets(const char *probe, const Json *targets) {
                 print_words("", json_get_text(target, "url", NULL), ": ");
                 print_words("", json_get_text(target, "state", NULL), "");
                 if (json_get_i64(target, "run", 0) > 0)
-                        printf(" %lld/%lld", (long long)json_get_i64(target, "run", 0), (long long)json_get_i64(target, "needed", 0));
+                        printf(" %lld/%lld", (long long)json_get_i64(target, "run", 0),
+                               (long long)json_get_i64(target, "needed", 0));
                 if (json_get(target, "version"))
                         print_words(", version ", json_get_text(target, "version", NULL), "");
                 if (json_get_text(target, "words", "")[0] != '\0')
                         print_words(", ", json_get_text(target, "words", NULL), "");
-                printf("%s\n", json_get_bool(target, "straggler", false) ? ", still on another version" : "");
+                printf("%s\n", json_get_bool(target, "straggler", false) ?
+                                       ", still on another version" :
+                                       "");
         }
 }
 
@@ -129,7 +140,8 @@ static void print_guards(const Json *guards) {
 
 static void print_release(const Json *s) {
         if (!json_get_bool(s, "known", false)) {
-                printf("  release: the ledger does not know this service, or has not been read yet\n");
+                printf("  release: the ledger does not know this service, or has not been read "
+                       "yet\n");
                 return;
         }
         printf("  release: epoch %lld, ", (long long)json_get_i64(s, "epoch", 0));
@@ -137,7 +149,8 @@ static void print_release(const Json *s) {
         print_duration(" ", json_get_double(s, "released_for_seconds", 0));
         printf(" ago, %s", json_get_bool(s, "stable", false) ? "stable" : "not stable");
         if (!json_get_bool(s, "stable", false) && json_get_double(s, "bake_left_seconds", 0) > 0)
-                print_duration(": good time still wanted ", json_get_double(s, "bake_left_seconds", 0));
+                print_duration(": good time still wanted ",
+                               json_get_double(s, "bake_left_seconds", 0));
         if (!json_get_bool(s, "stable", false) && json_get_double(s, "bake_requests_left", 0) > 0)
                 printf(", requests still wanted %.0f", json_get_double(s, "bake_requests_left", 0));
         printf("\n");
@@ -152,7 +165,8 @@ static void print_service(const Json *s) {
         print_rules(json_get(s, "rules"));
         print_guards(json_get(s, "guards"));
         for (size_t p = 0; p < json_length(probes); p++)
-                print_targets(json_get_text(json_at(probes, p), "name", NULL), json_get(json_at(probes, p), "targets"));
+                print_targets(json_get_text(json_at(probes, p), "name", NULL),
+                              json_get(json_at(probes, p), "targets"));
 }
 
 static ExitCode get_page(const CommandLine *line, int64_t from, Json **ret) {
@@ -198,7 +212,8 @@ static ExitCode get_service(const CommandLine *line, Json **ret) {
 
 ExitCode run_status(const Verb *verb _unused_, const CommandLine *line) {
         _cleanup_(json_freep) Json *reply = NULL;
-        ExitCode code = line->n_arguments > 0 ? get_service(line, &reply) : get_services(line, &reply);
+        ExitCode code = line->n_arguments > 0 ? get_service(line, &reply) :
+                                                get_services(line, &reply);
 
         if (code != EXIT_OK)
                 return code;
@@ -208,7 +223,8 @@ ExitCode run_status(const Verb *verb _unused_, const CommandLine *line) {
                 print_service(reply);
         else {
                 print_words("rollbackd: ", json_get_text(reply, "status", NULL), "\n");
-                printf("%-20s %-9s %-14s %-14s %-10s %s\n", "SERVICE", "HEALTH", "VERSION", "TARGET", "MODE", "WORST RULE, AND WHAT IS NEXT");
+                printf("%-20s %-9s %-14s %-14s %-10s %s\n", "SERVICE", "HEALTH", "VERSION",
+                       "TARGET", "MODE", "WORST RULE, AND WHAT IS NEXT");
                 for (size_t i = 0; i < json_length(json_get(reply, "services")); i++)
                         print_row(json_at(json_get(reply, "services"), i));
                 print_unconfigured(json_get(reply, "unconfigured"));
@@ -216,7 +232,8 @@ ExitCode run_status(const Verb *verb _unused_, const CommandLine *line) {
         return EXIT_OK;
 }
 
-static ExitCode run_list(const CommandLine *line, const char *name, void (*print)(const Json *row)) {
+static ExitCode run_list(const CommandLine *line, const char *name,
+                         void (*print)(const Json *row)) {
         _cleanup_(json_freep) Json *reply = NULL;
         STRBUF(path, 256);
         ExitCode code;

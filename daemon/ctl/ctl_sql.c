@@ -9,15 +9,18 @@ ExitCode sql_fail(const PgFailure *failure) {
                 const char *prefix;
                 ExitCode code;
         } codes[] = {
-                { "42501", EXIT_NO_RIGHT }, { "28", EXIT_NO_RIGHT }, { "RB001", EXIT_NOT_FOUND }, { "RB", EXIT_REFUSED }, { "57014", EXIT_TIMEOUT },
-                { "55P03", EXIT_TIMEOUT }, { "08", EXIT_UNREACHABLE }, { "57P0", EXIT_UNREACHABLE },
+                { "42501", EXIT_NO_RIGHT },  { "28", EXIT_NO_RIGHT },
+                { "RB001", EXIT_NOT_FOUND }, { "RB", EXIT_REFUSED },
+                { "57014", EXIT_TIMEOUT },   { "55P03", EXIT_TIMEOUT },
+                { "08", EXIT_UNREACHABLE },  { "57P0", EXIT_UNREACHABLE },
         };
 
         print_failure("rollbackctl: ", failure->message);
         for (size_t i = 0; i < ELEMENTSOF(codes); i++)
                 if (strncmp(failure->sqlstate, codes[i].prefix, strlen(codes[i].prefix)) == 0)
                         return codes[i].code;
-        return failure->error == PG_LOST || failure->sqlstate[0] == '\0' ? EXIT_UNREACHABLE : EXIT_FAILED;
+        return failure->error == PG_LOST || failure->sqlstate[0] == '\0' ? EXIT_UNREACHABLE :
+                                                                           EXIT_FAILED;
 }
 
 static void on_notice(void *userdata _unused_, const char *text) {
@@ -29,7 +32,8 @@ static char *config_password(const DaemonConfig *config) {
         char *password = NULL;
         STRBUF(error, 512);
 
-        if (config && config->password_file && config_read_secret(config->secrets, config->password_file, &password, &error) < 0)
+        if (config && config->password_file &&
+            config_read_secret(config->secrets, config->password_file, &password, &error) < 0)
                 fprintf(stderr, "rollbackctl: %s; trying without\n", error.text);
         return password;
 }
@@ -48,7 +52,8 @@ PgSync *sql_connect(const CommandLine *line, ExitCode *ret_code) {
                 return NULL;
         *ret_code = EXIT_USAGE;
         if (!conninfo && (!config || !config->conninfo)) {
-                fprintf(stderr, "rollbackctl: which database? Give --conninfo, $ROLLBACKD_CONNINFO, or ledger.conninfo in rollbackd.conf\n");
+                fprintf(stderr, "rollbackctl: which database? Give --conninfo, "
+                                "$ROLLBACKD_CONNINFO, or ledger.conninfo in rollbackd.conf\n");
                 return NULL;
         }
         password = config_password(config);
@@ -67,13 +72,15 @@ PgSync *sql_connect(const CommandLine *line, ExitCode *ret_code) {
 }
 
 /* "0 1 reason": numbers are arguments, words are options. */
-static size_t bind_parameters(const Verb *verb, const CommandLine *line, const char *ret[static PARAMETERS_MAX]) {
+static size_t bind_parameters(const Verb *verb, const CommandLine *line,
+                              const char *ret[static PARAMETERS_MAX]) {
         size_t count = 0;
 
         for (const char *p = verb->parameters; *p != '\0' && count < PARAMETERS_MAX;) {
                 size_t n = strcspn(p, " ");
 
-                ret[count++] = p[0] >= '0' && p[0] <= '9' ? line->arguments[p[0] - '0'] : line->values[option_find(p, n)];
+                ret[count++] = p[0] >= '0' && p[0] <= '9' ? line->arguments[p[0] - '0'] :
+                                                            line->values[option_find(p, n)];
                 p += n + strspn(p + n, " ");
         }
         return count;

@@ -40,14 +40,16 @@ static int check_owner(const char *path, const struct stat *st, StrBuf *error) {
                 return -EPERM;
         }
         if (st->st_mode & (S_IWGRP | S_IWOTH)) {
-                (void)refuse(error, path, 0, "may be written by group or others; type: chmod go-w FILE");
+                (void)refuse(error, path, 0,
+                             "may be written by group or others; type: chmod go-w FILE");
                 return -EPERM;
         }
         return 0;
 }
 
 static int read_text(ConfigFile *f, int fd, StrBuf *error) {
-        /* One byte more than allowed, so that a file that grows meanwhile is noticed, and one for the NUL. */
+        /* One byte more than allowed, so that a file that grows meanwhile is noticed, and one for
+         * the NUL. */
         f->text = malloc(CONFIG_FILE_MAX + 2);
         if (!f->text)
                 return refuse_errno(error, f->path, ENOMEM);
@@ -81,7 +83,8 @@ static int open_and_read(ConfigFile *f, bool owner_checked, StrBuf *error) {
         if (fstat(fd, &st) < 0)
                 r = refuse_errno(error, f->path, errno);
         else if (!S_ISREG(st.st_mode))
-                r = refuse(error, f->path, 0, "is not a regular file; write the configuration into a file");
+                r = refuse(error, f->path, 0,
+                           "is not a regular file; write the configuration into a file");
         else if (owner_checked)
                 r = check_owner(f->path, &st, error);
         if (r == 0)
@@ -99,7 +102,8 @@ static int parse(ConfigFile *f, StrBuf *error) {
         if (config_read_string(&f->tree, f->text) == CONFIG_TRUE)
                 return 0;
         strbuf_add(&words, config_error_text(&f->tree) ?: "syntax error");
-        strbuf_add(&words, " here or just before; correct it and check again, what follows was not read");
+        strbuf_add(&words,
+                   " here or just before; correct it and check again, what follows was not read");
         return refuse(error, f->path, (unsigned)config_error_line(&f->tree), words.text);
 }
 
@@ -143,7 +147,8 @@ const char *config_file_text(const ConfigFile *f, size_t *ret_size) {
         return f->text;
 }
 
-/* A ConfigNode is libconfig's setting under a name of ours; its getters want it writable, and do not write. */
+/* A ConfigNode is libconfig's setting under a name of ours; its getters want it writable, and do
+ * not write. */
 static config_setting_t *setting(const ConfigNode *n) {
         return (config_setting_t *)(uintptr_t)n;
 }

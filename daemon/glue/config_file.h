@@ -1,4 +1,5 @@
-/* config_file.h: one configuration file read once and parsed from that buffer, over libconfig. Refuses what libconfig 1.5 cannot be trusted with: NUL, @include, numbers that it would truncate.
+/* config_file.h: one configuration file read once and parsed from that buffer, over libconfig.
+ * Refuses what libconfig 1.5 cannot be trusted with: NUL, @include, numbers that it would truncate.
  * Hands out a read-only tree of nodes with file and line. Knows no keys. */
 #pragma once
 
@@ -9,11 +10,20 @@
 typedef struct ConfigFile ConfigFile;
 typedef struct ConfigNode ConfigNode; /* borrowed from its file */
 
-typedef enum ConfigType { CONFIG_GROUP, CONFIG_LIST /* list or array */, CONFIG_TEXT, CONFIG_INTEGER, CONFIG_FLOAT, CONFIG_BOOL } ConfigType;
+typedef enum ConfigType {
+        CONFIG_GROUP,
+        CONFIG_LIST /* list or array */,
+        CONFIG_TEXT,
+        CONFIG_INTEGER,
+        CONFIG_FLOAT,
+        CONFIG_BOOL
+} ConfigType;
 
-/* Reads and parses. `owner_checked`: the file must be a regular one, owned by root or by our effective uid, not writable by group or others. Returns 0, or a negative errno with
- * one line "file:line: what is wrong, what to do" in *reterr. */
-int config_file_read(ConfigFile **ret, const char *path, bool owner_checked, StrBuf *reterr) _must_check_;
+/* Reads and parses. `owner_checked`: the file must be a regular one, owned by root or by our
+ * effective uid, not writable by group or others. Returns 0, or a negative errno with one line
+ * "file:line: what is wrong, what to do" in *reterr. */
+int config_file_read(ConfigFile **ret, const char *path, bool owner_checked,
+                     StrBuf *reterr) _must_check_;
 ConfigFile *config_file_free(ConfigFile *f);
 DEFINE_CLEANUP(ConfigFile *, config_file_free);
 const char *config_file_path(const ConfigFile *f);

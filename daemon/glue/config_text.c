@@ -54,7 +54,8 @@ static int scan_string(Scan *s) {
                         advance(s);
                         continue;
                 }
-                if ((peek(s, 1) == 'x' || peek(s, 1) == 'X') && peek(s, 2) == '0' && peek(s, 3) == '0')
+                if ((peek(s, 1) == 'x' || peek(s, 1) == 'X') && peek(s, 2) == '0' &&
+                    peek(s, 3) == '0')
                         return refuse(s, "a NUL in a text; remove \\x00");
                 advance(s);
                 if (s->at < s->size)
@@ -102,7 +103,8 @@ static int check_hexadecimal(Scan *s, const char *number, size_t n) {
         while (first < end && number[first] == '0')
                 first++;
         if (n == 2 || end - first > (end < n ? 15 : 7))
-                return refuse_number(s, number, n, "is too large in hexadecimal; write it in decimal");
+                return refuse_number(s, number, n,
+                                     "is too large in hexadecimal; write it in decimal");
         return 0;
 }
 
@@ -130,16 +132,20 @@ static int check_integer(Scan *s, const char *number, size_t n) {
                 digits--;
         wide = digits < n;
         if (n - digits > 2 || number_parse_i64(number + skip, digits - skip, &value) < 0)
-                return refuse_number(s, number, n, "is not a whole number of 64 bits; write a smaller one");
+                return refuse_number(s, number, n,
+                                     "is not a whole number of 64 bits; write a smaller one");
         if (!wide && (value > INT32_MAX || value < INT32_MIN))
-                return refuse_number(s, number, n, "does not fit in 32 bits; write a smaller one, or an L behind it");
+                return refuse_number(
+                        s, number, n,
+                        "does not fit in 32 bits; write a smaller one, or an L behind it");
         return 0;
 }
 
 /* Numbers as libconfig delimits them: a sign only at the start or behind an exponent. */
 static int scan_number(Scan *s) {
         const char *number = s->text + s->at;
-        bool is_float = false, is_hexadecimal = peek(s, 0) == '0' && (peek(s, 1) == 'x' || peek(s, 1) == 'X');
+        bool is_float = false,
+             is_hexadecimal = peek(s, 0) == '0' && (peek(s, 1) == 'x' || peek(s, 1) == 'X');
         size_t n = 0;
 
         for (;; n++) {
@@ -170,7 +176,8 @@ static int scan_bracket(Scan *s) {
                 return 0;
         }
         if (++s->depth > CONFIG_FILE_DEPTH_MAX)
-                return refuse(s, "groups and lists are nested more than 16 deep; write fewer levels");
+                return refuse(s,
+                              "groups and lists are nested more than 16 deep; write fewer levels");
         return 0;
 }
 
@@ -200,7 +207,8 @@ int config_text_check(const char *text, size_t size, unsigned *reterr_line, StrB
         Scan s = { .text = text, .size = size, .line = 1, .error = reterr };
         const char *nul = memchr(text, '\0', size);
 
-        /* Before everything else, since a NUL would end a string or a comment for libconfig but not for us. */
+        /* Before everything else, since a NUL would end a string or a comment for libconfig but not
+         * for us. */
         if (nul) {
                 for (const char *p = text; p < nul; p++)
                         s.line += *p == '\n' ? 1 : 0;

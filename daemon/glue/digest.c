@@ -25,14 +25,16 @@ int digest_sha256_hex(const void *data, size_t n, char ret_hex[static DIGEST_HEX
         return 0;
 }
 
-int digest_hmac_sha256(const void *key, size_t key_size, const void *data, size_t n, uint8_t ret[static DIGEST_SIZE]) {
+int digest_hmac_sha256(const void *key, size_t key_size, const void *data, size_t n,
+                       uint8_t ret[static DIGEST_SIZE]) {
         uint8_t digest[DIGEST_SIZE];
         unsigned size = 0;
 
         if (key_size > DIGEST_INPUT_MAX)
                 return -E2BIG;
-        if (!HMAC(EVP_sha256(), key, (int)key_size, n > 0 ? data : (const void *)"", n, digest, &size)
-            || size != DIGEST_SIZE)
+        if (!HMAC(EVP_sha256(), key, (int)key_size, n > 0 ? data : (const void *)"", n, digest,
+                  &size) ||
+            size != DIGEST_SIZE)
                 return -ENOMEM;
         memcpy(ret, digest, DIGEST_SIZE);
         digest_wipe(digest, sizeof digest);
@@ -49,7 +51,8 @@ int digest_base64(const void *data, size_t n, char *storage, size_t size) {
         return EVP_EncodeBlock((unsigned char *)storage, data, (int)n);
 }
 
-/* Decodes four characters. Returns how many bytes they are (1..3), or -EINVAL, also for the forms that encode the same bytes in other characters. */
+/* Decodes four characters. Returns how many bytes they are (1..3), or -EINVAL, also for the forms
+ * that encode the same bytes in other characters. */
 static int base64_decode_quadruple(const char *text, uint8_t ret[static 3]) {
         unsigned char again[5];
         int n = 3;

@@ -1,4 +1,5 @@
-/* digest.h: SHA-256, HMAC, base64, random bytes and a comparison in constant time, over OpenSSL's libcrypto. */
+/* digest.h: SHA-256, HMAC, base64, random bytes and a comparison in constant time, over OpenSSL's
+ * libcrypto. */
 #pragma once
 
 #include "macro.h"
@@ -6,8 +7,10 @@
 #define DIGEST_SIZE 32
 #define DIGEST_HEX_SIZE 65
 
-int digest_sha256_hex(const void *data, size_t n, char ret_hex[static DIGEST_HEX_SIZE]) _must_check_;
-int digest_hmac_sha256(const void *key, size_t key_size, const void *data, size_t n, uint8_t ret[static DIGEST_SIZE]) _must_check_;
+int digest_sha256_hex(const void *data, size_t n,
+                      char ret_hex[static DIGEST_HEX_SIZE]) _must_check_;
+int digest_hmac_sha256(const void *key, size_t key_size, const void *data, size_t n,
+                       uint8_t ret[static DIGEST_SIZE]) _must_check_;
 /* Returns the length, or -ENOSPC. */
 int digest_base64(const void *data, size_t n, char *storage, size_t size) _must_check_;
 /* Returns the number of bytes, -EINVAL or -ENOSPC. */

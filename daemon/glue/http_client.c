@@ -14,8 +14,8 @@ struct HttpRequest {
 struct HttpClient {
         Loop *loop;
         CURLM *multi;
-        LoopTimer *timer;   /* the library's */
-        LoopTimer *drain;   /* finished requests are handed out one per turn */
+        LoopTimer *timer; /* the library's */
+        LoopTimer *drain; /* finished requests are handed out one per turn */
         HttpRequest *requests;
         unsigned n_requests;
         bool initialised;
@@ -52,7 +52,9 @@ static void client_on_drain(void *userdata, usec_t now) {
                 return;
         loop_timer_set(c->drain, now);
         code = message->data.result;
-        if (curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&request) != CURLE_OK || !request)
+        if (curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&request) !=
+                    CURLE_OK ||
+            !request)
                 return;
         http_transfer_reply(&request->transfer, code, request->timeout, &reply);
         callback = request->callback;
@@ -89,12 +91,15 @@ static void client_on_timer(void *userdata, _unused_ usec_t now) {
 static int client_set_timer(_unused_ CURLM *multi, long timeout, void *userdata) {
         HttpClient *c = userdata;
 
-        loop_timer_set(c->timer, timeout < 0 ? USEC_INFINITY : usec_add(loop_now(c->loop), (usec_t)timeout * USEC_PER_MSEC));
+        loop_timer_set(c->timer,
+                       timeout < 0 ? USEC_INFINITY :
+                                     usec_add(loop_now(c->loop), (usec_t)timeout * USEC_PER_MSEC));
         return 0;
 }
 
 /* The library's wish to watch a descriptor; `socketp` is the LoopIo that we gave it, or NULL. */
-static int client_set_socket(_unused_ CURL *easy, curl_socket_t fd, int what, void *userdata, void *socketp) {
+static int client_set_socket(_unused_ CURL *easy, curl_socket_t fd, int what, void *userdata,
+                             void *socketp) {
         HttpClient *c = userdata;
         LoopIo *io = socketp;
         uint32_t events = 0;
@@ -133,7 +138,8 @@ int http_client_new(HttpClient **ret, Loop *loop) {
         if (r < 0)
                 return r;
         c->multi = curl_multi_init();
-        if (!c->multi || curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, client_set_socket) != CURLM_OK ||
+        if (!c->multi ||
+            curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, client_set_socket) != CURLM_OK ||
             curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c) != CURLM_OK ||
             curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, client_set_timer) != CURLM_OK ||
             curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c) != CURLM_OK)
@@ -160,7 +166,8 @@ HttpClient *http_client_free(HttpClient *c) {
 static int request_start(HttpRequest *r, const char *body, size_t body_size) {
         CURL *e = r->transfer.easy;
 
-        if (curl_easy_setopt(e, CURLOPT_PRIVATE, r) != CURLE_OK || curl_easy_setopt(e, CURLOPT_POST, 1L) != CURLE_OK ||
+        if (curl_easy_setopt(e, CURLOPT_PRIVATE, r) != CURLE_OK ||
+            curl_easy_setopt(e, CURLOPT_POST, 1L) != CURLE_OK ||
             curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body_size) != CURLE_OK ||
             curl_easy_setopt(e, CURLOPT_COPYPOSTFIELDS, body) != CURLE_OK ||
             curl_multi_add_handle(r->client->multi, e) != CURLM_OK)
@@ -168,8 +175,9 @@ static int request_start(HttpRequest *r, const char *body, size_t body_size) {
         return 0;
 }
 
-int http_client_post(HttpClient *c, const char *url, const char *const *headers, const char *body, size_t body_size, usec_t timeout,
-                     HttpReplyCallback callback, void *userdata, HttpRequest **ret) {
+int http_client_post(HttpClient *c, const char *url, const char *const *headers, const char *body,
+                     size_t body_size, usec_t timeout, HttpReplyCallback callback, void *userdata,
+                     HttpRequest **ret) {
         HttpRequest *request;
         int r;
 

@@ -1,5 +1,6 @@
-/* http_client.h: outgoing requests that are not probes (webhooks), over libcurl's multi interface on the loop: total deadline, no proxy, no redirects, body cap counted in the
- * write callback, CURLOPT_QUICK_EXIT. And one blocking request over a unix socket for rollbackctl. */
+/* http_client.h: outgoing requests that are not probes (webhooks), over libcurl's multi interface
+ * on the loop: total deadline, no proxy, no redirects, body cap counted in the write callback,
+ * CURLOPT_QUICK_EXIT. And one blocking request over a unix socket for rollbackctl. */
 #pragma once
 
 #include "offload.h"
@@ -13,8 +14,9 @@ typedef struct HttpClient HttpClient;
 typedef struct HttpRequest HttpRequest;
 
 typedef struct HttpReply {
-        int error;          /* 0, or -ETIMEDOUT, -ECONNREFUSED, -EHOSTUNREACH (name or route), -EPROTO (TLS and the rest), -EFBIG */
-        char words[160];    /* of the error */
+        int error; /* 0, or -ETIMEDOUT, -ECONNREFUSED, -EHOSTUNREACH (name or route), -EPROTO (TLS
+                      and the rest), -EFBIG */
+        char words[160]; /* of the error */
         unsigned status;
         usec_t retry_after; /* from Retry-After in seconds; 0: none */
         const char *body;   /* borrowed, NUL-terminated */
@@ -26,13 +28,19 @@ typedef void (*HttpReplyCallback)(void *userdata, const HttpReply *reply);
 int http_client_new(HttpClient **ret, Loop *loop) _must_check_;
 HttpClient *http_client_free(HttpClient *c);
 DEFINE_CLEANUP(HttpClient *, http_client_free);
-/* POSTs `body` (copied) with `headers` ("Name: value", copied, NULL-terminated). http and https (verified). Returns 0, -EAGAIN (HTTP_CLIENT_CONCURRENT + HTTP_CLIENT_SPARE in flight), -EINVAL. */
-int http_client_post(HttpClient *c, const char *url, const char *const *headers, const char *body, size_t body_size, usec_t timeout,
-                     HttpReplyCallback callback, void *userdata, HttpRequest **ret) _must_check_;
+/* POSTs `body` (copied) with `headers` ("Name: value", copied, NULL-terminated). http and https
+ * (verified). Returns 0, -EAGAIN (HTTP_CLIENT_CONCURRENT + HTTP_CLIENT_SPARE in flight), -EINVAL.
+ */
+int http_client_post(HttpClient *c, const char *url, const char *const *headers, const char *body,
+                     size_t body_size, usec_t timeout, HttpReplyCallback callback, void *userdata,
+                     HttpRequest **ret) _must_check_;
 /* The callback is not called. Not for a request whose callback has begun. NULL: nothing. */
 void http_request_cancel(HttpRequest *r);
 
-/* Blocking, rollbackctl only: over a unix socket, or TCP when `socket` is NULL. Body of the reply (at most HTTP_CLIENT_CALL_MAX) is malloc'ed into *ret_body, NUL-terminated. `headers` and
- * `body` as above, body NULL: none. Returns the status, a negative errno of HttpReply, or -ENOENT and -EACCES of the socket. */
-int http_client_call(const char *socket, const char *method, const char *url, const char *const *headers, const char *body,
-                     usec_t timeout, char **ret_body, size_t *ret_size) _must_check_;
+/* Blocking, rollbackctl only: over a unix socket, or TCP when `socket` is NULL. Body of the reply
+ * (at most HTTP_CLIENT_CALL_MAX) is malloc'ed into *ret_body, NUL-terminated. `headers` and `body`
+ * as above, body NULL: none. Returns the status, a negative errno of HttpReply, or -ENOENT and
+ * -EACCES of the socket. */
+int http_client_call(const char *socket, const char *method, const char *url,
+                     const char *const *headers, const char *body, usec_t timeout, char **ret_body,
+                     size_t *ret_size) _must_check_;

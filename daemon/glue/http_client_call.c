@@ -9,7 +9,8 @@ static CURLcode call_set(CURL *e, const char *socket, const char *method, const 
                 c = c ? c : curl_easy_setopt(e, CURLOPT_UNIX_SOCKET_PATH, socket);
         if (body) {
                 c = c ? c : curl_easy_setopt(e, CURLOPT_POST, 1L);
-                c = c ? c : curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
+                c = c ? c :
+                        curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
                 c = c ? c : curl_easy_setopt(e, CURLOPT_COPYPOSTFIELDS, body);
         }
         if (streq(method, "HEAD"))
@@ -29,8 +30,9 @@ static int call_error(const HttpTransfer *t, const HttpReply *reply) {
         return reply->error;
 }
 
-int http_client_call(const char *socket, const char *method, const char *url, const char *const *headers, const char *body,
-                     usec_t timeout, char **ret_body, size_t *ret_size) {
+int http_client_call(const char *socket, const char *method, const char *url,
+                     const char *const *headers, const char *body, usec_t timeout, char **ret_body,
+                     size_t *ret_size) {
         HttpTransfer transfer;
         HttpReply reply;
         int r;

@@ -114,7 +114,8 @@ static CURLcode transfer_set_address(const HttpTransfer *t, const char *url) {
         return c;
 }
 
-int http_transfer_init(HttpTransfer *t, const char *url, const char *const *headers, size_t body_max, usec_t timeout) {
+int http_transfer_init(HttpTransfer *t, const char *url, const char *const *headers,
+                       size_t body_max, usec_t timeout) {
         int r;
 
         *t = (HttpTransfer){ .body_max = body_max };
@@ -124,7 +125,8 @@ int http_transfer_init(HttpTransfer *t, const char *url, const char *const *head
         if (r < 0)
                 return r;
         t->easy = curl_easy_init();
-        if (!t->easy || transfer_set_address(t, url) != CURLE_OK || transfer_set_limits(t, timeout) != CURLE_OK)
+        if (!t->easy || transfer_set_address(t, url) != CURLE_OK ||
+            transfer_set_limits(t, timeout) != CURLE_OK)
                 return -ENOMEM;
         return 0;
 }
@@ -167,7 +169,8 @@ static void set_words(HttpReply *reply, int error, const char *words) {
         reply->error = error;
 }
 
-static void explain_failure(const HttpTransfer *t, CURLcode code, usec_t timeout, HttpReply *reply) {
+static void explain_failure(const HttpTransfer *t, CURLcode code, usec_t timeout,
+                            HttpReply *reply) {
         long os_error = 0;
         STRBUF(words, sizeof reply->words);
 
@@ -210,7 +213,8 @@ void http_transfer_reply(const HttpTransfer *t, CURLcode code, usec_t timeout, H
         (void)curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &retry_after);
         ret->status = (unsigned)status;
         if (retry_after > 0)
-                ret->retry_after = MIN((usec_t)retry_after, USEC_INFINITY / USEC_PER_SEC - 1) * USEC_PER_SEC;
+                ret->retry_after = MIN((usec_t)retry_after, USEC_INFINITY / USEC_PER_SEC - 1) *
+                                   USEC_PER_SEC;
         if (t->body) {
                 ret->body = t->body;
                 ret->body_size = t->body_size;

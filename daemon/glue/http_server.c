@@ -5,8 +5,8 @@
 #include "http_server_internal.h"
 
 Peer *http_peer_of(struct MHD_Connection *connection) {
-        const union MHD_ConnectionInfo *info =
-                MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+                connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
         return info ? info->socket_context : NULL;
 }
@@ -20,7 +20,8 @@ static usec_t door_earliest_deadline(const Door *d) {
         return usec_add(since, d->server->deadline);
 }
 
-/* One timer serves three ends: what libmicrohttpd still has to do (its timeout is relative, 0 means now), the earliest deadline, and another run after a close. */
+/* One timer serves three ends: what libmicrohttpd still has to do (its timeout is relative, 0 means
+ * now), the earliest deadline, and another run after a close. */
 static void door_arm(Door *d) {
         usec_t now = loop_now(d->server->loop), at = door_earliest_deadline(d);
         MHD_UNSIGNED_LONG_LONG timeout;
@@ -42,14 +43,16 @@ static void door_on_io(void *userdata, _unused_ int fd, _unused_ uint32_t events
         door_run(userdata);
 }
 
-/* libmicrohttpd owns the descriptor: it is only shut down here, which makes the library close it. */
+/* libmicrohttpd owns the descriptor: it is only shut down here, which makes the library close it.
+ */
 static void door_on_timer(void *userdata, usec_t now) {
         Door *d = userdata;
 
         for (size_t i = 0; i < ELEMENTSOF(d->peers); i++) {
                 Peer *p = &d->peers[i];
 
-                if (p->fd < 0 || usec_add(p->since, d->server->deadline) > now || p->since == USEC_INFINITY)
+                if (p->fd < 0 || usec_add(p->since, d->server->deadline) > now ||
+                    p->since == USEC_INFINITY)
                         continue;
                 (void)shutdown(p->fd, SHUT_RDWR);
                 p->since = USEC_INFINITY;
@@ -101,17 +104,14 @@ static void door_on_connection(void *cls, struct MHD_Connection *connection, voi
 }
 
 static struct MHD_Daemon *door_start(Door *d, int fd) {
-        return MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, http_request_on_access, d,
-                                MHD_OPTION_LISTEN_SOCKET, fd,
-                                MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_SERVER_CONNECTIONS,
-                                MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_SERVER_HEADER_MAX,
-                                MHD_OPTION_CONNECTION_TIMEOUT, 0U,
-                                MHD_OPTION_STRICT_FOR_CLIENT, 1,
-                                MHD_OPTION_NOTIFY_CONNECTION, door_on_connection, d,
-                                MHD_OPTION_NOTIFY_COMPLETED, http_request_on_completed, d,
-                                MHD_OPTION_URI_LOG_CALLBACK, http_request_on_line, d,
-                                MHD_OPTION_UNESCAPE_CALLBACK, http_request_on_unescape, d,
-                                MHD_OPTION_END);
+        return MHD_start_daemon(
+                MHD_USE_EPOLL, 0, NULL, NULL, http_request_on_access, d, MHD_OPTION_LISTEN_SOCKET,
+                fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_SERVER_CONNECTIONS,
+                MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_SERVER_HEADER_MAX,
+                MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                MHD_OPTION_NOTIFY_CONNECTION, door_on_connection, d, MHD_OPTION_NOTIFY_COMPLETED,
+                http_request_on_completed, d, MHD_OPTION_URI_LOG_CALLBACK, http_request_on_line, d,
+                MHD_OPTION_UNESCAPE_CALLBACK, http_request_on_unescape, d, MHD_OPTION_END);
 }
 
 static Door *door_free(Door *d) {
@@ -148,23 +148,27 @@ static int door_new(Door **ret, HttpServer *s, int fd, bool local) {
         info = MHD_get_daemon_info(d->daemon, MHD_DAEMON_INFO_EPOLL_FD);
         if (!info || info->epoll_fd < 0)
                 return -EIO;
-        r = loop_add_timer(s->loop, door_on_timer, d, local ? "http-unix-timer" : "http-tcp-timer", &d->timer);
+        r = loop_add_timer(s->loop, door_on_timer, d, local ? "http-unix-timer" : "http-tcp-timer",
+                           &d->timer);
         if (r < 0)
                 return r;
-        r = loop_add_io(s->loop, info->epoll_fd, EPOLLIN, door_on_io, d, local ? "http-unix" : "http-tcp", &d->io);
+        r = loop_add_io(s->loop, info->epoll_fd, EPOLLIN, door_on_io, d,
+                        local ? "http-unix" : "http-tcp", &d->io);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(d);
         return 0;
 }
 
-int http_server_new_with_deadline(HttpServer **ret, Loop *loop, int unix_fd, int tcp_fd, HttpHandler handler, void *userdata,
-                                  usec_t deadline) {
+int http_server_new_with_deadline(HttpServer **ret, Loop *loop, int unix_fd, int tcp_fd,
+                                  HttpHandler handler, void *userdata, usec_t deadline) {
         _cleanup_(http_server_freep) HttpServer *s = calloc(1, sizeof *s);
         int r = s ? 0 : -ENOMEM;
 
         if (s)
-                *s = (HttpServer){ .loop = loop, .handler = handler, .userdata = userdata, .deadline = deadline };
+                *s = (HttpServer){
+                        .loop = loop, .handler = handler, .userdata = userdata, .deadline = deadline
+                };
         if (r == 0 && unix_fd >= 0)
                 r = door_new(&s->unix_door, s, unix_fd, true);
         else if (unix_fd >= 0)
@@ -179,8 +183,10 @@ int http_server_new_with_deadline(HttpServer **ret, Loop *loop, int unix_fd, int
         return 0;
 }
 
-int http_server_new(HttpServer **ret, Loop *loop, int unix_fd, int tcp_fd, HttpHandler handler, void *userdata) {
-        return http_server_new_with_deadline(ret, loop, unix_fd, tcp_fd, handler, userdata, HTTP_SERVER_DEADLINE);
+int http_server_new(HttpServer **ret, Loop *loop, int unix_fd, int tcp_fd, HttpHandler handler,
+                    void *userdata) {
+        return http_server_new_with_deadline(ret, loop, unix_fd, tcp_fd, handler, userdata,
+                                             HTTP_SERVER_DEADLINE);
 }
 
 HttpServer *http_server_free(HttpServer *s) {

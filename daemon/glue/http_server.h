@@ -1,5 +1,6 @@
-/* http_server.h: incoming HTTP, over libmicrohttpd on the loop: a unix socket and a loopback port, a deadline per request counted from its first byte, limits on connections,
- * headers and bodies. Hands whole requests to one handler and takes one whole answer. Knows no routes. */
+/* http_server.h: incoming HTTP, over libmicrohttpd on the loop: a unix socket and a loopback port,
+ * a deadline per request counted from its first byte, limits on connections, headers and bodies.
+ * Hands whole requests to one handler and takes one whole answer. Knows no routes. */
 #pragma once
 
 #include <sys/types.h>
@@ -20,30 +21,35 @@ typedef struct HttpCall {
         const char *origin;        /* or NULL */
         const char *body;
         size_t body_size;
-        bool local;                /* came by the unix socket */
-        uid_t peer_uid;            /* of the unix socket's peer, else (uid_t)-1 */
-        const void *query;         /* for http_call_query() */
+        bool local;        /* came by the unix socket */
+        uid_t peer_uid;    /* of the unix socket's peer, else (uid_t)-1 */
+        const void *query; /* for http_call_query() */
 } HttpCall;
 
 typedef struct HttpAnswer {
         unsigned status;
         const char *content_type;
-        char *body;                /* malloc'ed, handed over; NULL: empty */
+        char *body; /* malloc'ed, handed over; NULL: empty */
         size_t body_size;
-        const char *allow;         /* for 405 */
-        char etag[32];             /* or "" */
+        const char *allow; /* for 405 */
+        char etag[32];     /* or "" */
 } HttpAnswer;
 
 /* Fills *ret, which begins as an empty 500. HEAD comes as GET. */
 typedef void (*HttpHandler)(void *userdata, const HttpCall *call, HttpAnswer *ret);
 
-/* Serves on listening sockets that the caller opened (or was passed); both may be -1. Takes the descriptors over. */
-int http_server_new(HttpServer **ret, Loop *loop, int unix_fd, int tcp_fd, HttpHandler handler, void *userdata) _must_check_;
+/* Serves on listening sockets that the caller opened (or was passed); both may be -1. Takes the
+ * descriptors over. */
+int http_server_new(HttpServer **ret, Loop *loop, int unix_fd, int tcp_fd, HttpHandler handler,
+                    void *userdata) _must_check_;
 HttpServer *http_server_free(HttpServer *s);
 DEFINE_CLEANUP(HttpServer *, http_server_free);
-/* Value of a query argument, borrowed for the call; "" when it has none ("?verbose"), NULL when it is not there. */
+/* Value of a query argument, borrowed for the call; "" when it has none ("?verbose"), NULL when it
+ * is not there. */
 const char *http_call_query(const HttpCall *call, const char *name);
-/* Opens a listening unix socket (replacing a stale one; mode 0660, group by name when it exists) or a loopback TCP socket ("127.0.0.1:0"). Returns the descriptor, or
- * -EADDRINUSE (somebody serves the path), -ENOTSOCK (something else lies there), -EPERM (not loopback; or the group exists and may not be given), -EINVAL, other -errno. */
+/* Opens a listening unix socket (replacing a stale one; mode 0660, group by name when it exists) or
+ * a loopback TCP socket ("127.0.0.1:0"). Returns the descriptor, or -EADDRINUSE (somebody serves
+ * the path), -ENOTSOCK (something else lies there), -EPERM (not loopback; or the group exists and
+ * may not be given), -EINVAL, other -errno. */
 int http_listen_unix(const char *path, const char *group) _must_check_;
 int http_listen_tcp(const char *address, char *ret_bound, size_t size) _must_check_;

@@ -31,7 +31,8 @@ static int socket_new(int family) {
         return fd < 0 ? -errno : fd;
 }
 
-/* Removes a socket that nobody serves any more. Returns 0 when the path is free, -EADDRINUSE when it is served, -ENOTSOCK when something else lies there. */
+/* Removes a socket that nobody serves any more. Returns 0 when the path is free, -EADDRINUSE when
+ * it is served, -ENOTSOCK when something else lies there. */
 static int unlink_stale(const struct sockaddr_un *address) {
         _cleanup_(closep) int fd = -1;
         struct stat st;
@@ -43,7 +44,8 @@ static int unlink_stale(const struct sockaddr_un *address) {
         fd = socket_new(AF_UNIX);
         if (fd < 0)
                 return fd;
-        if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 || errno != ECONNREFUSED)
+        if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
+            errno != ECONNREFUSED)
                 return -EADDRINUSE;
         return unlink(address->sun_path) < 0 ? -errno : 0;
 }
@@ -62,7 +64,8 @@ static int give_to_group(const char *path, const char *group) {
         return lchown(path, (uid_t)-1, entry.gr_gid) < 0 ? -errno : 0;
 }
 
-/* Nobody can connect before listen(), so mode and group are in force from the first connection on, whatever the umask is. */
+/* Nobody can connect before listen(), so mode and group are in force from the first connection on,
+ * whatever the umask is. */
 static int open_to_group(int fd, const char *path, const char *group) {
         int r;
 
@@ -115,7 +118,8 @@ static int parse_loopback(const char *text, InternetAddress *ret) {
         uint64_t port;
         size_t n;
 
-        if (!colon || number_parse_u64(colon + 1, strlen(colon + 1), &port) < 0 || port > UINT16_MAX)
+        if (!colon || number_parse_u64(colon + 1, strlen(colon + 1), &port) < 0 ||
+            port > UINT16_MAX)
                 return -EINVAL;
         n = (size_t)(colon - text);
         if (v6 && (n < 2 || text[n - 1] != ']'))
@@ -155,7 +159,8 @@ static int write_bound(int fd, char *ret_bound, size_t size) {
         if (getsockname(fd, &a.any, &n) < 0)
                 return -errno;
         v6 = a.any.sa_family == AF_INET6;
-        if (!inet_ntop(a.any.sa_family, v6 ? (const void *)&a.v6.sin6_addr : &a.v4.sin_addr, host, sizeof host))
+        if (!inet_ntop(a.any.sa_family, v6 ? (const void *)&a.v6.sin6_addr : &a.v4.sin_addr, host,
+                       sizeof host))
                 return -errno;
         strbuf_init(&b, ret_bound, size);
         strbuf_add(&b, v6 ? "[" : "");

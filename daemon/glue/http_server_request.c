@@ -5,9 +5,9 @@
 
 /* One request while it comes in. */
 typedef struct Request {
-        char *body;          /* HTTP_SERVER_BODY_MAX + 1 bytes at the first piece, NUL-terminated */
+        char *body; /* HTTP_SERVER_BODY_MAX + 1 bytes at the first piece, NUL-terminated */
         size_t body_size;
-        size_t swallowed;    /* bytes beyond the limit */
+        size_t swallowed; /* bytes beyond the limit */
 } Request;
 
 static const char *request_header(struct MHD_Connection *connection, const char *name) {
@@ -32,18 +32,22 @@ static bool add_header(struct MHD_Response *response, const char *name, const ch
 }
 
 /* Takes the answer's body over. MHD_NO closes the connection. */
-static enum MHD_Result send_answer(struct MHD_Connection *connection, HttpAnswer *answer, bool last) {
+static enum MHD_Result send_answer(struct MHD_Connection *connection, HttpAnswer *answer,
+                                   bool last) {
         struct MHD_Response *response;
         enum MHD_Result result = MHD_NO;
 
-        response = MHD_create_response_from_buffer(answer->body ? answer->body_size : 0, answer->body,
-                                                   answer->body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+        response = MHD_create_response_from_buffer(
+                answer->body ? answer->body_size : 0, answer->body,
+                answer->body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
         if (!response) {
                 free(answer->body);
                 return MHD_NO;
         }
-        if (add_security_headers(response) && add_header(response, "Content-Type", answer->content_type) &&
-            add_header(response, "Allow", answer->allow) && add_header(response, "ETag", answer->etag) &&
+        if (add_security_headers(response) &&
+            add_header(response, "Content-Type", answer->content_type) &&
+            add_header(response, "Allow", answer->allow) &&
+            add_header(response, "ETag", answer->etag) &&
             add_header(response, "Connection", last ? "close" : NULL))
                 result = MHD_queue_response(connection, answer->status, response);
         MHD_destroy_response(response);
@@ -51,7 +55,8 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, HttpAnswer
 }
 
 /* What is wrong with the request itself, before any route sees it; the connection ends with it. */
-static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status, const char *title, const char *detail) {
+static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status, const char *title,
+                              const char *detail) {
         HttpAnswer answer = { .status = status, .content_type = "application/problem+json" };
         STRBUF(text, 512);
 
@@ -81,7 +86,8 @@ typedef struct HeaderCount {
         bool twice;
 } HeaderCount;
 
-static enum MHD_Result count_header(void *cls, _unused_ enum MHD_ValueKind kind, const char *key, _unused_ const char *value) {
+static enum MHD_Result count_header(void *cls, _unused_ enum MHD_ValueKind kind, const char *key,
+                                    _unused_ const char *value) {
         HeaderCount *count = cls;
 
         for (size_t i = 0; i < ELEMENTSOF(single_headers); i++)
@@ -90,15 +96,18 @@ static enum MHD_Result count_header(void *cls, _unused_ enum MHD_ValueKind kind,
         return MHD_YES;
 }
 
-/* A raw NUL ends the path early for us, but not for libmicrohttpd, which parses the line by length: then the version does not come right behind the path's end. */
+/* A raw NUL ends the path early for us, but not for libmicrohttpd, which parses the line by length:
+ * then the version does not come right behind the path's end. */
 static bool line_has_nul(const Peer *peer, const char *version) {
         uintptr_t end = (uintptr_t)peer->path_end, next = (uintptr_t)version;
 
         return next > end + 1 && next - end <= HTTP_SERVER_HEADER_MAX;
 }
 
-/* Judges the head of a request. Answers and returns MHD_YES or MHD_NO through *ret_result when it is refused. */
-static bool request_is_refused(struct MHD_Connection *connection, const char *version, enum MHD_Result *ret_result) {
+/* Judges the head of a request. Answers and returns MHD_YES or MHD_NO through *ret_result when it
+ * is refused. */
+static bool request_is_refused(struct MHD_Connection *connection, const char *version,
+                               enum MHD_Result *ret_result) {
         const char *length = request_header(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
         const char *encoding = request_header(connection, MHD_HTTP_HEADER_TRANSFER_ENCODING);
         Peer *peer = http_peer_of(connection);
@@ -109,23 +118,30 @@ static bool request_is_refused(struct MHD_Connection *connection, const char *ve
         if (!peer)
                 *ret_result = MHD_NO;
         else if (peer->bad_path || line_has_nul(peer, version))
-                *ret_result = refuse(connection, 400, "Bad Request", "the path or the query has an invalid escape or a NUL");
+                *ret_result = refuse(connection, 400, "Bad Request",
+                                     "the path or the query has an invalid escape or a NUL");
         else if (count.twice)
-                *ret_result = refuse(connection, 400, "Bad Request", "a header that must be single is there twice");
+                *ret_result = refuse(connection, 400, "Bad Request",
+                                     "a header that must be single is there twice");
         else if (length && encoding)
-                *ret_result = refuse(connection, 400, "Bad Request", "Content-Length and Transfer-Encoding exclude each other");
+                *ret_result = refuse(connection, 400, "Bad Request",
+                                     "Content-Length and Transfer-Encoding exclude each other");
         else if (encoding && strcasecmp(encoding, "chunked") != 0)
-                *ret_result = refuse(connection, 501, "Not Implemented", "the only Transfer-Encoding known is chunked");
+                *ret_result = refuse(connection, 501, "Not Implemented",
+                                     "the only Transfer-Encoding known is chunked");
         else if (length && number_parse_u64(length, strlen(length), &n) < 0)
-                *ret_result = refuse(connection, 400, "Bad Request", "Content-Length is not a number");
+                *ret_result = refuse(connection, 400, "Bad Request",
+                                     "Content-Length is not a number");
         else if (n > HTTP_SERVER_BODY_MAX)
-                *ret_result = refuse(connection, 413, "Content Too Large", "a body may have 65536 bytes");
+                *ret_result = refuse(connection, 413, "Content Too Large",
+                                     "a body may have 65536 bytes");
         else
                 return false;
         return true;
 }
 
-/* Keeps a piece of the body, or throws it away beyond the limit; there the sender still hears 413 at the end. */
+/* Keeps a piece of the body, or throws it away beyond the limit; there the sender still hears 413
+ * at the end. */
 static enum MHD_Result request_take_body(Request *q, const char *piece, size_t *size) {
         size_t n = *size;
 
@@ -145,8 +161,8 @@ static enum MHD_Result request_take_body(Request *q, const char *piece, size_t *
 }
 
 /* HEAD is GET to the handler; libmicrohttpd leaves the body out. */
-static enum MHD_Result request_answer(Door *d, struct MHD_Connection *connection, const char *method, const char *path,
-                                      const Request *q) {
+static enum MHD_Result request_answer(Door *d, struct MHD_Connection *connection,
+                                      const char *method, const char *path, const Request *q) {
         const Peer *peer = http_peer_of(connection);
         HttpAnswer answer = { .status = 500 };
         HttpCall call = {
@@ -167,10 +183,11 @@ static enum MHD_Result request_answer(Door *d, struct MHD_Connection *connection
         return send_answer(connection, &answer, false);
 }
 
-/* The first call of a request has its head only, the next ones each a piece of its body, the last one nothing more. */
-enum MHD_Result http_request_on_access(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
-                                       const char *version, const char *upload, size_t *upload_size,
-                                       void **context) {
+/* The first call of a request has its head only, the next ones each a piece of its body, the last
+ * one nothing more. */
+enum MHD_Result http_request_on_access(void *cls, struct MHD_Connection *connection,
+                                       const char *url, const char *method, const char *version,
+                                       const char *upload, size_t *upload_size, void **context) {
         Request *q = *context;
         enum MHD_Result result;
 
@@ -257,7 +274,9 @@ size_t http_request_on_unescape(_unused_ void *cls, struct MHD_Connection *conne
 const char *http_call_query(const HttpCall *call, const char *name) {
         const char *value = NULL;
 
-        if (MHD_lookup_connection_value_n((struct MHD_Connection *)call->query, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value, NULL) != MHD_YES)
+        if (MHD_lookup_connection_value_n((struct MHD_Connection *)call->query,
+                                          MHD_GET_ARGUMENT_KIND, name, strlen(name), &value,
+                                          NULL) != MHD_YES)
                 return NULL;
         return value ? value : "";
 }

@@ -1,7 +1,9 @@
-/* json.c: jansson behind our own names. It seeds its hash tables from the kernel's randomness by itself, at the first object.
- * A setter that cannot get memory empties its object or array and marks it broken, in a high bit of the reference count: every node of ours is referenced exactly once
- * (values are handed over, json_copy() is deep), so the count has room, and marking needs no memory. What a broken value is put into becomes broken too, up to the root,
- * and json_text() of that is NULL: there is the whole text or none. */
+/* json.c: jansson behind our own names. It seeds its hash tables from the kernel's randomness by
+ * itself, at the first object. A setter that cannot get memory empties its object or array and
+ * marks it broken, in a high bit of the reference count: every node of ours is referenced exactly
+ * once (values are handed over, json_copy() is deep), so the count has room, and marking needs no
+ * memory. What a broken value is put into becomes broken too, up to the root, and json_text() of
+ * that is NULL: there is the whole text or none. */
 #include <jansson.h>
 /* Macros of jansson's whose names our header gives to functions; so it comes second. */
 #undef json_is_object
@@ -136,7 +138,8 @@ Json *json_parse(const char *text, size_t n, StrBuf *reterr) {
         return NULL;
 }
 
-/* Measures, then writes into one buffer: json_dumps() of jansson 2.14 loses part of a key, silently, when its buffer cannot grow. */
+/* Measures, then writes into one buffer: json_dumps() of jansson 2.14 loses part of a key,
+ * silently, when its buffer cannot grow. */
 static char *dump(const Json *j, size_t flags) {
         _cleanup_(freep) char *text = NULL;
         size_t n;
@@ -211,7 +214,8 @@ static void put(Json *object, const char *key, json_t *value) {
                 return;
         }
         assert(json_is_object(object));
-        /* The reference that a failed attempt drops is this one, so that the value survives for the second. */
+        /* The reference that a failed attempt drops is this one, so that the value survives for the
+         * second. */
         (void)json_incref(value);
         if (json_object_set_new(node(object), key, value) < 0) {
                 escaped = escape(key);
@@ -343,7 +347,9 @@ static void put_evidence_field(Json *object, const EvidenceField *f, const Evide
                 return;
         case FIELD_SECONDS:
                 t = *(const usec_t *)place;
-                json_set_double(object, f->name, t == USEC_INFINITY ? (double)INFINITY : (double)t / (double)USEC_PER_SEC);
+                json_set_double(object, f->name,
+                                t == USEC_INFINITY ? (double)INFINITY :
+                                                     (double)t / (double)USEC_PER_SEC);
                 return;
         case FIELD_BOOL:
                 json_set_bool(object, f->name, *(const bool *)place);

@@ -1,5 +1,6 @@
-/* json.h: JSON in both directions, over jansson: duplicates rejected, depth and size limited, numbers locale-proof. jansson's own type is visible only as an opaque Json.
- * Knows nothing of what is said. */
+/* json.h: JSON in both directions, over jansson: duplicates rejected, depth and size limited,
+ * numbers locale-proof. jansson's own type is visible only as an opaque Json. Knows nothing of what
+ * is said. */
 #pragma once
 
 #include "evidence.h"
@@ -23,9 +24,11 @@ char *json_text_pretty(const Json *j);
 
 Json *json_new_object(void);
 Json *json_new_array(void);
-/* Setters copy text; invalid UTF-8 is escaped first. They take memory failure as an error of the whole object, kept until json_text() (which then returns NULL). */
+/* Setters copy text; invalid UTF-8 is escaped first. They take memory failure as an error of the
+ * whole object, kept until json_text() (which then returns NULL). */
 void json_set_text(Json *object, const char *key, const char *value); /* NULL value: null */
-void json_set_u64(Json *object, const char *key, uint64_t value); /* above INT64_MAX (USEC_INFINITY): null */
+void json_set_u64(Json *object, const char *key,
+                  uint64_t value); /* above INT64_MAX (USEC_INFINITY): null */
 void json_set_i64(Json *object, const char *key, int64_t value);
 void json_set_double(Json *object, const char *key, double value); /* NaN and infinities: null */
 void json_set_bool(Json *object, const char *key, bool value);
@@ -51,7 +54,8 @@ bool json_bool_value(const Json *j);
 bool json_is_bool(const Json *j);
 bool json_is_text(const Json *j);
 Json *json_copy(const Json *j); /* deep */
-/* Walks an object's keys in order of insertion: *iterator starts NULL; returns the key or NULL at the end. */
+/* Walks an object's keys in order of insertion: *iterator starts NULL; returns the key or NULL at
+ * the end. */
 const char *json_next(const Json *object, void **iterator, const Json **ret_value);
 
 /* Evidence by its field table. */

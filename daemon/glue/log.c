@@ -1,5 +1,6 @@
-/* log.c: the journal's native protocol by hand, because sd_journal_send() waits for a journal that does not read: one datagram of fields per message, never blocking.
- * There is one log per process, so its state is the one static object of the daemon. */
+/* log.c: the journal's native protocol by hand, because sd_journal_send() waits for a journal that
+ * does not read: one datagram of fields per message, never blocking. There is one log per process,
+ * so its state is the one static object of the daemon. */
 #include "log.h"
 
 #include <errno.h>
@@ -20,17 +21,19 @@
 #define LOG_VALUE_MAX 2048           /* of one field */
 #define LOG_FIELDS_MAX 12
 #define LOG_CUT " [cut]"
-/* The sentence, every field with its name and length, and our own fields. Below the kernel's default limit of a datagram (212,992). */
+/* The sentence, every field with its name and length, and our own fields. Below the kernel's
+ * default limit of a datagram (212,992). */
 #define LOG_DATAGRAM_MAX (LOG_SENTENCE_MAX + (LOG_FIELDS_MAX + 4) * (LOG_VALUE_MAX + 128))
 
 typedef struct Log {
-        struct sockaddr_un journal; /* named with each datagram, so that a restarted journal is found again */
-        int fd;                     /* -1: stderr */
-        bool stream_of_journal;     /* stderr is read by the journal: lines begin with their priority */
+        struct sockaddr_un
+                journal; /* named with each datagram, so that a restarted journal is found again */
+        int fd;          /* -1: stderr */
+        bool stream_of_journal; /* stderr is read by the journal: lines begin with their priority */
         uint64_t lost, lost_said;
 } Log;
 
-static Log the_log = {.fd = -1};
+static Log the_log = { .fd = -1 };
 
 static const char *priority(Severity s) {
         switch (s) {
@@ -46,18 +49,20 @@ static const char *priority(Severity s) {
         return "3";
 }
 
-/* $JOURNAL_STREAM names the device and inode of the stream that systemd made; stderr may have been redirected since. */
+/* $JOURNAL_STREAM names the device and inode of the stream that systemd made; stderr may have been
+ * redirected since. */
 static bool is_journal_stream(int fd) {
         const char *text = getenv("JOURNAL_STREAM"), *colon = text ? strchr(text, ':') : NULL;
         uint64_t device, inode;
         struct stat s;
 
         return colon && number_parse_u64(text, (size_t)(colon - text), &device) == 0 &&
-               number_parse_u64(colon + 1, strlen(colon + 1), &inode) == 0 && fstat(fd, &s) == 0 && s.st_dev == device && s.st_ino == inode;
+               number_parse_u64(colon + 1, strlen(colon + 1), &inode) == 0 && fstat(fd, &s) == 0 &&
+               s.st_dev == device && s.st_ino == inode;
 }
 
 int log_open_at(const char *path) {
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
         int fd, probe, r = 0;
 
         assert(path);
@@ -120,7 +125,8 @@ static void add_field(StrBuf *b, const char *name, const char *value) {
         if (cut)
                 n = LOG_VALUE_MAX - strlen(LOG_CUT);
         strbuf_add(b, name);
-        /* The binary form: name, newline, length in 64 bits little-endian, value, newline; a newline in the value starts no field of its own. */
+        /* The binary form: name, newline, length in 64 bits little-endian, value, newline; a
+         * newline in the value starts no field of its own. */
         strbuf_add_char(b, '\n');
         length = n + (cut ? strlen(LOG_CUT) : 0);
         for (unsigned i = 0; i < sizeof length; i++)
@@ -131,7 +137,8 @@ static void add_field(StrBuf *b, const char *name, const char *value) {
         strbuf_add_char(b, '\n');
 }
 
-static bool send_journal(Severity severity, const char *message_id, const LogField *fields, size_t n, const char *sentence) {
+static bool send_journal(Severity severity, const char *message_id, const LogField *fields,
+                         size_t n, const char *sentence) {
         STRBUF(b, LOG_DATAGRAM_MAX);
 
         strbuf_add(&b, "MESSAGE=");
@@ -145,15 +152,16 @@ static bool send_journal(Severity severity, const char *message_id, const LogFie
                 if (fields[i].value)
                         add_field(&b, fields[i].name, fields[i].value);
         assert(!b.overflow);
-        return sendto(the_log.fd, b.text, b.length, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&the_log.journal,
+        return sendto(the_log.fd, b.text, b.length, MSG_DONTWAIT | MSG_NOSIGNAL,
+                      (const struct sockaddr *)&the_log.journal,
                       sizeof the_log.journal) == (ssize_t)b.length;
 }
 
-/* Writes what fits without waiting; false when something was left. A pipe takes PIPE_BUF bytes once it polls writable; its flags are shared with other processes, so they
- * stay as they are. */
+/* Writes what fits without waiting; false when something was left. A pipe takes PIPE_BUF bytes once
+ * it polls writable; its flags are shared with other processes, so they stay as they are. */
 static bool write_stderr(const char *text, size_t n) {
         while (n > 0) {
-                struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+                struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
                 ssize_t written = send(STDERR_FILENO, text, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 
                 if (written < 0 && errno == ENOTSOCK) {
@@ -185,8 +193,10 @@ static bool send_stderr(Severity severity, const char *sentence) {
         return write_stderr(b.text, b.length);
 }
 
-static bool send_message(Severity severity, const char *message_id, const LogField *fields, size_t n, const char *sentence) {
-        return the_log.fd >= 0 ? send_journal(severity, message_id, fields, n, sentence) : send_stderr(severity, sentence);
+static bool send_message(Severity severity, const char *message_id, const LogField *fields,
+                         size_t n, const char *sentence) {
+        return the_log.fd >= 0 ? send_journal(severity, message_id, fields, n, sentence) :
+                                 send_stderr(severity, sentence);
 }
 
 /* Once messages get through again, says how many did not. */
@@ -197,12 +207,15 @@ static void say_lost(void) {
         if (lost == 0)
                 return;
         strbuf_add_u64(&b, lost);
-        strbuf_add(&b, " log messages were lost, because whoever reads the log did not take them at once");
+        strbuf_add(
+                &b,
+                " log messages were lost, because whoever reads the log did not take them at once");
         if (send_message(SEVERITY_WARNING, NULL, NULL, 0, b.text))
                 the_log.lost_said = the_log.lost;
 }
 
-void log_event(Severity severity, const char *message_id, const LogField *fields, size_t n, const char *sentence) {
+void log_event(Severity severity, const char *message_id, const LogField *fields, size_t n,
+               const char *sentence) {
         int saved = errno;
 
         assert(sentence && n <= LOG_FIELDS_MAX && (fields || n == 0));

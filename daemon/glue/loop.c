@@ -1,5 +1,7 @@
-/* loop.c: sd-event behind our own names. Lifetimes: a timer or descriptor watch is the caller's, and so is its userdata, which must outlive the watch.
- * Either may be freed inside its own callback: sd-event keeps its source until the dispatch is over, and nothing here touches our half after the callback. */
+/* loop.c: sd-event behind our own names. Lifetimes: a timer or descriptor watch is the caller's,
+ * and so is its userdata, which must outlive the watch. Either may be freed inside its own
+ * callback: sd-event keeps its source until the dispatch is over, and nothing here touches our half
+ * after the callback. */
 #include "loop.h"
 
 #include <errno.h>
@@ -10,7 +12,8 @@
 
 /* sd-event reads 0 as 250 ms. */
 #define ACCURACY USEC_PER_MSEC
-/* An idle loop sleeps for as long as it likes, so a tick of its own makes turns come at least this often, and a longer gap between turns means that we stood still. */
+/* An idle loop sleeps for as long as it likes, so a tick of its own makes turns come at least this
+ * often, and a longer gap between turns means that we stood still. */
 #define TICK USEC_PER_SEC
 #define GAP_MAX (2 * USEC_PER_SEC)
 
@@ -81,7 +84,8 @@ int loop_new(Loop **ret) {
         r = sd_event_new(&l->event);
         if (r < 0)
                 return r;
-        r = sd_event_add_time(l->event, &l->tick, CLOCK_BOOTTIME, usec_add(loop_now(l), TICK), ACCURACY, on_tick, l);
+        r = sd_event_add_time(l->event, &l->tick, CLOCK_BOOTTIME, usec_add(loop_now(l), TICK),
+                              ACCURACY, on_tick, l);
         if (r < 0)
                 return r;
         (void)sd_event_source_set_description(l->tick, "tick");
@@ -114,15 +118,17 @@ static int on_timer(sd_event_source *source, uint64_t at, void *userdata) {
         return 0;
 }
 
-int loop_add_timer(Loop *l, LoopTimerCallback callback, void *userdata, const char *name, LoopTimer **ret) {
+int loop_add_timer(Loop *l, LoopTimerCallback callback, void *userdata, const char *name,
+                   LoopTimer **ret) {
         _cleanup_(loop_timer_freep) LoopTimer *t = calloc(1, sizeof *t);
         int r;
 
         assert(l && callback && ret);
         if (!t)
                 return -ENOMEM;
-        *t = (LoopTimer){.loop = l, .callback = callback, .userdata = userdata};
-        r = sd_event_add_time(l->event, &t->source, CLOCK_BOOTTIME, USEC_INFINITY, ACCURACY, on_timer, t);
+        *t = (LoopTimer){ .loop = l, .callback = callback, .userdata = userdata };
+        r = sd_event_add_time(l->event, &t->source, CLOCK_BOOTTIME, USEC_INFINITY, ACCURACY,
+                              on_timer, t);
         if (r < 0)
                 return r;
         r = sd_event_source_set_enabled(t->source, SD_EVENT_OFF);
@@ -135,10 +141,12 @@ int loop_add_timer(Loop *l, LoopTimerCallback callback, void *userdata, const ch
 
 void loop_timer_set(LoopTimer *t, usec_t at) {
         assert(t);
-        /* Neither call allocates for a source that is there; they refuse only when the loop has finished, and then no timer matters. */
+        /* Neither call allocates for a source that is there; they refuse only when the loop has
+         * finished, and then no timer matters. */
         if (at != USEC_INFINITY)
                 (void)sd_event_source_set_time(t->source, at);
-        (void)sd_event_source_set_enabled(t->source, at == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+        (void)sd_event_source_set_enabled(t->source,
+                                          at == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
 
 LoopTimer *loop_timer_free(LoopTimer *t) {
@@ -157,14 +165,15 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdat
         return 0;
 }
 
-int loop_add_io(Loop *l, int fd, uint32_t events, LoopIoCallback callback, void *userdata, const char *name, LoopIo **ret) {
+int loop_add_io(Loop *l, int fd, uint32_t events, LoopIoCallback callback, void *userdata,
+                const char *name, LoopIo **ret) {
         _cleanup_(loop_io_freep) LoopIo *io = calloc(1, sizeof *io);
         int r;
 
         assert(l && callback && ret);
         if (!io)
                 return -ENOMEM;
-        *io = (LoopIo){.callback = callback, .userdata = userdata};
+        *io = (LoopIo){ .callback = callback, .userdata = userdata };
         r = sd_event_add_io(l->event, &io->source, fd, events, on_io, io);
         if (r < 0)
                 return r;
@@ -204,7 +213,8 @@ int loop_add_signal(Loop *l, int signal_number, LoopSignalCallback callback, voi
                 return -ENOMEM;
         s->callback = callback;
         s->userdata = userdata;
-        if (sigemptyset(&set) < 0 || sigaddset(&set, signal_number) < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        if (sigemptyset(&set) < 0 || sigaddset(&set, signal_number) < 0 ||
+            sigprocmask(SIG_BLOCK, &set, NULL) < 0)
                 return -errno;
         r = sd_event_add_signal(l->event, &s->source, signal_number, on_signal, s);
         if (r < 0)
@@ -261,8 +271,10 @@ int loop_run_until(Loop *l, const bool *done) {
                         return 0;
                 r = sd_event_prepare(l->event);
                 if (r == 0) {
-                        /* Nothing is left to do: this turn is over, and the next one starts when the kernel wakes us. */
-                        l->longest_turn = MAX(l->longest_turn, clock_usec(CLOCK_THREAD_CPUTIME_ID) - cpu);
+                        /* Nothing is left to do: this turn is over, and the next one starts when
+                         * the kernel wakes us. */
+                        l->longest_turn = MAX(l->longest_turn,
+                                              clock_usec(CLOCK_THREAD_CPUTIME_ID) - cpu);
                         r = sd_event_wait(l->event, USEC_INFINITY);
                         cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID);
                 }

@@ -1,5 +1,6 @@
-/* loop.h: the one event loop, over sd-event: timers, descriptors, signals, child-free. CLOCK_BOOTTIME is read here and nowhere else.
- * Callbacks run one at a time on the loop's thread. Knows nothing of what they do. */
+/* loop.h: the one event loop, over sd-event: timers, descriptors, signals, child-free.
+ * CLOCK_BOOTTIME is read here and nowhere else. Callbacks run one at a time on the loop's thread.
+ * Knows nothing of what they do. */
 #pragma once
 
 #include <signal.h>
@@ -25,20 +26,23 @@ DEFINE_CLEANUP(Loop *, loop_free);
 usec_t loop_now(Loop *l);
 
 /* A timer that is not armed yet. Owned by the caller; free before its userdata goes. */
-int loop_add_timer(Loop *l, LoopTimerCallback callback, void *userdata, const char *name, LoopTimer **ret) _must_check_;
+int loop_add_timer(Loop *l, LoopTimerCallback callback, void *userdata, const char *name,
+                   LoopTimer **ret) _must_check_;
 /* Arms it once for `at` (1 ms accuracy, never early); USEC_INFINITY disarms. */
 void loop_timer_set(LoopTimer *t, usec_t at);
 LoopTimer *loop_timer_free(LoopTimer *t);
 DEFINE_CLEANUP(LoopTimer *, loop_timer_free);
 
 /* Watches a descriptor, which stays the caller's. `events`: EPOLLIN, EPOLLOUT, EPOLLET. */
-int loop_add_io(Loop *l, int fd, uint32_t events, LoopIoCallback callback, void *userdata, const char *name, LoopIo **ret) _must_check_;
+int loop_add_io(Loop *l, int fd, uint32_t events, LoopIoCallback callback, void *userdata,
+                const char *name, LoopIo **ret) _must_check_;
 int loop_io_set(LoopIo *io, uint32_t events) _must_check_;
 LoopIo *loop_io_free(LoopIo *io);
 DEFINE_CLEANUP(LoopIo *, loop_io_free);
 
 /* Blocks the signal in the thread and calls back from the loop. */
-int loop_add_signal(Loop *l, int signal_number, LoopSignalCallback callback, void *userdata) _must_check_;
+int loop_add_signal(Loop *l, int signal_number, LoopSignalCallback callback,
+                    void *userdata) _must_check_;
 /* Called when more than 2 s passed between two turns, or the clock went back. */
 void loop_on_jump(Loop *l, LoopJumpCallback callback, void *userdata);
 /* Turns the service manager's watchdog on when it asks for one; it is fed by this loop. */

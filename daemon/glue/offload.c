@@ -1,5 +1,7 @@
-/* offload.c: the workers. What they and the loop share is one `Pool` under one mutex, counted by its users (the loop's Offload and every worker), so that Offload may go
- * while a worker still sits in a resolver: the last to leave frees the pool. A task belongs to the loop until it is disowned while running; then the worker frees it. */
+/* offload.c: the workers. What they and the loop share is one `Pool` under one mutex, counted by
+ * its users (the loop's Offload and every worker), so that Offload may go while a worker still sits
+ * in a resolver: the last to leave frees the pool. A task belongs to the loop until it is disowned
+ * while running; then the worker frees it. */
 #include "offload.h"
 
 #include <errno.h>
@@ -20,7 +22,7 @@ typedef struct Pool {
         OffloadTask *queue, *queue_last;       /* not started yet, oldest first */
         OffloadTask *finished, *finished_last; /* to be handed to the loop, oldest first */
         unsigned n_users;
-        unsigned n_running;                    /* disowned ones too */
+        unsigned n_running; /* disowned ones too */
         bool stopping;
         int event_fd;
 } Pool;
@@ -33,10 +35,11 @@ struct OffloadTask {
         OffloadDone done;
         void *userdata;
         usec_t deadline;
-        OffloadTask *next;                     /* in queue or finished, under the lock */
-        OffloadTask *active_next, **active_at; /* in the loop's list of tasks whose answer is awaited */
-        TaskState state;                       /* under the lock */
-        bool disowned;                         /* under the lock */
+        OffloadTask *next; /* in queue or finished, under the lock */
+        OffloadTask *active_next,
+                **active_at; /* in the loop's list of tasks whose answer is awaited */
+        TaskState state;     /* under the lock */
+        bool disowned;       /* under the lock */
 };
 
 struct Offload {
@@ -118,7 +121,8 @@ static void worker_run(Pool *p, OffloadTask *t) {
         t->state = TASK_FINISHED;
         t->value = value;
         if (t->disowned) {
-                /* Nobody else knows it any more; freeing may take as long as the work did, so the loop must not wait for it at the lock. */
+                /* Nobody else knows it any more; freeing may take as long as the work did, so the
+                 * loop must not wait for it at the lock. */
                 (void)pthread_mutex_unlock(&p->lock);
                 task_free(t);
                 (void)pthread_mutex_lock(&p->lock);
@@ -153,7 +157,8 @@ static void active_remove(OffloadTask *t) {
         t->offload->n_waiting--;
 }
 
-/* Gives the task up: frees it now, or leaves that to the worker that runs it. The pool's lock is not held. */
+/* Gives the task up: frees it now, or leaves that to the worker that runs it. The pool's lock is
+ * not held. */
 static void task_disown(OffloadTask *t) {
         Pool *p = t->offload->pool;
         bool running;
@@ -342,8 +347,9 @@ static unsigned count_tasks(Offload *o) {
         return n;
 }
 
-int offload_run(Offload *o, OffloadWork work, void *argument, OffloadFree free_argument, OffloadFree free_value,
-                usec_t timeout, OffloadDone done, void *userdata, OffloadTask **ret) {
+int offload_run(Offload *o, OffloadWork work, void *argument, OffloadFree free_argument,
+                OffloadFree free_value, usec_t timeout, OffloadDone done, void *userdata,
+                OffloadTask **ret) {
         OffloadTask *t;
 
         assert(o && work && done);
@@ -353,8 +359,16 @@ int offload_run(Offload *o, OffloadWork work, void *argument, OffloadFree free_a
         if (!t)
                 return -ENOMEM;
         *t = (OffloadTask){
-                .offload = o, .work = work, .argument = argument, .free_argument = free_argument, .free_value = free_value, .done = done,
-                .userdata = userdata, .deadline = usec_add(loop_now(o->loop), timeout), .active_next = o->active, .active_at = &o->active,
+                .offload = o,
+                .work = work,
+                .argument = argument,
+                .free_argument = free_argument,
+                .free_value = free_value,
+                .done = done,
+                .userdata = userdata,
+                .deadline = usec_add(loop_now(o->loop), timeout),
+                .active_next = o->active,
+                .active_at = &o->active,
         };
         if (o->active)
                 o->active->active_at = &t->active_next;
@@ -389,7 +403,9 @@ static void resolve_argument_free(void *p) {
 }
 
 static void *resolve_work(void *p) {
-        const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+        const struct addrinfo hints = { .ai_family = AF_UNSPEC,
+                                        .ai_socktype = SOCK_STREAM,
+                                        .ai_flags = AI_NUMERICSERV };
         struct addrinfo *found = NULL;
         ResolveArgument *a = p;
         AddressList *list = TAKE_PTR(a->list);
@@ -397,7 +413,8 @@ static void *resolve_work(void *p) {
         list->error = getaddrinfo(a->host, a->port, &hints, &found);
         if (list->error != 0)
                 return list;
-        for (struct addrinfo *i = found; i && list->n < ELEMENTSOF(list->addresses); i = i->ai_next) {
+        for (struct addrinfo *i = found; i && list->n < ELEMENTSOF(list->addresses);
+             i = i->ai_next) {
                 Address *address = &list->addresses[list->n];
 
                 if (i->ai_addrlen > sizeof address->u.storage)
@@ -412,7 +429,8 @@ static void *resolve_work(void *p) {
         return list;
 }
 
-int offload_resolve(Offload *o, const char *host, uint16_t port, usec_t timeout, OffloadDone done, void *userdata, OffloadTask **ret) {
+int offload_resolve(Offload *o, const char *host, uint16_t port, usec_t timeout, OffloadDone done,
+                    void *userdata, OffloadTask **ret) {
         ResolveArgument *a;
         size_t n;
         int r;
@@ -427,7 +445,9 @@ int offload_resolve(Offload *o, const char *host, uint16_t port, usec_t timeout,
         memcpy(a->host, host, n);
         (void)snprintf(a->port, sizeof a->port, "%u", (unsigned)port);
         a->list = calloc(1, sizeof *a->list);
-        r = a->list ? offload_run(o, resolve_work, a, resolve_argument_free, free, timeout, done, userdata, ret) : -ENOMEM;
+        r = a->list ? offload_run(o, resolve_work, a, resolve_argument_free, free, timeout, done,
+                                  userdata, ret) :
+                      -ENOMEM;
         if (r < 0)
                 resolve_argument_free(a);
         return r;

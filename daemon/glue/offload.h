@@ -1,5 +1,6 @@
-/* offload.h: the only place with threads: a few workers, tasks in, values out through an eventfd. A task sees nothing but its own argument. An overdue task is
- * disowned: its caller hears -ETIMEDOUT at once and the result is freed when it comes. */
+/* offload.h: the only place with threads: a few workers, tasks in, values out through an eventfd. A
+ * task sees nothing but its own argument. An overdue task is disowned: its caller hears -ETIMEDOUT
+ * at once and the result is freed when it comes. */
 #pragma once
 
 #include <sys/socket.h>
@@ -21,9 +22,11 @@ int offload_new(Offload **ret, Loop *loop, unsigned n_workers, unsigned n_tasks)
 Offload *offload_free(Offload *o);
 DEFINE_CLEANUP(Offload *, offload_free);
 
-/* Queues a task. Hands `argument` over (freed by free_argument after the work). Returns 0, -EAGAIN when the queue is full (argument stays the caller's). */
-int offload_run(Offload *o, OffloadWork work, void *argument, OffloadFree free_argument, OffloadFree free_value,
-                usec_t timeout, OffloadDone done, void *userdata, OffloadTask **ret) _must_check_;
+/* Queues a task. Hands `argument` over (freed by free_argument after the work). Returns 0, -EAGAIN
+ * when the queue is full (argument stays the caller's). */
+int offload_run(Offload *o, OffloadWork work, void *argument, OffloadFree free_argument,
+                OffloadFree free_value, usec_t timeout, OffloadDone done, void *userdata,
+                OffloadTask **ret) _must_check_;
 /* The caller does not want the answer any more; done() is not called. */
 void offload_cancel(OffloadTask *t);
 
@@ -35,10 +38,12 @@ typedef struct Address {
         uint32_t length;
 } Address;
 typedef struct AddressList {
-        int error;       /* 0, or a getaddrinfo() code; words by offload_resolve_words() */
+        int error; /* 0, or a getaddrinfo() code; words by offload_resolve_words() */
         size_t n;
         Address addresses[16];
 } AddressList;
-/* Resolves host and port (a numeric host too). done() gets an AddressList that it frees with free(). */
-int offload_resolve(Offload *o, const char *host, uint16_t port, usec_t timeout, OffloadDone done, void *userdata, OffloadTask **ret) _must_check_;
+/* Resolves host and port (a numeric host too). done() gets an AddressList that it frees with
+ * free(). */
+int offload_resolve(Offload *o, const char *host, uint16_t port, usec_t timeout, OffloadDone done,
+                    void *userdata, OffloadTask **ret) _must_check_;
 const char *offload_resolve_words(int error);

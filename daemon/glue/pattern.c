@@ -1,4 +1,5 @@
-/* pattern.c: PCRE2, interpreted (a just-in-time compiler wants memory that is writable and executable), with every limit set. */
+/* pattern.c: PCRE2, interpreted (a just-in-time compiler wants memory that is writable and
+ * executable), with every limit set. */
 #include "pattern.h"
 
 #include "strbuf.h"
@@ -9,10 +10,10 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#define PATTERN_TEXT_MAX 1024       /* bytes of an expression; a policy's are far shorter */
-#define PATTERN_MATCH_LIMIT 100000  /* calls of the matcher per text: a few milliseconds at most */
-#define PATTERN_DEPTH_LIMIT 10000   /* backtracking points that are open at once */
-#define PATTERN_HEAP_LIMIT 2048     /* KiB */
+#define PATTERN_TEXT_MAX 1024      /* bytes of an expression; a policy's are far shorter */
+#define PATTERN_MATCH_LIMIT 100000 /* calls of the matcher per text: a few milliseconds at most */
+#define PATTERN_DEPTH_LIMIT 10000  /* backtracking points that are open at once */
+#define PATTERN_HEAP_LIMIT 2048    /* KiB */
 
 struct Pattern {
         pcre2_code *code;
@@ -20,7 +21,8 @@ struct Pattern {
         pcre2_match_context *limits;
 };
 
-static int refuse(size_t at, const char *why, size_t *reterr_at, char *reterr_why, size_t why_size) {
+static int refuse(size_t at, const char *why, size_t *reterr_at, char *reterr_why,
+                  size_t why_size) {
         StrBuf words;
 
         if (reterr_at)
@@ -32,16 +34,19 @@ static int refuse(size_t at, const char *why, size_t *reterr_at, char *reterr_wh
         return -EINVAL;
 }
 
-static int compile(Pattern *p, const char *text, size_t *reterr_at, char *reterr_why, size_t why_size) {
-        const uint32_t options = PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY | PCRE2_UTF |
-                                 PCRE2_NEVER_BACKSLASH_C;
+static int compile(Pattern *p, const char *text, size_t *reterr_at, char *reterr_why,
+                   size_t why_size) {
+        const uint32_t options = PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOTALL |
+                                 PCRE2_DOLLAR_ENDONLY | PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C;
         PCRE2_UCHAR words[120];
         PCRE2_SIZE at = 0;
         int error = 0;
 
         if (strlen(text) > PATTERN_TEXT_MAX)
-                return refuse(PATTERN_TEXT_MAX, "longer than 1024 bytes", reterr_at, reterr_why, why_size);
-        p->code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, options, &error, &at, NULL);
+                return refuse(PATTERN_TEXT_MAX, "longer than 1024 bytes", reterr_at, reterr_why,
+                              why_size);
+        p->code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, options, &error, &at,
+                                NULL);
         if (p->code)
                 return 0;
         /* PCRE2 cuts and terminates words that do not fit, and knows every error of its own. */
@@ -49,7 +54,8 @@ static int compile(Pattern *p, const char *text, size_t *reterr_at, char *reterr
         return refuse(at, (const char *)words, reterr_at, reterr_why, why_size);
 }
 
-int pattern_new(Pattern **ret, const char *text, size_t *reterr_at, char *reterr_why, size_t why_size) {
+int pattern_new(Pattern **ret, const char *text, size_t *reterr_at, char *reterr_why,
+                size_t why_size) {
         _cleanup_(pattern_freep) Pattern *p = calloc(1, sizeof *p);
         int r;
 

@@ -1,9 +1,11 @@
-/* pg.c: the public calls: they copy, queue and arm; what happens on the wire is pg_run.c's. No public call but pg_free() calls back before it returns. */
+/* pg.c: the public calls: they copy, queue and arm; what happens on the wire is pg_run.c's. No
+ * public call but pg_free() calls back before it returns. */
 #include <errno.h>
 
 #include "pg_internal.h"
 
-/* ROLLBACK is the opener's last word; if it takes longer, the connection is given up and the server rolls back by itself. */
+/* ROLLBACK is the opener's last word; if it takes longer, the connection is given up and the server
+ * rolls back by itself. */
 #define ROLLBACK_TIMEOUT (5 * USEC_PER_SEC)
 
 void statement_append(StatementList *l, Statement *s) {
@@ -47,7 +49,8 @@ static const char *place(char **at, const char *text) {
 
 /* Copies everything into one allocation; NULL without memory. */
 static Statement *statement_new(const Statement *from) {
-        size_t size = sizeof *from + from->n_parameters * sizeof(char *) + strlen(from->sql) + 1 + (from->name ? strlen(from->name) + 1 : 0);
+        size_t size = sizeof *from + from->n_parameters * sizeof(char *) + strlen(from->sql) + 1 +
+                      (from->name ? strlen(from->name) + 1 : 0);
         Statement *s;
         char *at;
 
@@ -139,8 +142,10 @@ static int copy_setup(Pg *p, const PgSetup *setup) {
         p->on_state = setup->on_state;
         p->on_notify = setup->on_notify;
         p->userdata = setup->userdata;
-        if (copy_text(&p->conninfo, setup->conninfo) < 0 || copy_text(&p->password, setup->password) < 0 ||
-            copy_text(&p->application_name, setup->application_name) < 0 || copy_text(&p->listen, setup->listen) < 0)
+        if (copy_text(&p->conninfo, setup->conninfo) < 0 ||
+            copy_text(&p->password, setup->password) < 0 ||
+            copy_text(&p->application_name, setup->application_name) < 0 ||
+            copy_text(&p->listen, setup->listen) < 0)
                 return -ENOMEM;
         while (setup->warm && setup->warm[n])
                 n++;
@@ -212,19 +217,31 @@ static int enqueue(Pg *p, const Statement *from) {
         return 0;
 }
 
-int pg_query(Pg *p, const char *sql, size_t n_parameters, const char *const parameters[], usec_t timeout, PgCallback callback, void *userdata) {
+int pg_query(Pg *p, const char *sql, size_t n_parameters, const char *const parameters[],
+             usec_t timeout, PgCallback callback, void *userdata) {
         assert(p && sql && (parameters || n_parameters == 0));
-        return enqueue(p, &(Statement){.kind = STATEMENT_QUERY, .sql = sql, .n_parameters = n_parameters, .parameters = (const char **)parameters,
-                                       .deadline = usec_add(loop_now(p->loop), timeout), .callback = callback, .userdata = userdata});
+        return enqueue(p, &(Statement){ .kind = STATEMENT_QUERY,
+                                        .sql = sql,
+                                        .n_parameters = n_parameters,
+                                        .parameters = (const char **)parameters,
+                                        .deadline = usec_add(loop_now(p->loop), timeout),
+                                        .callback = callback,
+                                        .userdata = userdata });
 }
 
-int pg_query_prepared(Pg *p, const char *name, const char *sql, size_t n_parameters, const char *const parameters[], usec_t timeout,
-                      PgCallback callback, void *userdata) {
+int pg_query_prepared(Pg *p, const char *name, const char *sql, size_t n_parameters,
+                      const char *const parameters[], usec_t timeout, PgCallback callback,
+                      void *userdata) {
         assert(p && name && sql && (parameters || n_parameters == 0));
         assert(strlen(name) + sizeof "_4294967295" <= PG_NAME_SIZE);
-        return enqueue(p, &(Statement){.kind = STATEMENT_PREPARED, .name = name, .sql = sql, .n_parameters = n_parameters,
-                                       .parameters = (const char **)parameters, .deadline = usec_add(loop_now(p->loop), timeout),
-                                       .callback = callback, .userdata = userdata});
+        return enqueue(p, &(Statement){ .kind = STATEMENT_PREPARED,
+                                        .name = name,
+                                        .sql = sql,
+                                        .n_parameters = n_parameters,
+                                        .parameters = (const char **)parameters,
+                                        .deadline = usec_add(loop_now(p->loop), timeout),
+                                        .callback = callback,
+                                        .userdata = userdata });
 }
 
 int pg_begin(Pg *p, usec_t timeout, PgBeginCallback callback, void *userdata) {
@@ -244,14 +261,19 @@ int pg_begin(Pg *p, usec_t timeout, PgBeginCallback callback, void *userdata) {
         t->deadline = usec_add(loop_now(p->loop), timeout);
         t->next = p->transactions;
         p->transactions = t;
-        r = enqueue(p, &(Statement){.kind = STATEMENT_BEGIN, .transaction = t, .sql = "BEGIN ISOLATION LEVEL READ COMMITTED",
-                                    .deadline = t->deadline, .on_begin = callback, .userdata = userdata});
+        r = enqueue(p, &(Statement){ .kind = STATEMENT_BEGIN,
+                                     .transaction = t,
+                                     .sql = "BEGIN ISOLATION LEVEL READ COMMITTED",
+                                     .deadline = t->deadline,
+                                     .on_begin = callback,
+                                     .userdata = userdata });
         if (r < 0)
                 transaction_free(t);
         return r;
 }
 
-/* Queues one more statement of a transaction, or its failure when that is known already: told from the loop. */
+/* Queues one more statement of a transaction, or its failure when that is known already: told from
+ * the loop. */
 static void transaction_enqueue(PgTransaction *t, const Statement *from) {
         Pg *p = t->pg;
         Statement *s = t->queue.n < PG_QUEUE_MAX ? statement_new(from) : NULL;
@@ -261,9 +283,13 @@ static void transaction_enqueue(PgTransaction *t, const Statement *from) {
                 /* An opener that waits for each answer, as it should, never comes here twice. */
                 assert(t->spare);
                 s = TAKE_PTR(t->spare);
-                *s = (Statement){.kind = from->kind, .transaction = t, .callback = from->callback, .userdata = from->userdata};
+                *s = (Statement){ .kind = from->kind,
+                                  .transaction = t,
+                                  .callback = from->callback,
+                                  .userdata = from->userdata };
                 if (!t->dead)
-                        failure_set(&failure, PG_RETRY, "", "no memory for the statement: it was not sent");
+                        failure_set(&failure, PG_RETRY, "",
+                                    "no memory for the statement: it was not sent");
         } else if (!t->dead) {
                 statement_append(&t->queue, s);
                 pg_advance(p);
@@ -274,17 +300,27 @@ static void transaction_enqueue(PgTransaction *t, const Statement *from) {
         loop_timer_set(p->soon, 0);
 }
 
-void pg_transaction_query(PgTransaction *t, const char *sql, size_t n_parameters, const char *const parameters[], PgCallback callback, void *userdata) {
+void pg_transaction_query(PgTransaction *t, const char *sql, size_t n_parameters,
+                          const char *const parameters[], PgCallback callback, void *userdata) {
         assert(t && sql && (parameters || n_parameters == 0));
-        transaction_enqueue(t, &(Statement){.kind = STATEMENT_QUERY, .transaction = t, .sql = sql, .n_parameters = n_parameters,
-                                            .parameters = (const char **)parameters, .deadline = t->deadline, .callback = callback,
-                                            .userdata = userdata});
+        transaction_enqueue(t, &(Statement){ .kind = STATEMENT_QUERY,
+                                             .transaction = t,
+                                             .sql = sql,
+                                             .n_parameters = n_parameters,
+                                             .parameters = (const char **)parameters,
+                                             .deadline = t->deadline,
+                                             .callback = callback,
+                                             .userdata = userdata });
 }
 
 void pg_transaction_commit(PgTransaction *t, PgCallback callback, void *userdata) {
         assert(t);
-        transaction_enqueue(t, &(Statement){.kind = STATEMENT_COMMIT, .transaction = t, .sql = "COMMIT", .deadline = t->deadline,
-                                            .callback = callback, .userdata = userdata});
+        transaction_enqueue(t, &(Statement){ .kind = STATEMENT_COMMIT,
+                                             .transaction = t,
+                                             .sql = "COMMIT",
+                                             .deadline = t->deadline,
+                                             .callback = callback,
+                                             .userdata = userdata });
 }
 
 /* Nothing more is told of this transaction's statements. */
@@ -304,7 +340,9 @@ static void transaction_mute(PgTransaction *t) {
 }
 
 void pg_transaction_rollback(PgTransaction *t) {
-        const Statement rollback = {.kind = STATEMENT_ROLLBACK, .transaction = t, .sql = "ROLLBACK"};
+        const Statement rollback = { .kind = STATEMENT_ROLLBACK,
+                                     .transaction = t,
+                                     .sql = "ROLLBACK" };
         Pg *p = t->pg;
         Statement *s;
 

@@ -1,5 +1,7 @@
-/* pg.h: one PostgreSQL connection on the loop, over libpq: connected in offload (libpq resolves names synchronously), then handed to the loop; queued statements with
- * bound text parameters and a deadline each, transactions as one piece, LISTEN, and errors by SQLSTATE class. Knows nothing of the ledger's functions. */
+/* pg.h: one PostgreSQL connection on the loop, over libpq: connected in offload (libpq resolves
+ * names synchronously), then handed to the loop; queued statements with bound text parameters and a
+ * deadline each, transactions as one piece, LISTEN, and errors by SQLSTATE class. Knows nothing of
+ * the ledger's functions. */
 #pragma once
 
 #include "offload.h"
@@ -13,38 +15,46 @@ typedef enum PgError {
         PG_HOLD,          /* 25006, 57P03, read-only or recovering: wait for the server to change */
         PG_CONFIGURATION, /* 28xxx, 3D000, 42xxx, 0A000: a person must mend something */
         PG_REFUSED,       /* RBxxx and 23xxx, P0001: the ledger's own answer */
-        PG_LOST,          /* the connection was lost before the statement was sent, or in a transaction before its COMMIT was sent: it did not happen */
-        PG_IN_DOUBT,      /* lost after COMMIT (or an autocommitted statement) was sent: it may have happened */
-        PG_TIMEOUT,       /* our own deadline; the connection is given up, so read as PG_IN_DOUBT for writes */
+        PG_LOST,     /* the connection was lost before the statement was sent, or in a transaction
+                        before its COMMIT was sent: it did not happen */
+        PG_IN_DOUBT, /* lost after COMMIT (or an autocommitted statement) was sent: it may have
+                        happened */
+        PG_TIMEOUT,  /* our own deadline; the connection is given up, so read as PG_IN_DOUBT for
+                        writes */
         _PG_ERROR_MAX,
 } PgError;
 
 typedef struct PgFailure {
-        PgError error;      /* PG_OK: success */
+        PgError error; /* PG_OK: success */
         char sqlstate[6];
-        char message[512];  /* primary message, detail and hint; no secret in it */
+        char message[512]; /* primary message, detail and hint; no secret in it */
 } PgFailure;
 
-/* Rows are borrowed until the callback returns. failure->error == PG_OK on success; result NULL otherwise. */
+/* Rows are borrowed until the callback returns. failure->error == PG_OK on success; result NULL
+ * otherwise. */
 typedef void (*PgCallback)(void *userdata, const PgFailure *failure, const PgResult *result);
 typedef void (*PgNotifyCallback)(void *userdata, const char *channel, const char *payload);
-/* up: connected, set up, and LISTENing; else why not (class and words). Called at each change and after every failed attempt. */
+/* up: connected, set up, and LISTENing; else why not (class and words). Called at each change and
+ * after every failed attempt. */
 typedef void (*PgStateCallback)(void *userdata, bool up, const PgFailure *failure);
 
 typedef struct PgSetup {
-        const char *conninfo;          /* borrowed for the call; a string, URI or service= */
-        const char *password;          /* or NULL; copied, wiped on free */
+        const char *conninfo; /* borrowed for the call; a string, URI or service= */
+        const char *password; /* or NULL; copied, wiped on free */
         const char *application_name;
-        const char *listen;            /* channel, or NULL */
-        const char *const *warm;       /* statements run after each connect, results ignored but errors fail the connect; NULL-terminated, or NULL */
+        const char *listen;      /* channel, or NULL */
+        const char *const *warm; /* statements run after each connect, results ignored but errors
+                                    fail the connect; NULL-terminated, or NULL */
         PgStateCallback on_state;
         PgNotifyCallback on_notify;
         void *userdata;
 } PgSetup;
 
-/* Starts connecting; reconnects by itself for ever, full jitter between 0.25 s and 15 s. Sets on every connection: READ COMMITTED, statement_timeout 5 s, lock_timeout 2 s,
+/* Starts connecting; reconnects by itself for ever, full jitter between 0.25 s and 15 s. Sets on
+ * every connection: READ COMMITTED, statement_timeout 5 s, lock_timeout 2 s,
  * idle_in_transaction_session_timeout 10 s, tcp_user_timeout, keepalives, client_encoding UTF8. */
-int pg_new(Pg **ret, Loop *loop, Offload *offload, const PgSetup *setup, uint64_t seed) _must_check_;
+int pg_new(Pg **ret, Loop *loop, Offload *offload, const PgSetup *setup,
+           uint64_t seed) _must_check_;
 /* Outstanding callbacks get PG_LOST or PG_IN_DOUBT, then nothing more is called. */
 Pg *pg_free(Pg *p);
 DEFINE_CLEANUP(Pg *, pg_free);
@@ -52,21 +62,28 @@ bool pg_is_up(const Pg *p);
 /* Number of the current connection, from 1: changes at each reconnect. */
 uint64_t pg_connection_number(const Pg *p);
 
-/* Queues one autocommitted statement; parameters (text, NULL for SQL NULL) are copied. Returns 0, -ENOTCONN (not up: callback not called), -EAGAIN (256 queued). */
-int pg_query(Pg *p, const char *sql, size_t n_parameters, const char *const parameters[], usec_t timeout,
-             PgCallback callback, void *userdata) _must_check_;
+/* Queues one autocommitted statement; parameters (text, NULL for SQL NULL) are copied. Returns 0,
+ * -ENOTCONN (not up: callback not called), -EAGAIN (256 queued). */
+int pg_query(Pg *p, const char *sql, size_t n_parameters, const char *const parameters[],
+             usec_t timeout, PgCallback callback, void *userdata) _must_check_;
 /* The same, prepared once per connection under `name`. */
-int pg_query_prepared(Pg *p, const char *name, const char *sql, size_t n_parameters, const char *const parameters[], usec_t timeout,
-                      PgCallback callback, void *userdata) _must_check_;
+int pg_query_prepared(Pg *p, const char *name, const char *sql, size_t n_parameters,
+                      const char *const parameters[], usec_t timeout, PgCallback callback,
+                      void *userdata) _must_check_;
 
-/* A transaction takes the connection until it ends; others wait in the queue. The opener drives it statement by statement from the callbacks. */
+/* A transaction takes the connection until it ends; others wait in the queue. The opener drives it
+ * statement by statement from the callbacks. */
 typedef struct PgTransaction PgTransaction;
-/* Called once the connection is this transaction's and BEGIN ISOLATION LEVEL READ COMMITTED has succeeded, or with the failure (t NULL). */
+/* Called once the connection is this transaction's and BEGIN ISOLATION LEVEL READ COMMITTED has
+ * succeeded, or with the failure (t NULL). */
 typedef void (*PgBeginCallback)(void *userdata, PgTransaction *t, const PgFailure *failure);
 int pg_begin(Pg *p, usec_t timeout, PgBeginCallback callback, void *userdata) _must_check_;
-/* One statement inside. After a failure the opener may only roll back (or ROLLBACK TO a savepoint of its own). */
-void pg_transaction_query(PgTransaction *t, const char *sql, size_t n_parameters, const char *const parameters[], PgCallback callback, void *userdata);
-/* COMMIT; checks the command tag (COMMIT of a failed transaction answers ROLLBACK: reported as PG_REFUSED). Ends t. */
+/* One statement inside. After a failure the opener may only roll back (or ROLLBACK TO a savepoint
+ * of its own). */
+void pg_transaction_query(PgTransaction *t, const char *sql, size_t n_parameters,
+                          const char *const parameters[], PgCallback callback, void *userdata);
+/* COMMIT; checks the command tag (COMMIT of a failed transaction answers ROLLBACK: reported as
+ * PG_REFUSED). Ends t. */
 void pg_transaction_commit(PgTransaction *t, PgCallback callback, void *userdata);
 /* ROLLBACK without waiting. Ends t. */
 void pg_transaction_rollback(PgTransaction *t);
@@ -85,11 +102,15 @@ typedef struct PgSync PgSync;
 int pg_sync_connect(PgSync **ret, const char *conninfo, const char *password, PgFailure *reterr);
 PgSync *pg_sync_free(PgSync *s);
 DEFINE_CLEANUP(PgSync *, pg_sync_free);
-/* Runs one statement with parameters, or (n_parameters 0) a script of several. Returns a result to be freed with pg_result_free(), or NULL with *reterr. Notices go to on_notice. */
-PgResult *pg_sync_query(PgSync *s, const char *sql, size_t n_parameters, const char *const parameters[], PgFailure *reterr);
+/* Runs one statement with parameters, or (n_parameters 0) a script of several. Returns a result to
+ * be freed with pg_result_free(), or NULL with *reterr. Notices go to on_notice. */
+PgResult *pg_sync_query(PgSync *s, const char *sql, size_t n_parameters,
+                        const char *const parameters[], PgFailure *reterr);
 PgResult *pg_sync_script(PgSync *s, const char *sql, PgFailure *reterr);
 PgResult *pg_result_free(PgResult *r);
 DEFINE_CLEANUP(PgResult *, pg_result_free);
-void pg_sync_on_notice(PgSync *s, void (*callback)(void *userdata, const char *text), void *userdata);
-/* PQescapeIdentifier / PQescapeLiteral without a connection's encoding: quotes for UTF-8 text. Returns 0 or -EINVAL (NUL, invalid UTF-8). */
+void pg_sync_on_notice(PgSync *s, void (*callback)(void *userdata, const char *text),
+                       void *userdata);
+/* PQescapeIdentifier / PQescapeLiteral without a connection's encoding: quotes for UTF-8 text.
+ * Returns 0 or -EINVAL (NUL, invalid UTF-8). */
 int pg_quote_identifier(const char *name, StrBuf *b) _must_check_;

@@ -1,5 +1,7 @@
-/* pg_connect.c: the connect phase, on a worker of offload, because libpq 15 resolves names synchronously: resolve, connect, session settings, LISTEN, warm-up. The loop
- * gets a connection that is ready, or why there is none. Time is kept by a timer descriptor, so that nothing here reads a clock. */
+/* pg_connect.c: the connect phase, on a worker of offload, because libpq 15 resolves names
+ * synchronously: resolve, connect, session settings, LISTEN, warm-up. The loop gets a connection
+ * that is ready, or why there is none. Time is kept by a timer descriptor, so that nothing here
+ * reads a clock. */
 #include <errno.h>
 #include <poll.h>
 #include <sys/timerfd.h>
@@ -10,21 +12,29 @@
 
 #define RETRY_MIN (250 * USEC_PER_MSEC)
 #define RETRY_MAX (15 * USEC_PER_SEC)
-#define SETUP_TIME 20           /* seconds for all statements of the set-up */
-#define CONNECT_TIME_MAX 30     /* seconds, also when the conninfo says more or "for ever" */
-#define CONNECT_TIMEOUT (90 * USEC_PER_SEC) /* after which the worker's task is disowned; above all of its own limits but the resolver's */
+#define SETUP_TIME 20       /* seconds for all statements of the set-up */
+#define CONNECT_TIME_MAX 30 /* seconds, also when the conninfo says more or "for ever" */
+#define CONNECT_TIMEOUT                                                                            \
+        (90 * USEC_PER_SEC) /* after which the worker's task is disowned; above all of its own     \
+                               limits but the resolver's */
 
-/* Ours where the conninfo says nothing. A service file that sets one of these is overruled, for libpq does not tell what it holds; `options` and the rest are left to it. */
+/* Ours where the conninfo says nothing. A service file that sets one of these is overruled, for
+ * libpq does not tell what it holds; `options` and the rest are left to it. */
 static const char *const defaults[][2] = {
-        {"connect_timeout", "5"}, {"tcp_user_timeout", "15000"}, {"keepalives_idle", "15"}, {"keepalives_interval", "5"}, {"keepalives_count", "3"},
+        { "connect_timeout", "5" },  { "tcp_user_timeout", "15000" },
+        { "keepalives_idle", "15" }, { "keepalives_interval", "5" },
+        { "keepalives_count", "3" },
 };
 
 /* SET rather than `options`, which belongs to the user's conninfo. */
-static const char session_settings[] = "SET default_transaction_isolation = 'read committed'; SET statement_timeout = '5s'; SET lock_timeout = '2s';"
+static const char session_settings[] = "SET default_transaction_isolation = 'read committed'; SET "
+                                       "statement_timeout = '5s'; SET lock_timeout = '2s';"
                                        "SET idle_in_transaction_session_timeout = '10s'";
-/* The server then notices within 2 s that we are gone, instead of at the end of the statement; 14 and later, and not on every platform. */
-static const char session_extra[] = "SELECT set_config('client_connection_check_interval', '2s', false)"
-                                    " WHERE current_setting('client_connection_check_interval', true) IS NOT NULL";
+/* The server then notices within 2 s that we are gone, instead of at the end of the statement; 14
+ * and later, and not on every platform. */
+static const char session_extra[] =
+        "SELECT set_config('client_connection_check_interval', '2s', false)"
+        " WHERE current_setting('client_connection_check_interval', true) IS NOT NULL";
 
 typedef struct ConnectTask {
         char *conninfo, *password, *application_name, *listen;
@@ -50,7 +60,8 @@ static bool option_is_set(const PQconninfoOption *options, const char *keyword) 
         return false;
 }
 
-int connect_parameters_fill(ConnectParameters *ret, const char *conninfo, const char *password, const char *application_name) {
+int connect_parameters_fill(ConnectParameters *ret, const char *conninfo, const char *password,
+                            const char *application_name) {
         PQconninfoOption *options;
         char *words = NULL;
 
@@ -59,11 +70,12 @@ int connect_parameters_fill(ConnectParameters *ret, const char *conninfo, const 
         PQfreemem(words);
         if (!options)
                 return -EINVAL;
-        *ret = (ConnectParameters){.n = 0};
+        *ret = (ConnectParameters){ .n = 0 };
         parameters_add(ret, "dbname", conninfo);
         if (password)
                 parameters_add(ret, "password", password);
-        parameters_add(ret, "fallback_application_name", application_name ? application_name : "rollbackd");
+        parameters_add(ret, "fallback_application_name",
+                       application_name ? application_name : "rollbackd");
         parameters_add(ret, "client_encoding", "UTF8");
         for (size_t i = 0; i < ELEMENTSOF(defaults); i++)
                 if (!option_is_set(options, defaults[i][0]))
@@ -79,7 +91,8 @@ static void ignore_notice(void *userdata, const PGresult *r) {
 
 /* Waits for the socket or the end of the time. */
 static bool wait_for(const PGconn *c, short events, int timer) {
-        struct pollfd p[] = {{.fd = PQsocket(c), .events = events}, {.fd = timer, .events = POLLIN}};
+        struct pollfd p[] = { { .fd = PQsocket(c), .events = events },
+                              { .fd = timer, .events = POLLIN } };
         int r;
 
         do
@@ -89,7 +102,7 @@ static bool wait_for(const PGconn *c, short events, int timer) {
 }
 
 static bool timer_start(int timer, uint64_t seconds) {
-        const struct itimerspec in = {.it_value = {.tv_sec = (time_t)seconds}};
+        const struct itimerspec in = { .it_value = { .tv_sec = (time_t)seconds } };
 
         return timerfd_settime(timer, 0, &in, NULL) == 0;
 }
@@ -100,13 +113,15 @@ static uint64_t find_connect_time(PGconn *c) {
         uint64_t seconds = CONNECT_TIME_MAX, said;
 
         for (const PQconninfoOption *o = options; o && o->keyword; o++)
-                if (streq(o->keyword, "connect_timeout") && o->val && number_parse_u64(o->val, strlen(o->val), &said) == 0 && said > 0)
+                if (streq(o->keyword, "connect_timeout") && o->val &&
+                    number_parse_u64(o->val, strlen(o->val), &said) == 0 && said > 0)
                         seconds = MIN(MAX(said, (uint64_t)2), (uint64_t)CONNECT_TIME_MAX);
         PQconninfoFree(options);
         return seconds;
 }
 
-/* Connects step by step, verbose, which is the only way to learn the SQLSTATE of a refusal. Sets *ret_overdue when the time was over. */
+/* Connects step by step, verbose, which is the only way to learn the SQLSTATE of a refusal. Sets
+ * *ret_overdue when the time was over. */
 static PGconn *connect_stepwise(const ConnectParameters *p, int timer, bool *ret_overdue) {
         PGconn *c = PQconnectStartParams(p->keywords, p->values, 1);
         PostgresPollingStatusType step = PGRES_POLLING_WRITING;
@@ -127,7 +142,8 @@ static PGconn *connect_stepwise(const ConnectParameters *p, int timer, bool *ret
         return c;
 }
 
-/* When the time is over, some address of several may still answer: the blocking call gives each its own time, as stepping cannot. */
+/* When the time is over, some address of several may still answer: the blocking call gives each its
+ * own time, as stepping cannot. */
 static PGconn *connect_patiently(const ConnectParameters *p, int timer) {
         bool overdue = false;
         PGconn *c = connect_stepwise(p, timer, &overdue);
@@ -153,7 +169,9 @@ static bool execute(PGconn *c, const char *sql, int timer, PgFailure *f) {
         for (;;) {
                 while (PQisBusy(c)) {
                         if (!wait_for(c, POLLIN, timer)) {
-                                failure_set(f, PG_RETRY, "", "the server did not answer the set-up statements in time");
+                                failure_set(
+                                        f, PG_RETRY, "",
+                                        "the server did not answer the set-up statements in time");
                                 return false;
                         }
                         if (!PQconsumeInput(c)) {
@@ -211,9 +229,12 @@ static void *connect_work(void *argument) {
         ConnectParameters parameters;
         bool good = false;
 
-        if (!o || timer < 0 || connect_parameters_fill(&parameters, t->conninfo, t->password, t->application_name) < 0) {
+        if (!o || timer < 0 ||
+            connect_parameters_fill(&parameters, t->conninfo, t->password, t->application_name) <
+                    0) {
                 if (o)
-                        failure_set(&o->failure, PG_RETRY, "", "no memory or no descriptor for a connection");
+                        failure_set(&o->failure, PG_RETRY, "",
+                                    "no memory or no descriptor for a connection");
                 goto finish;
         }
         o->connection = connect_patiently(&parameters, timer);
@@ -270,8 +291,8 @@ static ConnectTask *task_new(const Pg *p) {
         if (!t)
                 return NULL;
         t->warm = calloc(n + 1, sizeof *t->warm);
-        if (t->warm && copy(&t->conninfo, p->conninfo) && copy(&t->password, p->password) && copy(&t->application_name, p->application_name) &&
-            copy(&t->listen, p->listen)) {
+        if (t->warm && copy(&t->conninfo, p->conninfo) && copy(&t->password, p->password) &&
+            copy(&t->application_name, p->application_name) && copy(&t->listen, p->listen)) {
                 size_t i = 0;
 
                 while (i < n && copy(&t->warm[i], p->warm[i]))
@@ -299,7 +320,10 @@ static void on_connected(void *userdata, int r, void *value) {
         if (o)
                 why = o->failure;
         else
-                failure_set(&why, PG_RETRY, "", r < 0 ? "connecting took longer than 90 s (is the resolver answering?)" : "no memory to connect");
+                failure_set(
+                        &why, PG_RETRY, "",
+                        r < 0 ? "connecting took longer than 90 s (is the resolver answering?)" :
+                                "no memory to connect");
         free(o);
         pg_enter(p);
         pg_connect_later(p);
@@ -311,7 +335,8 @@ void pg_connect_start(Pg *p) {
         ConnectTask *t = task_new(p);
 
         assert(!p->connecting && !p->connection);
-        if (t && offload_run(p->offload, connect_work, t, task_free, outcome_free, CONNECT_TIMEOUT, on_connected, p, &p->connecting) >= 0)
+        if (t && offload_run(p->offload, connect_work, t, task_free, outcome_free, CONNECT_TIMEOUT,
+                             on_connected, p, &p->connecting) >= 0)
                 return;
         /* No memory, or every worker is busy. */
         if (t)
@@ -324,7 +349,8 @@ void pg_connect_later(Pg *p) {
         usec_t ceiling = RETRY_MIN << MIN(++p->attempts, 8u);
 
         ceiling = MIN(ceiling, RETRY_MAX);
-        loop_timer_set(p->retry, usec_add(loop_now(p->loop), RETRY_MIN + usec_jitter(ceiling - RETRY_MIN, &p->seed)));
+        loop_timer_set(p->retry, usec_add(loop_now(p->loop),
+                                          RETRY_MIN + usec_jitter(ceiling - RETRY_MIN, &p->seed)));
 }
 
 void pg_on_retry(void *userdata, usec_t now) {

@@ -1,17 +1,25 @@
-/* pg_internal.h: what the files pg*.c share, and the only includer of libpq's header. Who does what: pg.c the public calls and the queue, pg_run.c sending, receiving,
- * deadlines and loss, pg_connect.c the connect phase on a worker, pg_result.c values and errors, pg_sync.c the blocking calls of rollbackctl. */
+/* pg_internal.h: what the files pg*.c share, and the only includer of libpq's header. Who does
+ * what: pg.c the public calls and the queue, pg_run.c sending, receiving, deadlines and loss,
+ * pg_connect.c the connect phase on a worker, pg_result.c values and errors, pg_sync.c the blocking
+ * calls of rollbackctl. */
 #pragma once
 
 #include <libpq-fe.h>
 
 #include "pg.h"
 
-#define PG_QUEUE_MAX 256      /* statements that wait, in the queue and in each transaction */
-#define PG_PREPARED_MAX 64    /* names per connection; the daemon has about twenty */
-#define PG_NAME_SIZE 64       /* NAMEDATALEN of the server */
+#define PG_QUEUE_MAX 256   /* statements that wait, in the queue and in each transaction */
+#define PG_PREPARED_MAX 64 /* names per connection; the daemon has about twenty */
+#define PG_NAME_SIZE 64    /* NAMEDATALEN of the server */
 #define PG_PARAMETERS_MAX 64
 
-typedef enum StatementKind { STATEMENT_QUERY, STATEMENT_PREPARED, STATEMENT_BEGIN, STATEMENT_COMMIT, STATEMENT_ROLLBACK } StatementKind;
+typedef enum StatementKind {
+        STATEMENT_QUERY,
+        STATEMENT_PREPARED,
+        STATEMENT_BEGIN,
+        STATEMENT_COMMIT,
+        STATEMENT_ROLLBACK
+} StatementKind;
 
 /* One allocation with the texts behind it. Owned by the list it is in, or by `running`. */
 typedef struct Statement Statement;
@@ -23,14 +31,14 @@ struct Statement {
         PgBeginCallback on_begin;   /* of STATEMENT_BEGIN */
         void *userdata;
         usec_t deadline;
-        const char *name;           /* of STATEMENT_PREPARED */
+        const char *name; /* of STATEMENT_PREPARED */
         const char *sql;
         size_t n_parameters;
         const char **parameters;
-        bool preparing;             /* its PREPARE is under way, not it itself */
+        bool preparing; /* its PREPARE is under way, not it itself */
         bool prepared_again;
         bool sent;
-        PGresult *result;           /* the first error, or else the last answer */
+        PGresult *result; /* the first error, or else the last answer */
         PgFailure failure;
 };
 
@@ -41,18 +49,20 @@ typedef struct StatementList {
 
 struct PgTransaction {
         Pg *pg;
-        PgTransaction *next;    /* in Pg.transactions */
+        PgTransaction *next; /* in Pg.transactions */
         StatementList queue;
         usec_t deadline;
-        bool dead;              /* its connection is lost; `why` is what further calls hear */
+        bool dead; /* its connection is lost; `why` is what further calls hear */
         PgFailure why;
-        bool ended;             /* by its opener: whoever loses the connection frees it */
-        Statement *spare;       /* made ahead, for ROLLBACK or to report that there was no memory for another statement */
+        bool ended;       /* by its opener: whoever loses the connection frees it */
+        Statement *spare; /* made ahead, for ROLLBACK or to report that there was no memory for
+                             another statement */
 };
 
 typedef struct PreparedName {
         char name[PG_NAME_SIZE];
-        unsigned generation;    /* part of the server's name for it: a stale plan is prepared again under the next */
+        unsigned generation; /* part of the server's name for it: a stale plan is prepared again
+                                under the next */
         bool ready;
 } PreparedName;
 
@@ -65,22 +75,23 @@ struct Pg {
         PgNotifyCallback on_notify;
         void *userdata;
         uint64_t seed;
-        unsigned attempts;          /* since the last connection */
+        unsigned attempts; /* since the last connection */
         OffloadTask *connecting;
         LoopTimer *retry, *deadline, *soon;
         usec_t deadline_at;
-        PGconn *connection;         /* NULL: down */
+        PGconn *connection; /* NULL: down */
         LoopIo *io;
         uint64_t number;
-        bool broken;                /* sending failed: the loss is reported from the loop, not from inside a public call */
+        bool broken; /* sending failed: the loss is reported from the loop, not from inside a public
+                        call */
         Statement *running;
         StatementList queue, failed; /* failed: results that wait to be told */
-        PgTransaction *transaction; /* whose connection it is now */
+        PgTransaction *transaction;  /* whose connection it is now */
         PgTransaction *transactions;
         PreparedName prepared[PG_PREPARED_MAX];
         size_t n_prepared;
-        unsigned depth;             /* of our own functions below which callbacks run: */
-        bool freed;                 /* pg_free() was called there, the memory goes when the last of them returns */
+        unsigned depth; /* of our own functions below which callbacks run: */
+        bool freed; /* pg_free() was called there, the memory goes when the last of them returns */
 };
 
 /* pg.c: lists. */
@@ -112,7 +123,8 @@ typedef struct ConnectParameters {
         size_t n;
 } ConnectParameters;
 /* Fills *ret, which borrows the texts. Returns 0, or -EINVAL when the conninfo cannot be parsed. */
-int connect_parameters_fill(ConnectParameters *ret, const char *conninfo, const char *password, const char *application_name) _must_check_;
+int connect_parameters_fill(ConnectParameters *ret, const char *conninfo, const char *password,
+                            const char *application_name) _must_check_;
 void pg_connect_start(Pg *p);
 void pg_connect_later(Pg *p);
 void pg_on_retry(void *userdata, usec_t now);

@@ -1,10 +1,11 @@
-/* pg_result.c: values of a result, and errors by the class of their SQLSTATE (never by their words, which are translated). */
+/* pg_result.c: values of a result, and errors by the class of their SQLSTATE (never by their words,
+ * which are translated). */
 #include <errno.h>
 
 #include "number.h"
 #include "pg_internal.h"
 
-const PgFailure failure_none = {.error = PG_OK};
+const PgFailure failure_none = { .error = PG_OK };
 
 typedef struct SqlstateClass {
         const char *prefix;
@@ -13,27 +14,30 @@ typedef struct SqlstateClass {
 
 /* First match wins. */
 static const SqlstateClass sqlstate_classes[] = {
-        {"25006", PG_HOLD},          /* read-only transaction: a standby, or default_transaction_read_only */
-        {"57P03", PG_HOLD},          /* starting up, shutting down, recovering */
-        {"40", PG_RETRY},            /* serialization, deadlock */
-        {"55P03", PG_RETRY},         /* lock_timeout */
-        {"55006", PG_RETRY},         /* object in use */
-        {"57014", PG_RETRY},         /* statement_timeout, cancelled */
-        {"57P0", PG_RETRY},          /* shutdowns */
-        {"53", PG_RETRY},            /* connections, memory, disk */
-        {"58", PG_RETRY},            /* input and output */
-        {"08", PG_RETRY},            /* connection */
-        {"25P03", PG_RETRY},         /* idle_in_transaction_session_timeout */
-        {"RB", PG_REFUSED},          /* the ledger's own */
-        {"23", PG_REFUSED},          /* constraint */
-        {"P0001", PG_REFUSED},       /* RAISE */
-        {"25P02", PG_REFUSED},       /* in a transaction that failed before */
-        {"", PG_CONFIGURATION},      /* 28, 3D, 42, 0A, and everything that nobody foresaw: a person must look */
+        { "25006",
+          PG_HOLD }, /* read-only transaction: a standby, or default_transaction_read_only */
+        { "57P03", PG_HOLD },     /* starting up, shutting down, recovering */
+        { "40", PG_RETRY },       /* serialization, deadlock */
+        { "55P03", PG_RETRY },    /* lock_timeout */
+        { "55006", PG_RETRY },    /* object in use */
+        { "57014", PG_RETRY },    /* statement_timeout, cancelled */
+        { "57P0", PG_RETRY },     /* shutdowns */
+        { "53", PG_RETRY },       /* connections, memory, disk */
+        { "58", PG_RETRY },       /* input and output */
+        { "08", PG_RETRY },       /* connection */
+        { "25P03", PG_RETRY },    /* idle_in_transaction_session_timeout */
+        { "RB", PG_REFUSED },     /* the ledger's own */
+        { "23", PG_REFUSED },     /* constraint */
+        { "P0001", PG_REFUSED },  /* RAISE */
+        { "25P02", PG_REFUSED },  /* in a transaction that failed before */
+        { "", PG_CONFIGURATION }, /* 28, 3D, 42, 0A, and everything that nobody foresaw: a person
+                                     must look */
 };
 
 static PgError classify(const char *sqlstate) {
         for (size_t i = 0; i < ELEMENTSOF(sqlstate_classes); i++)
-                if (strncmp(sqlstate, sqlstate_classes[i].prefix, strlen(sqlstate_classes[i].prefix)) == 0)
+                if (strncmp(sqlstate, sqlstate_classes[i].prefix,
+                            strlen(sqlstate_classes[i].prefix)) == 0)
                         return sqlstate_classes[i].error;
         return PG_CONFIGURATION;
 }
@@ -51,7 +55,8 @@ void failure_set(PgFailure *f, PgError error, const char *sqlstate, const char *
 bool result_is_error(const PGresult *r) {
         ExecStatusType status = PQresultStatus(r);
 
-        return status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_EMPTY_QUERY;
+        return status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK &&
+               status != PGRES_EMPTY_QUERY;
 }
 
 static void add_part(StrBuf *b, const char *label, const char *text) {
@@ -61,7 +66,8 @@ static void add_part(StrBuf *b, const char *label, const char *text) {
         strbuf_add_escaped(b, text, strlen(text));
 }
 
-/* libpq ends its messages with a newline, and has several lines for several hosts. The server's own place in its source (LOCATION) is left out. */
+/* libpq ends its messages with a newline, and has several lines for several hosts. The server's own
+ * place in its source (LOCATION) is left out. */
 static void add_lines(StrBuf *b, const char *text) {
         bool first = true;
 
@@ -79,7 +85,8 @@ static void add_lines(StrBuf *b, const char *text) {
 }
 
 void failure_from_result(PgFailure *f, const PGresult *r) {
-        const char *sqlstate = PQresultErrorField(r, PG_DIAG_SQLSTATE), *primary = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+        const char *sqlstate = PQresultErrorField(r, PG_DIAG_SQLSTATE),
+                   *primary = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
         StrBuf b;
 
         *f = failure_none;
@@ -96,7 +103,8 @@ void failure_from_result(PgFailure *f, const PGresult *r) {
         add_part(&b, "; hint: ", PQresultErrorField(r, PG_DIAG_MESSAGE_HINT));
 }
 
-/* libpq 15 has no call for the SQLSTATE of a refused connection, but writes it, when verbose, between the severity and the words: "FATAL:  28P01: ...". */
+/* libpq 15 has no call for the SQLSTATE of a refused connection, but writes it, when verbose,
+ * between the severity and the words: "FATAL:  28P01: ...". */
 static const char *find_sqlstate(const char *text, char storage[static 6]) {
         for (const char *at = strstr(text, ":  "); at; at = strstr(at + 1, ":  ")) {
                 size_t n = strspn(at + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ");
@@ -136,7 +144,8 @@ size_t pg_columns(const PgResult *r) {
 }
 
 const char *pg_cell(const PgResult *r, size_t row, size_t column) {
-        if (row >= pg_rows(r) || column >= pg_columns(r) || PQgetisnull(unwrap(r), (int)row, (int)column))
+        if (row >= pg_rows(r) || column >= pg_columns(r) ||
+            PQgetisnull(unwrap(r), (int)row, (int)column))
                 return NULL;
         return PQgetvalue(unwrap(r), (int)row, (int)column);
 }
@@ -175,15 +184,21 @@ PgResult *pg_result_free(PgResult *r) {
         return NULL;
 }
 
-/* Length of the UTF-8 character at `text`, 0 when it is none (overlong, surrogate, past U+10FFFF, cut off). */
+/* Length of the UTF-8 character at `text`, 0 when it is none (overlong, surrogate, past U+10FFFF,
+ * cut off). */
 static size_t utf8_length(const unsigned char *text) {
-        size_t n = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : text[0] < 0xf5 ? 4 : 0;
+        size_t n = text[0] < 0x80 ? 1 :
+                   text[0] < 0xc2 ? 0 :
+                   text[0] < 0xe0 ? 2 :
+                   text[0] < 0xf0 ? 3 :
+                   text[0] < 0xf5 ? 4 :
+                                    0;
 
         for (size_t i = 1; i < n; i++)
                 if ((text[i] & 0xc0) != 0x80)
                         return 0;
-        if ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f) || (text[0] == 0xf0 && text[1] < 0x90) ||
-            (text[0] == 0xf4 && text[1] > 0x8f))
+        if ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f) ||
+            (text[0] == 0xf0 && text[1] < 0x90) || (text[0] == 0xf4 && text[1] > 0x8f))
                 return 0;
         return n;
 }

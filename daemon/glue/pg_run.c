@@ -1,5 +1,7 @@
-/* pg_run.c: one connection's traffic: the next statement out, answers and notifications in, deadlines, and what becomes of everybody when the connection is lost.
- * A callback may do anything, pg_free() included; after each, `freed` and `connection` are looked at again, and the memory stays until the outermost pg_leave(). */
+/* pg_run.c: one connection's traffic: the next statement out, answers and notifications in,
+ * deadlines, and what becomes of everybody when the connection is lost. A callback may do anything,
+ * pg_free() included; after each, `freed` and `connection` are looked at again, and the memory
+ * stays until the outermost pg_leave(). */
 #include <errno.h>
 #include <stdio.h>
 
@@ -19,7 +21,7 @@ static PreparedName *prepared_get(Pg *p, const char *name) {
         if (n || p->n_prepared == PG_PREPARED_MAX)
                 return n;
         n = &p->prepared[p->n_prepared++];
-        *n = (PreparedName){.ready = false};
+        *n = (PreparedName){ .ready = false };
         (void)snprintf(n->name, sizeof n->name, "%s", name);
         return n;
 }
@@ -32,7 +34,8 @@ static int send_prepared(Pg *p, Statement *s, PreparedName *n) {
         if (s->preparing)
                 return PQsendPrepare(p->connection, name, s->sql, 0, NULL);
         s->sent = true;
-        return PQsendQueryPrepared(p->connection, name, (int)s->n_parameters, s->parameters, NULL, NULL, 0);
+        return PQsendQueryPrepared(p->connection, name, (int)s->n_parameters, s->parameters, NULL,
+                                   NULL, 0);
 }
 
 static bool send_statement(Pg *p, Statement *s) {
@@ -41,7 +44,9 @@ static bool send_statement(Pg *p, Statement *s) {
 
         /* Set before sending: what failed half way may have left. */
         s->sent = !n;
-        r = n ? send_prepared(p, s, n) : PQsendQueryParams(p->connection, s->sql, (int)s->n_parameters, NULL, s->parameters, NULL, NULL, 0);
+        r = n ? send_prepared(p, s, n) :
+                PQsendQueryParams(p->connection, s->sql, (int)s->n_parameters, NULL, s->parameters,
+                                  NULL, NULL, 0);
         if (r != 1)
                 return false;
         r = PQflush(p->connection);
@@ -75,7 +80,8 @@ static void tell(Pg *p, Statement *s) {
                 if (s->failure.error != PG_OK)
                         transaction_free(s->transaction);
                 if (s->on_begin)
-                        s->on_begin(s->userdata, s->failure.error == PG_OK ? s->transaction : NULL, &s->failure);
+                        s->on_begin(s->userdata, s->failure.error == PG_OK ? s->transaction : NULL,
+                                    &s->failure);
                 break;
         case STATEMENT_COMMIT:
         case STATEMENT_ROLLBACK:
@@ -148,7 +154,8 @@ void pg_fail_all(Pg *p, const PgFailure *why, bool overdue) {
                 fail_transaction(p, p->transaction, why);
         while ((s = statement_take_first(&p->queue)))
                 fail(p, s, PG_LOST, why);
-        /* Never waits: the connection is non-blocking, and what cannot be written any more is dropped. */
+        /* Never waits: the connection is non-blocking, and what cannot be written any more is
+         * dropped. */
         PQfinish(connection);
         tell_failed(p);
 }
@@ -175,10 +182,12 @@ static void lose_connection(Pg *p) {
 /* COMMIT of a failed transaction succeeds, and its tag says ROLLBACK. */
 static void check_commit(Statement *s) {
         if (s->failure.error == PG_OK && !streq(PQcmdStatus(s->result), "COMMIT"))
-                failure_set(&s->failure, PG_REFUSED, "25P02", "the transaction had failed before, so COMMIT rolled it back");
+                failure_set(&s->failure, PG_REFUSED, "25P02",
+                            "the transaction had failed before, so COMMIT rolled it back");
 }
 
-/* A statement may not begin or end transactions behind our back: what follows would run outside, or inside, of one. Returns the words when one did. */
+/* A statement may not begin or end transactions behind our back: what follows would run outside, or
+ * inside, of one. Returns the words when one did. */
 static const char *find_stray_transaction(const Pg *p, const Statement *s) {
         PGTransactionStatusType status = PQtransactionStatus(p->connection);
 
@@ -188,8 +197,13 @@ static const char *find_stray_transaction(const Pg *p, const Statement *s) {
         case STATEMENT_QUERY:
         case STATEMENT_PREPARED:
                 if (s->transaction)
-                        return status == PQTRANS_IDLE ? "the statement ended the transaction that it was part of (COMMIT, ROLLBACK): remove it" : NULL;
-                return status != PQTRANS_IDLE ? "the statement began a transaction and left it open: remove it" : NULL;
+                        return status == PQTRANS_IDLE ?
+                                       "the statement ended the transaction that it was part of "
+                                       "(COMMIT, ROLLBACK): remove it" :
+                                       NULL;
+                return status != PQTRANS_IDLE ?
+                               "the statement began a transaction and left it open: remove it" :
+                               NULL;
         case STATEMENT_COMMIT:
         case STATEMENT_ROLLBACK:
                 return status != PQTRANS_IDLE ? "the transaction did not end" : NULL;
@@ -197,7 +211,8 @@ static const char *find_stray_transaction(const Pg *p, const Statement *s) {
         return NULL;
 }
 
-/* PREPARE went well: now the statement itself. Or its plan is stale, after a migration or DISCARD: once more under a new name. True when it goes on. */
+/* PREPARE went well: now the statement itself. Or its plan is stale, after a migration or DISCARD:
+ * once more under a new name. True when it goes on. */
 static bool continue_prepared(Pg *p, Statement *s) {
         PreparedName *n = s->kind == STATEMENT_PREPARED ? prepared_find(p, s->name) : NULL;
         bool stale;
@@ -206,7 +221,8 @@ static bool continue_prepared(Pg *p, Statement *s) {
                 return false;
         if (s->preparing)
                 n->ready = s->failure.error == PG_OK;
-        stale = !s->preparing && !s->prepared_again && (streq(s->failure.sqlstate, "0A000") || streq(s->failure.sqlstate, "26000"));
+        stale = !s->preparing && !s->prepared_again &&
+                (streq(s->failure.sqlstate, "0A000") || streq(s->failure.sqlstate, "26000"));
         if (stale) {
                 s->prepared_again = true;
                 n->generation++;
@@ -235,7 +251,8 @@ static void finish_running(Pg *p) {
         stray = find_stray_transaction(p, s);
         if (stray) {
                 PQclear(TAKE_PTR(s->result));
-                /* It did happen, and what it dragged along as well: nobody can say what holds now. */
+                /* It did happen, and what it dragged along as well: nobody can say what holds now.
+                 */
                 failure_set(&why, PG_IN_DOUBT, "", stray);
                 p->running = NULL;
                 fail(p, s, PG_IN_DOUBT, &why);
@@ -262,7 +279,8 @@ static bool is_copy(const PGresult *r) {
         return status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
 }
 
-/* Takes every answer that has come. Returns false when the connection is gone or may not be used any more. */
+/* Takes every answer that has come. Returns false when the connection is gone or may not be used
+ * any more. */
 static bool receive(Pg *p) {
         PgFailure why;
 
@@ -271,7 +289,9 @@ static bool receive(Pg *p) {
 
                 if (r && is_copy(r)) {
                         PQclear(r);
-                        failure_set(&why, PG_LOST, "", "COPY from or to the client is not possible here: use INSERT or SELECT");
+                        failure_set(&why, PG_LOST, "",
+                                    "COPY from or to the client is not possible here: use INSERT "
+                                    "or SELECT");
                         pg_lose(p, &why, false);
                         return false;
                 }
@@ -311,7 +331,8 @@ static void on_io(void *userdata, int fd, uint32_t events) {
         if (r == 0 && (events & EPOLLOUT))
                 r = loop_io_set(p->io, EPOLLIN);
         alive = PQconsumeInput(p->connection) == 1 && r >= 0;
-        if (drain_notifications(p) && receive(p) && (!alive || PQstatus(p->connection) != CONNECTION_OK))
+        if (drain_notifications(p) && receive(p) &&
+            (!alive || PQstatus(p->connection) != CONNECTION_OK))
                 lose_connection(p);
         pg_leave(p);
 }
@@ -349,8 +370,10 @@ static void fail_overdue_in_queue(Pg *p, usec_t now) {
         PgFailure why;
         Statement *s;
 
-        failure_set(&why, PG_RETRY, "", "not sent: the connection was busy with other statements for all of this one's time");
-        p->queue = (StatementList){.first = NULL};
+        failure_set(&why, PG_RETRY, "",
+                    "not sent: the connection was busy with other statements for all of this one's "
+                    "time");
+        p->queue = (StatementList){ .first = NULL };
         while ((s = statement_take_first(&waiting)))
                 if (s->deadline <= now)
                         fail(p, s, PG_RETRY, &why);
@@ -367,10 +390,14 @@ void pg_on_deadline(void *userdata, usec_t now) {
         pg_enter(p);
         p->deadline_at = USEC_INFINITY;
         if (p->running && p->running->deadline <= now) {
-                failure_set(&why, PG_TIMEOUT, "", "no answer within the time of the statement: the connection is given up");
+                failure_set(
+                        &why, PG_TIMEOUT, "",
+                        "no answer within the time of the statement: the connection is given up");
                 pg_lose(p, &why, true);
         } else if (p->transaction && p->transaction->deadline <= now) {
-                failure_set(&why, PG_TIMEOUT, "", "the transaction was not ended within its time: the connection is given up");
+                failure_set(&why, PG_TIMEOUT, "",
+                            "the transaction was not ended within its time: the connection is "
+                            "given up");
                 pg_lose(p, &why, false);
         } else {
                 if (p->running)

@@ -1,4 +1,5 @@
-/* pg_sync.c: blocking calls on one connection, for rollbackctl. They have no deadline but the server's: whoever waits can interrupt. */
+/* pg_sync.c: blocking calls on one connection, for rollbackctl. They have no deadline but the
+ * server's: whoever waits can interrupt. */
 #include <errno.h>
 
 #include "pg_internal.h"
@@ -27,8 +28,10 @@ int pg_sync_connect(PgSync **ret, const char *conninfo, const char *password, Pg
                 return -ENOMEM;
         }
         if (connect_parameters_fill(&parameters, conninfo, password, "rollbackctl") < 0) {
-                failure_set(reterr, PG_CONFIGURATION, "", "the conninfo cannot be parsed (it is not shown, for it may hold a password): "
-                                                          "write keyword=value pairs, a postgresql:// URI, or service=NAME");
+                failure_set(reterr, PG_CONFIGURATION, "",
+                            "the conninfo cannot be parsed (it is not shown, for it may hold a "
+                            "password): "
+                            "write keyword=value pairs, a postgresql:// URI, or service=NAME");
                 return -EINVAL;
         }
         s->connection = PQconnectdbParams(parameters.keywords, parameters.values, 1);
@@ -37,7 +40,8 @@ int pg_sync_connect(PgSync **ret, const char *conninfo, const char *password, Pg
                 return -ENOTCONN;
         }
         (void)PQsetNoticeReceiver(s->connection, on_notice, s);
-        _cleanup_(pg_result_freep) PgResult *r = pg_sync_script(s, "SET default_transaction_isolation = 'read committed'", reterr);
+        _cleanup_(pg_result_freep) PgResult *r = pg_sync_script(
+                s, "SET default_transaction_isolation = 'read committed'", reterr);
         if (!r)
                 return -ENOTCONN;
         *ret = TAKE_PTR(s);
@@ -52,7 +56,8 @@ PgSync *pg_sync_free(PgSync *s) {
         return NULL;
 }
 
-void pg_sync_on_notice(PgSync *s, void (*callback)(void *userdata, const char *text), void *userdata) {
+void pg_sync_on_notice(PgSync *s, void (*callback)(void *userdata, const char *text),
+                       void *userdata) {
         assert(s);
         s->on_notice = callback;
         s->notice_userdata = userdata;
@@ -73,11 +78,16 @@ static PgResult *check(PgSync *s, PGresult *r, PgFailure *reterr) {
         return NULL;
 }
 
-PgResult *pg_sync_query(PgSync *s, const char *sql, size_t n_parameters, const char *const parameters[], PgFailure *reterr) {
-        assert(s && sql && reterr && (parameters || n_parameters == 0) && n_parameters <= PG_PARAMETERS_MAX);
+PgResult *pg_sync_query(PgSync *s, const char *sql, size_t n_parameters,
+                        const char *const parameters[], PgFailure *reterr) {
+        assert(s && sql && reterr && (parameters || n_parameters == 0) &&
+               n_parameters <= PG_PARAMETERS_MAX);
         if (n_parameters == 0)
                 return pg_sync_script(s, sql, reterr);
-        return check(s, PQexecParams(s->connection, sql, (int)n_parameters, NULL, parameters, NULL, NULL, 0), reterr);
+        return check(s,
+                     PQexecParams(s->connection, sql, (int)n_parameters, NULL, parameters, NULL,
+                                  NULL, 0),
+                     reterr);
 }
 
 PgResult *pg_sync_script(PgSync *s, const char *sql, PgFailure *reterr) {

@@ -6,8 +6,8 @@
 
 typedef struct Route {
         const char *method;
-        const char *path;    /* '*' stands for one segment: a name or an id */
-        bool socket_only;    /* writes: whoever may connect to the unix socket may write */
+        const char *path; /* '*' stands for one segment: a name or an id */
+        bool socket_only; /* writes: whoever may connect to the unix socket may write */
         RouteHandler handler;
 } Route;
 
@@ -30,9 +30,17 @@ static const char *status_title(unsigned status) {
                 unsigned status;
                 const char *title;
         } titles[] = {
-                { 400, "Bad request" }, { 403, "Forbidden" }, { 404, "Not found" }, { 405, "Method not allowed" }, { 409, "Conflict" },
-                { 412, "Precondition failed" }, { 413, "Content too large" }, { 415, "Unsupported media type" }, { 422, "Unprocessable content" },
-                { 500, "Internal error" }, { 503, "Service unavailable" },
+                { 400, "Bad request" },
+                { 403, "Forbidden" },
+                { 404, "Not found" },
+                { 405, "Method not allowed" },
+                { 409, "Conflict" },
+                { 412, "Precondition failed" },
+                { 413, "Content too large" },
+                { 415, "Unsupported media type" },
+                { 422, "Unprocessable content" },
+                { 500, "Internal error" },
+                { 503, "Service unavailable" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(titles); i++)
@@ -69,12 +77,14 @@ void api_answer_problem(HttpAnswer *ret, unsigned status, const char *detail) {
         answer_body(ret, status, "application/problem+json", problem ? json_text(problem) : NULL);
 }
 
-bool api_read_number(const HttpCall *call, const char *name, uint64_t least, uint64_t most, uint64_t fallback, uint64_t *ret, HttpAnswer *answer) {
+bool api_read_number(const HttpCall *call, const char *name, uint64_t least, uint64_t most,
+                     uint64_t fallback, uint64_t *ret, HttpAnswer *answer) {
         const char *text = http_call_query(call, name);
         STRBUF(words, 128);
 
         *ret = fallback;
-        if (!text || (number_parse_u64(text, strlen(text), ret) == 0 && *ret >= least && *ret <= most))
+        if (!text ||
+            (number_parse_u64(text, strlen(text), ret) == 0 && *ret >= least && *ret <= most))
                 return true;
         strbuf_add(&words, name);
         strbuf_add(&words, " must be a number from ");
@@ -85,7 +95,8 @@ bool api_read_number(const HttpCall *call, const char *name, uint64_t least, uin
         return false;
 }
 
-/* Matches a path; the segment at '*' is copied. Returns false also for a segment that no name can be. */
+/* Matches a path; the segment at '*' is copied. Returns false also for a segment that no name can
+ * be. */
 static bool path_matches(const char *pattern, const char *path, char argument[static NAME_SIZE]) {
         argument[0] = '\0';
         while (*pattern != '\0') {
@@ -123,7 +134,8 @@ void api_handle(void *userdata, const HttpCall *call, HttpAnswer *ret) {
         const Route *other = NULL;
 
         if (!call->local && !host_is_local(call->host)) {
-                api_answer_problem(ret, 403, "the Host header must name localhost, 127.0.0.1 or [::1]");
+                api_answer_problem(ret, 403,
+                                   "the Host header must name localhost, 127.0.0.1 or [::1]");
                 return;
         }
         for (size_t i = 0; i < ELEMENTSOF(routes); i++) {
@@ -133,7 +145,9 @@ void api_handle(void *userdata, const HttpCall *call, HttpAnswer *ret) {
                 if (!streq(other->method, call->method))
                         continue;
                 if (other->socket_only && !call->local)
-                        api_answer_problem(ret, 403, "writes are taken over the unix socket only; use rollbackctl");
+                        api_answer_problem(
+                                ret, 403,
+                                "writes are taken over the unix socket only; use rollbackctl");
                 else
                         other->handler(a, call, argument, ret);
                 return;
@@ -142,7 +156,8 @@ void api_handle(void *userdata, const HttpCall *call, HttpAnswer *ret) {
                 api_answer_problem(ret, 405, "this path does not take that method");
                 ret->allow = streq(other->method, "GET") ? "GET, HEAD" : other->method;
         } else
-                api_answer_problem(ret, 404, "there is no such path; services are at /api/v1/services");
+                api_answer_problem(ret, 404,
+                                   "there is no such path; services are at /api/v1/services");
 }
 
 int api_new(Api **ret, const ApiOwner *owner) {

@@ -1,5 +1,7 @@
-/* api.h: what the world may see and ask over HTTP: one route table, JSON of services, operations and events from snapshots, metrics, livez and readyz, and the two writes of the unix
- * socket. Answers from memory; never waits for the database. Knows the engine's snapshots, and everything else only through its owner. */
+/* api.h: what the world may see and ask over HTTP: one route table, JSON of services, operations
+ * and events from snapshots, metrics, livez and readyz, and the two writes of the unix socket.
+ * Answers from memory; never waits for the database. Knows the engine's snapshots, and everything
+ * else only through its owner. */
 #pragma once
 
 #include "config.h"
@@ -10,25 +12,26 @@
 typedef struct Api Api;
 
 typedef struct ApiStatus {
-        bool ready;                  /* configuration loaded, ledger reached */
-        char words[256];             /* one line: what STATUS= says */
+        bool ready;      /* configuration loaded, ledger reached */
+        char words[256]; /* one line: what STATUS= says */
         bool ledger_up;
-        char ledger_words[256];      /* why not */
+        char ledger_words[256]; /* why not */
         bool reload_ok;
-        double reloaded_at;          /* unix seconds of the last good reload */
+        double reloaded_at; /* unix seconds of the last good reload */
         double started_at;
         uint64_t probes, late, overdue, targets;
-        uint64_t commits, commits_failed, alerts_dropped, log_lost, deliveries_done, deliveries_dead;
+        uint64_t commits, commits_failed, alerts_dropped, log_lost, deliveries_done,
+                deliveries_dead;
         usec_t longest_turn;
 } ApiStatus;
 
 typedef struct ApiUnconfigured { /* a policy file that was refused */
         const char *path, *service /* or NULL */, *error;
-        bool in_force;               /* an earlier good one is still in force */
+        bool in_force; /* an earlier good one is still in force */
 } ApiUnconfigured;
 
 typedef struct ApiProbeDetail {
-        const char *words;           /* borrowed until the next call */
+        const char *words; /* borrowed until the next call */
         usec_t duration;
 } ApiProbeDetail;
 
@@ -38,18 +41,21 @@ typedef struct ApiOwner {
         void (*status)(void *userdata, ApiStatus *ret);
         usec_t (*now)(void *userdata);
         const ServiceConfig *(*config)(void *userdata, uint32_t service);
-        bool (*probe_detail)(void *userdata, uint32_t service, uint16_t probe, uint16_t target, ApiProbeDetail *ret);
+        bool (*probe_detail)(void *userdata, uint32_t service, uint16_t probe, uint16_t target,
+                             ApiProbeDetail *ret);
         /* The i-th refused policy file, false past the end. */
         bool (*unconfigured)(void *userdata, size_t i, ApiUnconfigured *ret);
         /* engine_request() on behalf of `actor`, and the pump. Same results. */
-        int (*request)(void *userdata, uint32_t service, OperationKind kind, const char *target, uint64_t epoch, const char *actor, const char *reason,
+        int (*request)(void *userdata, uint32_t service, OperationKind kind, const char *target,
+                       uint64_t epoch, const char *actor, const char *reason,
                        char ret_id[static OPERATION_ID_SIZE], StrBuf *why);
 } ApiOwner;
 
 int api_new(Api **ret, const ApiOwner *owner) _must_check_;
 Api *api_free(Api *a);
 DEFINE_CLEANUP(Api *, api_free);
-/* The ledger's latest operations and events (arrays as its views print them, newest first), handed over. */
+/* The ledger's latest operations and events (arrays as its views print them, newest first), handed
+ * over. */
 void api_set_recent(Api *a, Json *operations, Json *events);
 /* An HttpHandler; userdata is the Api. */
 void api_handle(void *userdata, const HttpCall *call, HttpAnswer *ret);

@@ -24,7 +24,8 @@ static void answer_list(const HttpCall *call, const Json *list, const char *name
         api_answer_json(ret, 200, body);
 }
 
-void api_get_operations(Api *a, const HttpCall *call, const char *argument _unused_, HttpAnswer *ret) {
+void api_get_operations(Api *a, const HttpCall *call, const char *argument _unused_,
+                        HttpAnswer *ret) {
         answer_list(call, a->operations, "operations", ret);
 }
 
@@ -39,7 +40,8 @@ static const Json *find_by_id(const Json *list, const char *id) {
         return NULL;
 }
 
-void api_get_operation(Api *a, const HttpCall *call _unused_, const char *argument, HttpAnswer *ret) {
+void api_get_operation(Api *a, const HttpCall *call _unused_, const char *argument,
+                       HttpAnswer *ret) {
         const Json *found = find_by_id(a->operations, argument);
         const char *what = "operation";
         Json *body;
@@ -49,7 +51,9 @@ void api_get_operation(Api *a, const HttpCall *call _unused_, const char *argume
                 what = "event";
         }
         if (!found) {
-                api_answer_problem(ret, 404, "no operation or event of that id is among the latest; older ones are in the ledger's view rollbackd.history");
+                api_answer_problem(ret, 404,
+                                   "no operation or event of that id is among the latest; older "
+                                   "ones are in the ledger's view rollbackd.history");
                 return;
         }
         body = json_new_object();

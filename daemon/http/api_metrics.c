@@ -1,4 +1,5 @@
-/* /metrics, in the Prometheus text format 0.0.4: families one by one, each with HELP and TYPE, names and units as Prometheus asks. */
+/* /metrics, in the Prometheus text format 0.0.4: families one by one, each with HELP and TYPE,
+ * names and units as Prometheus asks. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -33,7 +34,8 @@ static void add_label(StrBuf *b, const char *name, const char *value, bool first
 }
 
 /* One sample; a NULL label name ends the labels. */
-static void sample(StrBuf *b, const char *name, const char *label1, const char *value1, const char *label2, const char *value2, double value) {
+static void sample(StrBuf *b, const char *name, const char *label1, const char *value1,
+                   const char *label2, const char *value2, double value) {
         char number[40];
 
         strbuf_add(b, name);
@@ -57,35 +59,52 @@ static void add_process(StrBuf *b, const ApiStatus *status) {
 
         family(b, "rollbackd_build_info", "gauge", "The version that runs.");
         sample(b, "rollbackd_build_info", "version", ROLLBACKD_VERSION, NULL, NULL, 1);
-        single(b, "process_start_time_seconds", "gauge", "Start of the process in seconds since 1970.", status->started_at);
-        single(b, "process_cpu_seconds_total", "counter", "CPU time of all threads.", p.cpu_seconds);
+        single(b, "process_start_time_seconds", "gauge",
+               "Start of the process in seconds since 1970.", status->started_at);
+        single(b, "process_cpu_seconds_total", "counter", "CPU time of all threads.",
+               p.cpu_seconds);
         single(b, "process_resident_memory_bytes", "gauge", "Resident memory.", p.resident_bytes);
         single(b, "process_open_fds", "gauge", "Open descriptors.", p.open_fds);
         single(b, "process_max_fds", "gauge", "Limit of open descriptors.", p.max_fds);
-        single(b, "rollbackd_loop_longest_turn_seconds", "gauge", "Longest CPU time of one turn of the loop.", (double)status->longest_turn / USEC_PER_SEC);
+        single(b, "rollbackd_loop_longest_turn_seconds", "gauge",
+               "Longest CPU time of one turn of the loop.",
+               (double)status->longest_turn / USEC_PER_SEC);
 }
 
 static void add_work(StrBuf *b, const ApiStatus *status) {
-        single(b, "rollbackd_config_last_reload_successful", "gauge", "Whether every policy file was good when they were last read.", status->reload_ok);
-        single(b, "rollbackd_config_last_reload_success_timestamp_seconds", "gauge", "When every policy file was last good.", status->reloaded_at);
-        single(b, "rollbackd_ledger_up", "gauge", "Whether the ledger can be reached.", status->ledger_up);
+        single(b, "rollbackd_config_last_reload_successful", "gauge",
+               "Whether every policy file was good when they were last read.", status->reload_ok);
+        single(b, "rollbackd_config_last_reload_success_timestamp_seconds", "gauge",
+               "When every policy file was last good.", status->reloaded_at);
+        single(b, "rollbackd_ledger_up", "gauge", "Whether the ledger can be reached.",
+               status->ledger_up);
         single(b, "rollbackd_targets", "gauge", "Targets under probe.", (double)status->targets);
-        single(b, "rollbackd_probes_total", "counter", "Probes that came to an end.", (double)status->probes);
-        single(b, "rollbackd_probes_late_total", "counter", "Probes that started later than a tenth of their interval.", (double)status->late);
-        single(b, "rollbackd_probes_overdue_total", "counter", "Probes whose result our own lateness made worthless.", (double)status->overdue);
-        single(b, "rollbackd_commits_total", "counter", "Operations committed.", (double)status->commits);
-        single(b, "rollbackd_commits_failed_total", "counter", "Operations given up before their commit.", (double)status->commits_failed);
-        single(b, "rollbackd_deliveries_done_total", "counter", "Notices of policies delivered.", (double)status->deliveries_done);
-        single(b, "rollbackd_deliveries_dead_total", "counter", "Notices of policies given up.", (double)status->deliveries_dead);
-        single(b, "rollbackd_alerts_dropped_total", "counter", "Operator alerts that did not fit the queue.", (double)status->alerts_dropped);
-        single(b, "rollbackd_log_lost_total", "counter", "Log messages that the journal did not take.", (double)status->log_lost);
+        single(b, "rollbackd_probes_total", "counter", "Probes that came to an end.",
+               (double)status->probes);
+        single(b, "rollbackd_probes_late_total", "counter",
+               "Probes that started later than a tenth of their interval.", (double)status->late);
+        single(b, "rollbackd_probes_overdue_total", "counter",
+               "Probes whose result our own lateness made worthless.", (double)status->overdue);
+        single(b, "rollbackd_commits_total", "counter", "Operations committed.",
+               (double)status->commits);
+        single(b, "rollbackd_commits_failed_total", "counter",
+               "Operations given up before their commit.", (double)status->commits_failed);
+        single(b, "rollbackd_deliveries_done_total", "counter", "Notices of policies delivered.",
+               (double)status->deliveries_done);
+        single(b, "rollbackd_deliveries_dead_total", "counter", "Notices of policies given up.",
+               (double)status->deliveries_dead);
+        single(b, "rollbackd_alerts_dropped_total", "counter",
+               "Operator alerts that did not fit the queue.", (double)status->alerts_dropped);
+        single(b, "rollbackd_log_lost_total", "counter",
+               "Log messages that the journal did not take.", (double)status->log_lost);
 }
 
 typedef void (*ServiceSamples)(StrBuf *b, const char *name, const ServiceSnapshot *s);
 
 static void health_samples(StrBuf *b, const char *name, const ServiceSnapshot *s) {
         for (int h = 0; h < _HEALTH_MAX; h++)
-                sample(b, name, "service", s->policy->service, "health", health_to_string((Health)h), s->health == (Health)h);
+                sample(b, name, "service", s->policy->service, "health",
+                       health_to_string((Health)h), s->health == (Health)h);
 }
 
 static void version_samples(StrBuf *b, const char *name, const ServiceSnapshot *s) {
@@ -99,7 +118,8 @@ static void epoch_samples(StrBuf *b, const char *name, const ServiceSnapshot *s)
 }
 
 static void automatic_samples(StrBuf *b, const char *name, const ServiceSnapshot *s) {
-        sample(b, name, "service", s->policy->service, NULL, NULL, s->policy->rollback.mode == MODE_AUTOMATIC && s->known && s->facts.automatic);
+        sample(b, name, "service", s->policy->service, NULL, NULL,
+               s->policy->rollback.mode == MODE_AUTOMATIC && s->known && s->facts.automatic);
 }
 
 static void target_samples(StrBuf *b, const char *name, const ServiceSnapshot *s) {
@@ -108,27 +128,32 @@ static void target_samples(StrBuf *b, const char *name, const ServiceSnapshot *s
 
 static void holding_samples(StrBuf *b, const char *name, const ServiceSnapshot *s) {
         if (s->health == HEALTH_BAD && s->holding >= 0)
-                sample(b, name, "service", s->policy->service, "guard", guard_to_string(s->guards[s->holding].guard), 1);
+                sample(b, name, "service", s->policy->service, "guard",
+                       guard_to_string(s->guards[s->holding].guard), 1);
 }
 
 static void operation_samples(StrBuf *b, const char *name, const ServiceSnapshot *s) {
-        sample(b, name, "service", s->policy->service, NULL, NULL, s->operation_state != OPERATION_NONE);
+        sample(b, name, "service", s->policy->service, NULL, NULL,
+               s->operation_state != OPERATION_NONE);
 }
 
 static void rule_bad_samples(StrBuf *b, const char *name, const ServiceSnapshot *s) {
         for (size_t i = 0; i < s->n_rules; i++)
-                sample(b, name, "service", s->policy->service, "rule", s->rules[i].policy->name, s->rules[i].verdict.tri == TRI_BAD);
+                sample(b, name, "service", s->policy->service, "rule", s->rules[i].policy->name,
+                       s->rules[i].verdict.tri == TRI_BAD);
 }
 
 static void rule_unknown_samples(StrBuf *b, const char *name, const ServiceSnapshot *s) {
         for (size_t i = 0; i < s->n_rules; i++)
-                sample(b, name, "service", s->policy->service, "rule", s->rules[i].policy->name, s->rules[i].verdict.tri == TRI_UNKNOWN);
+                sample(b, name, "service", s->policy->service, "rule", s->rules[i].policy->name,
+                       s->rules[i].verdict.tri == TRI_UNKNOWN);
 }
 
 static void rule_value_samples(StrBuf *b, const char *name, const ServiceSnapshot *s) {
         for (size_t i = 0; i < s->n_rules; i++)
                 if (s->rules[i].verdict.n > 0)
-                        sample(b, name, "service", s->policy->service, "rule", s->rules[i].policy->name, s->rules[i].verdict.value);
+                        sample(b, name, "service", s->policy->service, "rule",
+                               s->rules[i].policy->name, s->rules[i].verdict.value);
 }
 
 static const struct {
@@ -138,13 +163,18 @@ static const struct {
         { "rollbackd_service_health", "1 for the health that the service has.", health_samples },
         { "rollbackd_service_version_info", "The active version.", version_samples },
         { "rollbackd_service_epoch", "Pointer changes of the service so far.", epoch_samples },
-        { "rollbackd_service_automatic", "Whether rollbackd may act on the service by itself.", automatic_samples },
-        { "rollbackd_service_has_target", "Whether a rollback would have somewhere to go.", target_samples },
-        { "rollbackd_service_held", "1 while a bad service is held back, by which guard.", holding_samples },
+        { "rollbackd_service_automatic", "Whether rollbackd may act on the service by itself.",
+          automatic_samples },
+        { "rollbackd_service_has_target", "Whether a rollback would have somewhere to go.",
+          target_samples },
+        { "rollbackd_service_held", "1 while a bad service is held back, by which guard.",
+          holding_samples },
         { "rollbackd_service_operation", "1 while an operation is in flight.", operation_samples },
         { "rollbackd_rule_bad", "1 while the rule's verdict is bad.", rule_bad_samples },
-        { "rollbackd_rule_unknown", "1 while the rule's verdict is unknown.", rule_unknown_samples },
-        { "rollbackd_rule_value", "What the rule reads: a share from 0 to 1, or events per second.", rule_value_samples },
+        { "rollbackd_rule_unknown", "1 while the rule's verdict is unknown.",
+          rule_unknown_samples },
+        { "rollbackd_rule_value", "What the rule reads: a share from 0 to 1, or events per second.",
+          rule_value_samples },
 };
 
 /* A line's name, two labels with every byte of their values escaped, and its number. */
@@ -164,7 +194,8 @@ static size_t family_size(const Api *a) {
         return lines * LINE_MAX;
 }
 
-/* Each family into a text of its own, so that each service is looked at once: ten looks at thousands of services would hold the loop. */
+/* Each family into a text of its own, so that each service is looked at once: ten looks at
+ * thousands of services would hold the loop. */
 static void write_families(Api *a, StrBuf families[static N_FAMILIES]) {
         usec_t now = a->owner.now(a->owner.userdata);
 
@@ -173,7 +204,8 @@ static void write_families(Api *a, StrBuf families[static N_FAMILIES]) {
         for (size_t i = 0; i < engine_service_slots(a->owner.engine); i++)
                 if (engine_snapshot_service(a->owner.engine, (uint32_t)i, now, &a->snapshot))
                         for (size_t f = 0; f < N_FAMILIES; f++)
-                                service_families[f].samples(&families[f], service_families[f].name, &a->snapshot);
+                                service_families[f].samples(&families[f], service_families[f].name,
+                                                            &a->snapshot);
 }
 
 /* The texts behind each other, to be freed; NULL when memory is short or something did not fit. */
@@ -198,7 +230,8 @@ static char *join(const StrBuf texts[], size_t n, size_t *ret_size) {
         return joined;
 }
 
-void api_get_metrics(Api *a, const HttpCall *call _unused_, const char *argument _unused_, HttpAnswer *ret) {
+void api_get_metrics(Api *a, const HttpCall *call _unused_, const char *argument _unused_,
+                     HttpAnswer *ret) {
         size_t each = family_size(a), size = 0;
         /* Only what is written costs memory. */
         _cleanup_(freep) char *storage = malloc(API_METRICS_HEAD_MAX + N_FAMILIES * each);
@@ -217,7 +250,10 @@ void api_get_metrics(Api *a, const HttpCall *call _unused_, const char *argument
                 body = join(texts, ELEMENTSOF(texts), &size);
         }
         if (body)
-                *ret = (HttpAnswer){ .status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8", .body = body, .body_size = size };
+                *ret = (HttpAnswer){ .status = 200,
+                                     .content_type = "text/plain; version=0.0.4; charset=utf-8",
+                                     .body = body,
+                                     .body_size = size };
         else
                 api_answer_problem(ret, 500, "there is not enough memory for the metrics page");
 }

@@ -1,4 +1,5 @@
-/* Services, from the engine's snapshots: the list, one whole, and what each rule would say if it had to decide now. */
+/* Services, from the engine's snapshots: the list, one whole, and what each rule would say if it
+ * had to decide now. */
 #include <stdio.h>
 
 #include "api_internal.h"
@@ -36,7 +37,8 @@ static Json *rule_json(const RuleSnapshot *rule) {
         return j;
 }
 
-static Json *target_json(Api *a, uint32_t service, uint16_t probe, uint16_t target, const TargetConfig *config, usec_t now) {
+static Json *target_json(Api *a, uint32_t service, uint16_t probe, uint16_t target,
+                         const TargetConfig *config, usec_t now) {
         Json *j = json_new_object();
         ApiProbeDetail detail;
         TargetSnapshot t;
@@ -71,7 +73,8 @@ static Json *probes_json(Api *a, uint32_t service, usec_t now) {
                 json_set_bool(j, "dependency", probe->dependency);
                 json_set_double(j, "interval_seconds", seconds(probe->interval));
                 for (size_t t = 0; t < probe->n_targets; t++)
-                        json_add(targets, target_json(a, service, (uint16_t)p, (uint16_t)t, &probe->targets[t], now));
+                        json_add(targets, target_json(a, service, (uint16_t)p, (uint16_t)t,
+                                                      &probe->targets[t], now));
                 json_set(j, "targets", targets);
                 json_add(list, j);
         }
@@ -86,7 +89,10 @@ static Json *guards_json(const ServiceSnapshot *s) {
                 const GuardAnswer *answer = &s->guards[i];
 
                 json_set_text(j, "guard", guard_to_string(answer->guard));
-                json_set_text(j, "answer", answer->answer == TRI_GOOD ? "passes" : answer->answer == TRI_BAD ? "holds" : "waits");
+                json_set_text(j, "answer",
+                              answer->answer == TRI_GOOD ? "passes" :
+                              answer->answer == TRI_BAD  ? "holds" :
+                                                           "waits");
                 if (answer->answer != TRI_GOOD && answer->until != USEC_INFINITY)
                         set_left(j, "left_seconds", answer->until, s->now);
                 json_add(list, j);
@@ -119,11 +125,13 @@ static Json *summary_json(const ServiceSnapshot *s) {
         json_set_text(j, "version", s->known ? s->facts.version : NULL);
         json_set_u64(j, "epoch", s->known ? s->facts.epoch : 0);
         json_set_text(j, "release", s->known ? release_kind_to_string(s->facts.kind) : NULL);
-        json_set_double(j, "released_for_seconds", s->known ? seconds(usec_sub(s->now, s->facts.released)) : 0);
+        json_set_double(j, "released_for_seconds",
+                        s->known ? seconds(usec_sub(s->now, s->facts.released)) : 0);
         json_set_bool(j, "stable", s->known && s->facts.stable);
         json_set_text(j, "target", s->target.candidate ? s->target.candidate->version : NULL);
         json_set_text(j, "target_why", s->target_text);
-        json_set_text(j, "holding", s->holding >= 0 ? guard_to_string(s->guards[s->holding].guard) : NULL);
+        json_set_text(j, "holding",
+                      s->holding >= 0 ? guard_to_string(s->guards[s->holding].guard) : NULL);
         json_set_text(j, "holding_why", s->holding >= 0 ? s->guard_text : NULL);
         for (size_t i = 0; i < s->n_rules; i++)
                 json_add(rules, rule_json(&s->rules[i]));
@@ -139,7 +147,8 @@ static Json *unconfigured_json(Api *a) {
         Json *list = json_new_array();
         ApiUnconfigured refused;
 
-        for (size_t i = 0; i < API_LIST_MAX && a->owner.unconfigured(a->owner.userdata, i, &refused); i++) {
+        for (size_t i = 0;
+             i < API_LIST_MAX && a->owner.unconfigured(a->owner.userdata, i, &refused); i++) {
                 Json *j = json_new_object();
 
                 json_set_text(j, "path", refused.path);
@@ -152,7 +161,8 @@ static Json *unconfigured_json(Api *a) {
 }
 
 /* A page of the services: ?from= is what the page before gave as `next`, null on the last one. */
-void api_get_services(Api *a, const HttpCall *call, const char *argument _unused_, HttpAnswer *ret) {
+void api_get_services(Api *a, const HttpCall *call, const char *argument _unused_,
+                      HttpAnswer *ret) {
         size_t slots = engine_service_slots(a->owner.engine);
         usec_t now = a->owner.now(a->owner.userdata);
         Json *body, *list;
@@ -183,9 +193,13 @@ void api_get_services(Api *a, const HttpCall *call, const char *argument _unused
 static uint32_t take_snapshot(Api *a, const char *name, HttpAnswer *ret) {
         uint32_t service = engine_find_service(a->owner.engine, name);
 
-        if (service != ENGINE_NO_SERVICE && engine_snapshot_service(a->owner.engine, service, a->owner.now(a->owner.userdata), &a->snapshot))
+        if (service != ENGINE_NO_SERVICE &&
+            engine_snapshot_service(a->owner.engine, service, a->owner.now(a->owner.userdata),
+                                    &a->snapshot))
                 return service;
-        api_answer_problem(ret, 404, "no service of that name has a policy in force; services are at /api/v1/services");
+        api_answer_problem(
+                ret, 404,
+                "no service of that name has a policy in force; services are at /api/v1/services");
         return ENGINE_NO_SERVICE;
 }
 

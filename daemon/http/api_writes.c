@@ -1,4 +1,5 @@
-/* The two writes: a person asks for a rollback or a restore. The peer of the unix socket is the audit's actor. */
+/* The two writes: a person asks for a rollback or a restore. The peer of the unix socket is the
+ * audit's actor. */
 #include <errno.h>
 #include <stdio.h>
 #include <strings.h>
@@ -20,7 +21,8 @@ static bool read_epoch(const char *header, uint64_t *ret) {
         *ret = 0;
         if (!header || streq(header, "*"))
                 return true;
-        return n >= 3 && header[0] == '"' && header[n - 1] == '"' && number_parse_u64(header + 1, n - 2, ret) == 0 && *ret > 0;
+        return n >= 3 && header[0] == '"' && header[n - 1] == '"' &&
+               number_parse_u64(header + 1, n - 2, ret) == 0 && *ret > 0;
 }
 
 /* application/json, whatever its parameters: JSON has no other encoding than UTF-8. */
@@ -76,14 +78,16 @@ static unsigned status_of(int r) {
         }
 }
 
-static void ask(Api *a, const HttpCall *call, uint32_t service, OperationKind kind, const WriteRequest *request, HttpAnswer *ret) {
+static void ask(Api *a, const HttpCall *call, uint32_t service, OperationKind kind,
+                const WriteRequest *request, HttpAnswer *ret) {
         char actor[NAME_SIZE], id[OPERATION_ID_SIZE];
         STRBUF(why, 256);
         Json *body;
         int r;
 
         snprintf(actor, sizeof actor, "uid:%lu", (unsigned long)call->peer_uid);
-        r = a->owner.request(a->owner.userdata, service, kind, request->target, request->epoch, actor, request->reason, id, &why);
+        r = a->owner.request(a->owner.userdata, service, kind, request->target, request->epoch,
+                             actor, request->reason, id, &why);
         if (r < 0) {
                 api_answer_problem(ret, status_of(r), why.text);
                 return;
@@ -94,7 +98,8 @@ static void ask(Api *a, const HttpCall *call, uint32_t service, OperationKind ki
         api_answer_json(ret, 202, body);
 }
 
-static void write_operation(Api *a, const HttpCall *call, const char *name, OperationKind kind, HttpAnswer *ret) {
+static void write_operation(Api *a, const HttpCall *call, const char *name, OperationKind kind,
+                            HttpAnswer *ret) {
         uint32_t service = engine_find_service(a->owner.engine, name);
         _cleanup_(json_freep) Json *body = NULL;
         WriteRequest request = { 0 };
@@ -106,7 +111,8 @@ static void write_operation(Api *a, const HttpCall *call, const char *name, Oper
                 return;
         }
         if (call->peer_uid == (uid_t)-1) {
-                api_answer_problem(ret, 403, "the kernel does not say who asks, and a write must have a name");
+                api_answer_problem(
+                        ret, 403, "the kernel does not say who asks, and a write must have a name");
                 return;
         }
         if (!is_json_type(call->content_type)) {
@@ -114,7 +120,9 @@ static void write_operation(Api *a, const HttpCall *call, const char *name, Oper
                 return;
         }
         if (!read_epoch(call->if_match, &request.epoch)) {
-                api_answer_problem(ret, 400, "If-Match must be the epoch in double quotes, as in \"41\", or *");
+                api_answer_problem(
+                        ret, 400,
+                        "If-Match must be the epoch in double quotes, as in \"41\", or *");
                 return;
         }
         body = json_parse(call->body ?: "", call->body_size, &error);

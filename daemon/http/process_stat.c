@@ -35,7 +35,8 @@ ProcessStat process_stat_read(void) {
         struct rlimit limit;
 
         if (getrusage(RUSAGE_SELF, &usage) == 0)
-                p.cpu_seconds = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+                p.cpu_seconds = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                                (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
         if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
                 p.max_fds = (double)limit.rlim_cur;
         return p;

@@ -38,7 +38,8 @@ void ledger_go_down(Ledger *l, const PgFailure *failure) {
         l->owner.on_state(l->owner.userdata, false, failure);
 }
 
-static void on_nothing(_unused_ void *userdata, _unused_ const PgFailure *failure, _unused_ const PgResult *result) {
+static void on_nothing(_unused_ void *userdata, _unused_ const PgFailure *failure,
+                       _unused_ const PgResult *result) {
 }
 
 static void say_seen(Ledger *l) {
@@ -49,8 +50,8 @@ static void say_seen(Ledger *l) {
         l->seen_at = loop_now(l->loop);
         l->unseen = false;
         /* Lost, it is said again a minute later. */
-        (void) !pg_query(l->pg, "SELECT rollbackd.observer_seen($1::text, $2::text, $3::int)", ELEMENTSOF(values), values,
-                         LEDGER_STATEMENT_TIMEOUT, on_nothing, NULL);
+        (void)!pg_query(l->pg, "SELECT rollbackd.observer_seen($1::text, $2::text, $3::int)",
+                        ELEMENTSOF(values), values, LEDGER_STATEMENT_TIMEOUT, on_nothing, NULL);
 }
 
 static void mark_all(Ledger *l) {
@@ -85,7 +86,8 @@ static void on_pg_state(void *userdata, bool up, const PgFailure *failure) {
 
 static LedgerWatched *find_watched(Ledger *l, const char *service, size_t n) {
         for (size_t i = 0; i < l->n_watched; i++)
-                if (strlen(l->watched[i].service) == n && memcmp(l->watched[i].service, service, n) == 0)
+                if (strlen(l->watched[i].service) == n &&
+                    memcmp(l->watched[i].service, service, n) == 0)
                         return &l->watched[i];
         return NULL;
 }
@@ -151,7 +153,8 @@ static int add_timers(Ledger *l) {
         };
 
         for (size_t i = 0; i < ELEMENTSOF(timers); i++) {
-                int r = loop_add_timer(l->loop, timers[i].callback, l, timers[i].name, timers[i].ret);
+                int r = loop_add_timer(l->loop, timers[i].callback, l, timers[i].name,
+                                       timers[i].ret);
                 if (r < 0)
                         return r;
         }
@@ -159,8 +162,8 @@ static int add_timers(Ledger *l) {
         return 0;
 }
 
-int ledger_new(Ledger **ret, Loop *loop, Offload *offload, const char *conninfo, const char *password,
-               const LedgerOwner *owner, uint64_t seed) {
+int ledger_new(Ledger **ret, Loop *loop, Offload *offload, const char *conninfo,
+               const char *password, const LedgerOwner *owner, uint64_t seed) {
         _cleanup_(ledger_freep) Ledger *l = calloc(1, sizeof *l);
         PgSetup setup = {
                 .conninfo = conninfo,

@@ -1,5 +1,6 @@
-/* ledger.h: typed calls on sql/: load facts, commit, resolve in doubt, close, record, claim. One connection, pipelined by the queue of glue/pg; never blocks.
- * Knows nothing of what steps do or of how notices travel; returns values, logs nothing. */
+/* ledger.h: typed calls on sql/: load facts, commit, resolve in doubt, close, record, claim. One
+ * connection, pipelined by the queue of glue/pg; never blocks. Knows nothing of what steps do or of
+ * how notices travel; returns values, logs nothing. */
 #pragma once
 
 #include "engine.h"
@@ -9,42 +10,49 @@
 typedef struct Ledger Ledger;
 
 typedef struct LedgerService {
-        const char *service;   /* borrowed while subscribed */
+        const char *service; /* borrowed while subscribed */
         usec_t cooldown, budget_per;
 } LedgerService;
 
 typedef struct LedgerOwner {
         void *userdata;
-        /* Reachable or not; `failure` says why not (its class tells configuration from outage). Schema checked: a schema that we may not run on is not `up` but PG_CONFIGURATION. */
+        /* Reachable or not; `failure` says why not (its class tells configuration from outage).
+         * Schema checked: a schema that we may not run on is not `up` but PG_CONFIGURATION. */
         void (*on_state)(void *userdata, bool up, const PgFailure *failure);
-        /* Facts of one service, read at `at`; NULL: the ledger does not know it. Borrowed for the call. */
+        /* Facts of one service, read at `at`; NULL: the ledger does not know it. Borrowed for the
+         * call. */
         void (*on_facts)(void *userdata, const char *service, const ServiceFacts *facts, usec_t at);
         /* Fresh lists for the API, handed over: arrays as the views print them (newest first). */
         void (*on_recent)(void *userdata, Json *operations, Json *events);
-        /* What went wrong without the ledger being down: facts that cannot be read, a write that the ledger refused and that is now given up. `what` names it: "facts of users-api". NULL: not wanted. */
+        /* What went wrong without the ledger being down: facts that cannot be read, a write that
+         * the ledger refused and that is now given up. `what` names it: "facts of users-api". NULL:
+         * not wanted. */
         void (*on_trouble)(void *userdata, const char *what, const PgFailure *failure);
 } LedgerOwner;
 
 /* The ledger's schema that this program was built for. */
 #define LEDGER_SCHEMA 1
 
-int ledger_new(Ledger **ret, Loop *loop, Offload *offload, const char *conninfo, const char *password, const LedgerOwner *owner, uint64_t seed) _must_check_;
+int ledger_new(Ledger **ret, Loop *loop, Offload *offload, const char *conninfo,
+               const char *password, const LedgerOwner *owner, uint64_t seed) _must_check_;
 Ledger *ledger_free(Ledger *l);
 DEFINE_CLEANUP(Ledger *, ledger_free);
 bool ledger_is_up(const Ledger *l);
 
-/* The services whose facts are read at once, after each (re)connect, at each notification for them, and every 10 s. Copies the list. */
+/* The services whose facts are read at once, after each (re)connect, at each notification for them,
+ * and every 10 s. Copies the list. */
 int ledger_watch(Ledger *l, const LedgerService services[], size_t n) _must_check_;
 /* Reads one service's facts now. */
 void ledger_refresh(Ledger *l, const char *service);
 
-/* Stands for a parameter that the ledger fills in itself: the instant of the release that is being left. Compared by address. */
+/* Stands for a parameter that the ledger fills in itself: the instant of the release that is being
+ * left. Compared by address. */
 extern const char ledger_released_at[];
 
 typedef struct AtomicStep {
-        unsigned n;              /* step number */
+        unsigned n; /* step number */
         const char *role;
-        const char *statement;   /* with $n */
+        const char *statement; /* with $n */
         const char *const *parameters;
         size_t n_parameters;
         bool abort_on_error;
@@ -54,29 +62,40 @@ typedef struct CommitRequest {
         const OperationPlan *operation;
         const char *service;
         const char *policy_hash;
-        const char *evidence;     /* JSON text */
-        const char *steps;        /* JSON text: the array of step rows */
+        const char *evidence; /* JSON text */
+        const char *steps;    /* JSON text: the array of step rows */
         const char *const *generations;
         size_t n_generations;
         const AtomicStep *atomic;
         size_t n_atomic;
         usec_t cooldown, budget_per;
         uint32_t budget_count;
-        usec_t wanted;            /* how long the result is wanted; 0: 30 s, later the evidence is too old to act on */
+        usec_t wanted; /* how long the result is wanted; 0: 30 s, later the evidence is too old to
+                          act on */
 } CommitRequest;
 
-/* Result of a commit; `epoch` of the new release when done. COMMIT_IN_DOUBT may be called any number of times before the last one. `detail`: the ledger's words. */
-typedef void (*LedgerCommitCallback)(void *userdata, CommitResult result, uint64_t epoch, const char *detail);
-/* An answer of the ledger ends it: COMMIT_LOST, COMMIT_REFUSED with its words ("cooldown: ..."), COMMIT_FAILED. When the ledger could not be asked within 30 s it is COMMIT_REFUSED "ledger: ...".
- * What is in doubt is asked until it is known; after the 30 s it is only asked, never done anew. Not called any more once ledger_free() was called.
- * Runs the short transaction (copies everything): one call without atomic steps; with them BEGIN, call, per step SAVEPOINT, SET LOCAL ROLE, statement, RESET ROLE, result, COMMIT. Retries PG_RETRY with jitter as long as
- * the result could still be wanted (30 s), asks again with the same id when in doubt, tries an aborting atomic step three times. On `replay` no step runs. */
-int ledger_commit(Ledger *l, const CommitRequest *request, LedgerCommitCallback callback, void *userdata) _must_check_;
+/* Result of a commit; `epoch` of the new release when done. COMMIT_IN_DOUBT may be called any
+ * number of times before the last one. `detail`: the ledger's words. */
+typedef void (*LedgerCommitCallback)(void *userdata, CommitResult result, uint64_t epoch,
+                                     const char *detail);
+/* An answer of the ledger ends it: COMMIT_LOST, COMMIT_REFUSED with its words ("cooldown: ..."),
+ * COMMIT_FAILED. When the ledger could not be asked within 30 s it is COMMIT_REFUSED "ledger: ...".
+ * What is in doubt is asked until it is known; after the 30 s it is only asked, never done anew.
+ * Not called any more once ledger_free() was called. Runs the short transaction (copies
+ * everything): one call without atomic steps; with them BEGIN, call, per step SAVEPOINT, SET LOCAL
+ * ROLE, statement, RESET ROLE, result, COMMIT. Retries PG_RETRY with jitter as long as the result
+ * could still be wanted (30 s), asks again with the same id when in doubt, tries an aborting atomic
+ * step three times. On `replay` no step runs. */
+int ledger_commit(Ledger *l, const CommitRequest *request, LedgerCommitCallback callback,
+                  void *userdata) _must_check_;
 
-/* Writes that must reach the ledger, and claims: kept in order in one bounded queue over reconnects (256; -EAGAIN beyond), so that a claim sees every result given before it. Writes are
- * retried until they are answered; a claim that fails says so. */
-int ledger_move_operation(Ledger *l, const char *id, OperationState state, const char *detail, const char *fields) _must_check_;
-int ledger_record_event(Ledger *l, const char *id, const char *service, const char *kind, const char *operation, const char *actor, const char *fields) _must_check_;
+/* Writes that must reach the ledger, and claims: kept in order in one bounded queue over reconnects
+ * (256; -EAGAIN beyond), so that a claim sees every result given before it. Writes are retried
+ * until they are answered; a claim that fails says so. */
+int ledger_move_operation(Ledger *l, const char *id, OperationState state, const char *detail,
+                          const char *fields) _must_check_;
+int ledger_record_event(Ledger *l, const char *id, const char *service, const char *kind,
+                        const char *operation, const char *actor, const char *fields) _must_check_;
 int ledger_earn_stable(Ledger *l, const char *service, uint64_t epoch) _must_check_;
 int ledger_put_subscribers(Ledger *l, const char *service, const char *entries) _must_check_;
 
@@ -85,27 +104,36 @@ typedef struct LedgerStep {
         const char *kind;
         const Json *spec;
         unsigned attempt;
-        const Json *progress;    /* NULL: none yet */
+        const Json *progress; /* NULL: none yet */
         /* of the operation */
         const char *service, *from_version, *to_version, *released_at;
         uint64_t from_epoch, to_epoch;
 } LedgerStep;
-/* `step` NULL and wait USEC_INFINITY: every step is terminal, `failed` of them failed; NULL with a wait: come again then. */
-typedef void (*LedgerStepCallback)(void *userdata, const PgFailure *failure, const LedgerStep *step, usec_t wait, uint32_t failed);
-int ledger_claim_step(Ledger *l, const char *operation, usec_t lease, LedgerStepCallback callback, void *userdata) _must_check_;
+/* `step` NULL and wait USEC_INFINITY: every step is terminal, `failed` of them failed; NULL with a
+ * wait: come again then. */
+typedef void (*LedgerStepCallback)(void *userdata, const PgFailure *failure, const LedgerStep *step,
+                                   usec_t wait, uint32_t failed);
+int ledger_claim_step(Ledger *l, const char *operation, usec_t lease, LedgerStepCallback callback,
+                      void *userdata) _must_check_;
 /* Inserts the policy's steps into an operation that has none (break-glass). */
-int ledger_adopt(Ledger *l, const char *operation, const char *steps, const char *policy_hash, PgCallback callback, void *userdata) _must_check_;
-int ledger_step_progress(Ledger *l, const char *operation, unsigned n, const char *progress, usec_t lease) _must_check_;
-/* The same result "done" as a statement for the transaction of the step itself: $1 the operation, $2 the step, $3 words; answers false when the step had ended already. */
+int ledger_adopt(Ledger *l, const char *operation, const char *steps, const char *policy_hash,
+                 PgCallback callback, void *userdata) _must_check_;
+int ledger_step_progress(Ledger *l, const char *operation, unsigned n, const char *progress,
+                         usec_t lease) _must_check_;
+/* The same result "done" as a statement for the transaction of the step itself: $1 the operation,
+ * $2 the step, $3 words; answers false when the step had ended already. */
 extern const char ledger_step_ended_sql[];
 /* state: "done", "failed", "dropped", "retry". */
-int ledger_step_result(Ledger *l, const char *operation, unsigned n, const char *state, const char *error, usec_t retry_in) _must_check_;
+int ledger_step_result(Ledger *l, const char *operation, unsigned n, const char *state,
+                       const char *error, usec_t retry_in) _must_check_;
 
 typedef struct LedgerLeftover {
         const char *service, *operation;
 } LedgerLeftover;
-typedef void (*LedgerLeftoversCallback)(void *userdata, const PgFailure *failure, const LedgerLeftover leftovers[], size_t n);
-/* Closed operations that still have steps to run: of each watched service the oldest one. Waits in the queue like a claim. */
+typedef void (*LedgerLeftoversCallback)(void *userdata, const PgFailure *failure,
+                                        const LedgerLeftover leftovers[], size_t n);
+/* Closed operations that still have steps to run: of each watched service the oldest one. Waits in
+ * the queue like a claim. */
 int ledger_leftovers(Ledger *l, LedgerLeftoversCallback callback, void *userdata) _must_check_;
 
 typedef struct LedgerDelivery {
@@ -114,10 +142,16 @@ typedef struct LedgerDelivery {
         uint64_t seq;
         unsigned attempt;
 } LedgerDelivery;
-typedef void (*LedgerDeliveriesCallback)(void *userdata, const PgFailure *failure, const LedgerDelivery deliveries[], size_t n, usec_t next_in);
-int ledger_claim_deliveries(Ledger *l, unsigned n, usec_t lease, LedgerDeliveriesCallback callback, void *userdata) _must_check_;
-int ledger_delivery_result(Ledger *l, const char *id, const char *state, usec_t retry_in, const char *error) _must_check_;
+typedef void (*LedgerDeliveriesCallback)(void *userdata, const PgFailure *failure,
+                                         const LedgerDelivery deliveries[], size_t n,
+                                         usec_t next_in);
+int ledger_claim_deliveries(Ledger *l, unsigned n, usec_t lease, LedgerDeliveriesCallback callback,
+                            void *userdata) _must_check_;
+int ledger_delivery_result(Ledger *l, const char *id, const char *state, usec_t retry_in,
+                           const char *error) _must_check_;
 
-/* One row of any read for the API: an operation or event by id, as JSON; NULL when there is none. Returns 0, -EINVAL when `id` is not a UUID, -ENOTCONN, -EAGAIN. */
+/* One row of any read for the API: an operation or event by id, as JSON; NULL when there is none.
+ * Returns 0, -EINVAL when `id` is not a UUID, -ENOTCONN, -EAGAIN. */
 typedef void (*LedgerJsonCallback)(void *userdata, const PgFailure *failure, const Json *value);
-int ledger_find(Ledger *l, const char *id, LedgerJsonCallback callback, void *userdata) _must_check_;
+int ledger_find(Ledger *l, const char *id, LedgerJsonCallback callback,
+                void *userdata) _must_check_;

@@ -1,4 +1,5 @@
-/* The policy's atomic statements inside the short transaction, each in a savepoint and under its role. After an error ROLLBACK TO comes first: it also takes the role back. */
+/* The policy's atomic statements inside the short transaction, each in a savepoint and under its
+ * role. After an error ROLLBACK TO comes first: it also takes the role back. */
 #include "commit_internal.h"
 
 #define ATOMIC_TRIES 3 /* of a statement whose error aborts */
@@ -39,12 +40,17 @@ static void send_released_at(LedgerCommit *c) {
         }
         strbuf_add_u64(&epoch, c->from_epoch);
         commit_send(c, COMMIT_RELEASED_AT,
-                    "SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00' AS at FROM rollbackd.history "
-                    "WHERE service = $1::text AND epoch = $2::int8", ELEMENTSOF(values), values);
+                    "SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00' AS "
+                    "at FROM rollbackd.history "
+                    "WHERE service = $1::text AND epoch = $2::int8",
+                    ELEMENTSOF(values), values);
 }
 
 static void take_released_at(LedgerCommit *c, const PgResult *result) {
-        static const PgFailure none = { .error = PG_CONFIGURATION, .message = "the ledger does not say when the release that is left began" };
+        static const PgFailure none = {
+                .error = PG_CONFIGURATION,
+                .message = "the ledger does not say when the release that is left began"
+        };
         const char *at = pg_rows(result) == 1 ? pg_value(result, 0, "at") : NULL;
 
         if (!at || strlen(at) >= sizeof c->released_at) {
@@ -71,7 +77,8 @@ static void write_step_words(const LedgerCommit *c, const PgFailure *failure, St
         }
 }
 
-/* on_error = "abort": three tries of the whole transaction. "continue": the pointer still moves, and the error is recorded. */
+/* on_error = "abort": three tries of the whole transaction. "continue": the pointer still moves,
+ * and the error is recorded. */
 static void step_broke(LedgerCommit *c, const PgFailure *failure) {
         StrBuf b;
 
@@ -89,7 +96,8 @@ static void step_broke(LedgerCommit *c, const PgFailure *failure) {
 }
 
 static void send_role(LedgerCommit *c) {
-        static const PgFailure bad_role = { .error = PG_CONFIGURATION, .message = "the role's name cannot be quoted" };
+        static const PgFailure bad_role = { .error = PG_CONFIGURATION,
+                                            .message = "the role's name cannot be quoted" };
         STRBUF(sql, 1024);
 
         strbuf_add(&sql, "SET LOCAL ROLE ");
@@ -100,7 +108,9 @@ static void send_role(LedgerCommit *c) {
 }
 
 static void send_statement(LedgerCommit *c) {
-        static const PgFailure too_many = { .error = PG_CONFIGURATION, .message = "more parameters than a statement may have" };
+        static const PgFailure too_many = {
+                .error = PG_CONFIGURATION, .message = "more parameters than a statement may have"
+        };
         const CommitStep *s = step_of(c);
         const char *values[64];
 
@@ -115,16 +125,20 @@ static void send_statement(LedgerCommit *c) {
 
 static void send_result(LedgerCommit *c) {
         STRBUF(n, 24);
-        const char *values[] = { c->values[0], n.text, c->step_failed ? "failed" : "done", c->step_failed ? c->words : NULL };
+        const char *values[] = { c->values[0], n.text, c->step_failed ? "failed" : "done",
+                                 c->step_failed ? c->words : NULL };
 
         strbuf_add_u64(&n, step_of(c)->n);
-        commit_send(c, COMMIT_RESULT, "SELECT rollbackd.atomic_result($1::uuid, $2::int, $3::text, $4::text)", ELEMENTSOF(values), values);
+        commit_send(c, COMMIT_RESULT,
+                    "SELECT rollbackd.atomic_result($1::uuid, $2::int, $3::text, $4::text)",
+                    ELEMENTSOF(values), values);
 }
 
 /* The server's own answer to the policy's statement, not a connection that broke. */
 static bool is_the_steps_own(const LedgerCommit *c, const PgFailure *failure) {
-        bool gone = failure->error == PG_LOST || failure->error == PG_IN_DOUBT || failure->error == PG_TIMEOUT ||
-                    strncmp(failure->sqlstate, "57P", 3) == 0 || strncmp(failure->sqlstate, "08", 2) == 0;
+        bool gone = failure->error == PG_LOST || failure->error == PG_IN_DOUBT ||
+                    failure->error == PG_TIMEOUT || strncmp(failure->sqlstate, "57P", 3) == 0 ||
+                    strncmp(failure->sqlstate, "08", 2) == 0;
 
         return !gone && (c->stage == COMMIT_ROLE || c->stage == COMMIT_STATEMENT);
 }

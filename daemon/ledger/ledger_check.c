@@ -1,12 +1,16 @@
-/* After each connect: may we run on this schema, and the call that makes the first commit a fast one. Only then is the ledger up. */
+/* After each connect: may we run on this schema, and the call that makes the first commit a fast
+ * one. Only then is the ledger up. */
 #include "ledger_internal.h"
 
 #define CHECK_AGAIN (2 * USEC_PER_SEC) /* after a check that the server could not answer */
 
-/* The first call of a function in a session costs milliseconds of planning; a service of this name cannot exist, so this one writes nothing. */
+/* The first call of a function in a session costs milliseconds of planning; a service of this name
+ * cannot exist, so this one writes nothing. */
 static const char warm_sql[] =
-        "SELECT result, detail, epoch FROM rollbackd.commit_operation($1::uuid, $2::text, $3::text, $4::text, $5::int8, $6::text, "
-        "$7::boolean, $8::text, $9::text, $10::text, $11::jsonb, $12::interval, $13::int, $14::interval, $15::text[], $16::jsonb)";
+        "SELECT result, detail, epoch FROM rollbackd.commit_operation($1::uuid, $2::text, "
+        "$3::text, $4::text, $5::int8, $6::text, "
+        "$7::boolean, $8::text, $9::text, $10::text, $11::jsonb, $12::interval, $13::int, "
+        "$14::interval, $15::text[], $16::jsonb)";
 
 /* A failure of the check itself: what a lost connection gives is told by on_pg_state(). */
 static void check_failed(Ledger *l, const PgFailure *failure) {
@@ -28,10 +32,17 @@ static void on_warm(void *userdata, const PgFailure *failure, _unused_ const PgR
 }
 
 static void warm(Ledger *l) {
-        static const char *const values[16] = { "00000000-0000-0000-0000-000000000000", "", "rollback", "", "0", "", "true", "rollbackd" };
+        static const char *const values[16] = { "00000000-0000-0000-0000-000000000000",
+                                                "",
+                                                "rollback",
+                                                "",
+                                                "0",
+                                                "",
+                                                "true",
+                                                "rollbackd" };
 
-        if (pg_query_prepared(l->pg, "commit_operation", warm_sql, ELEMENTSOF(values), values, LEDGER_STATEMENT_TIMEOUT,
-                              on_warm, l) < 0)
+        if (pg_query_prepared(l->pg, "commit_operation", warm_sql, ELEMENTSOF(values), values,
+                              LEDGER_STATEMENT_TIMEOUT, on_warm, l) < 0)
                 loop_timer_set(l->check_timer, usec_add(loop_now(l->loop), CHECK_AGAIN));
 }
 
@@ -60,10 +71,12 @@ static void on_schema(void *userdata, const PgFailure *failure, const PgResult *
                 check_failed(l, failure);
                 return;
         }
-        if (pg_rows(result) != 1 || ledger_parse_u64(pg_value(result, 0, "version"), &version) < 0 ||
-            ledger_parse_u64(pg_value(result, 0, "oldest_daemon"), &oldest) < 0 || version < LEDGER_SCHEMA ||
-            oldest > LEDGER_SCHEMA) {
-                PgFailure wrong = wrong_schema(pg_value(result, 0, "version"), pg_value(result, 0, "oldest_daemon"));
+        if (pg_rows(result) != 1 ||
+            ledger_parse_u64(pg_value(result, 0, "version"), &version) < 0 ||
+            ledger_parse_u64(pg_value(result, 0, "oldest_daemon"), &oldest) < 0 ||
+            version < LEDGER_SCHEMA || oldest > LEDGER_SCHEMA) {
+                PgFailure wrong = wrong_schema(pg_value(result, 0, "version"),
+                                               pg_value(result, 0, "oldest_daemon"));
                 check_failed(l, &wrong);
                 return;
         }
@@ -72,8 +85,8 @@ static void on_schema(void *userdata, const PgFailure *failure, const PgResult *
 
 /* Schema first, then the warming call: only then is the ledger up. */
 void ledger_check(Ledger *l) {
-        if (pg_query(l->pg, "SELECT version, oldest_daemon FROM rollbackd.schema", 0, NULL, LEDGER_STATEMENT_TIMEOUT,
-                     on_schema, l) < 0)
+        if (pg_query(l->pg, "SELECT version, oldest_daemon FROM rollbackd.schema", 0, NULL,
+                     LEDGER_STATEMENT_TIMEOUT, on_schema, l) < 0)
                 loop_timer_set(l->check_timer, usec_add(loop_now(l->loop), CHECK_AGAIN));
 }
 

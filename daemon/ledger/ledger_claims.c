@@ -1,15 +1,19 @@
-/* Claims of steps and deliveries: rows to values, in the queue behind the results that were given before. */
+/* Claims of steps and deliveries: rows to values, in the queue behind the results that were given
+ * before. */
 #include "ledger_internal.h"
 
 #include <errno.h>
 
 static const char claim_step_sql[] =
-        "SELECT n, kind, spec, attempt, progress, wait_seconds, failed, service, from_version, to_version, "
-        "to_char(released_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00' AS released_at, from_epoch, to_epoch "
+        "SELECT n, kind, spec, attempt, progress, wait_seconds, failed, service, from_version, "
+        "to_version, "
+        "to_char(released_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00' AS "
+        "released_at, from_epoch, to_epoch "
         "FROM rollbackd.claim_steps($1::uuid, $2::text, $3::interval)";
 
 static const char claim_deliveries_sql[] =
-        "SELECT id, subscriber, spec, kind, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS at, seq, service, "
+        "SELECT id, subscriber, spec, kind, to_char(at AT TIME ZONE 'UTC', "
+        "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS at, seq, service, "
         "operation, fields, attempt FROM rollbackd.claim_deliveries($1::int, $2::interval)";
 
 static int parse_unsigned(const char *cell, unsigned *ret) {
@@ -40,11 +44,13 @@ static int parse_step(const PgResult *r, Json **spec, Json **progress, LedgerSte
                 .released_at = pg_value(r, 0, "released_at"),
         };
 
-        if (parse_unsigned(pg_value(r, 0, "n"), &s.n) < 0 || parse_unsigned(pg_value(r, 0, "attempt"), &s.attempt) < 0 ||
+        if (parse_unsigned(pg_value(r, 0, "n"), &s.n) < 0 ||
+            parse_unsigned(pg_value(r, 0, "attempt"), &s.attempt) < 0 ||
             ledger_parse_u64(pg_value(r, 0, "from_epoch"), &s.from_epoch) < 0 ||
             ledger_parse_u64(pg_value(r, 0, "to_epoch"), &s.to_epoch) < 0 ||
-            parse_json_cell(pg_value(r, 0, "spec"), spec) < 0 || parse_json_cell(pg_value(r, 0, "progress"), progress) < 0 ||
-            !s.kind || !s.service || !s.from_version || !s.to_version || !s.released_at || !*spec)
+            parse_json_cell(pg_value(r, 0, "spec"), spec) < 0 ||
+            parse_json_cell(pg_value(r, 0, "progress"), progress) < 0 || !s.kind || !s.service ||
+            !s.from_version || !s.to_version || !s.released_at || !*spec)
                 return -EINVAL;
         s.spec = *spec;
         s.progress = *progress;
@@ -78,17 +84,21 @@ static int give_step(LedgerCall *c, const PgResult *r) {
         return 0;
 }
 
-static void on_step(_unused_ Ledger *l, LedgerCall *c, const PgFailure *failure, const PgResult *result) {
+static void on_step(_unused_ Ledger *l, LedgerCall *c, const PgFailure *failure,
+                    const PgResult *result) {
         PgFailure f = *failure;
 
         if (f.error == PG_OK && pg_rows(result) == 1 && give_step(c, result) == 0)
                 return;
         if (f.error == PG_OK)
-                f = ledger_unreadable(pg_rows(result) == 0 ? "no operation has this id" : "a step of it cannot be read", c->values[0]);
+                f = ledger_unreadable(pg_rows(result) == 0 ? "no operation has this id" :
+                                                             "a step of it cannot be read",
+                                      c->values[0]);
         c->callback.step(c->userdata, &f, NULL, USEC_INFINITY, 0);
 }
 
-int ledger_claim_step(Ledger *l, const char *operation, usec_t lease, LedgerStepCallback callback, void *userdata) {
+int ledger_claim_step(Ledger *l, const char *operation, usec_t lease, LedgerStepCallback callback,
+                      void *userdata) {
         char interval[LEDGER_INTERVAL_SIZE];
         const char *const values[] = { operation, l->host, ledger_interval(lease, interval) };
         LedgerCall *c = ledger_call_new("claim_steps", claim_step_sql, ELEMENTSOF(values), values);
@@ -101,14 +111,18 @@ int ledger_claim_step(Ledger *l, const char *operation, usec_t lease, LedgerStep
         return ledger_enqueue(l, c);
 }
 
-static void on_adopted(_unused_ Ledger *l, LedgerCall *c, const PgFailure *failure, const PgResult *result) {
+static void on_adopted(_unused_ Ledger *l, LedgerCall *c, const PgFailure *failure,
+                       const PgResult *result) {
         c->callback.plain(c->userdata, failure, result);
 }
 
-int ledger_adopt(Ledger *l, const char *operation, const char *steps, const char *policy_hash, PgCallback callback, void *userdata) {
+int ledger_adopt(Ledger *l, const char *operation, const char *steps, const char *policy_hash,
+                 PgCallback callback, void *userdata) {
         const char *const values[] = { operation, steps, policy_hash };
-        LedgerCall *c = ledger_call_new("adopt_operation", "SELECT rollbackd.adopt_operation($1::uuid, $2::jsonb, $3::text) AS steps",
-                                        ELEMENTSOF(values), values);
+        LedgerCall *c = ledger_call_new(
+                "adopt_operation",
+                "SELECT rollbackd.adopt_operation($1::uuid, $2::jsonb, $3::text) AS steps",
+                ELEMENTSOF(values), values);
 
         if (c) {
                 c->answer = on_adopted;
@@ -118,20 +132,25 @@ int ledger_adopt(Ledger *l, const char *operation, const char *steps, const char
         return ledger_enqueue(l, c);
 }
 
-static void on_nothing(_unused_ void *userdata, _unused_ const PgFailure *failure, _unused_ const PgResult *result) {
+static void on_nothing(_unused_ void *userdata, _unused_ const PgFailure *failure,
+                       _unused_ const PgResult *result) {
 }
 
 /* Not in the queue: progress that is lost only makes a resume longer. */
-int ledger_step_progress(Ledger *l, const char *operation, unsigned n, const char *progress, usec_t lease) {
+int ledger_step_progress(Ledger *l, const char *operation, unsigned n, const char *progress,
+                         usec_t lease) {
         char interval[LEDGER_INTERVAL_SIZE];
         STRBUF(number, 24);
-        const char *const values[] = { operation, number.text, progress, ledger_interval(lease, interval) };
+        const char *const values[] = { operation, number.text, progress,
+                                       ledger_interval(lease, interval) };
 
         strbuf_add_u64(&number, n);
         if (!l->up)
                 return -ENOTCONN;
-        return pg_query_prepared(l->pg, "step_progress", "SELECT rollbackd.step_progress($1::uuid, $2::int, $3::jsonb, $4::interval)",
-                                 ELEMENTSOF(values), values, LEDGER_STATEMENT_TIMEOUT, on_nothing, l);
+        return pg_query_prepared(
+                l->pg, "step_progress",
+                "SELECT rollbackd.step_progress($1::uuid, $2::int, $3::jsonb, $4::interval)",
+                ELEMENTSOF(values), values, LEDGER_STATEMENT_TIMEOUT, on_nothing, l);
 }
 
 static int parse_delivery(const PgResult *r, size_t row, Json **channel, LedgerDelivery *ret) {
@@ -146,7 +165,8 @@ static int parse_delivery(const PgResult *r, size_t row, Json **channel, LedgerD
         };
 
         if (!d.id || !d.event_kind || !d.at || !d.subscriber || !d.fields ||
-            ledger_parse_u64(pg_value(r, row, "seq"), &d.seq) < 0 || parse_unsigned(pg_value(r, row, "attempt"), &d.attempt) < 0 ||
+            ledger_parse_u64(pg_value(r, row, "seq"), &d.seq) < 0 ||
+            parse_unsigned(pg_value(r, row, "attempt"), &d.attempt) < 0 ||
             parse_json_cell(pg_value(r, row, "spec"), channel) < 0 || !*channel)
                 return -EINVAL;
         d.channel = *channel;
@@ -166,16 +186,19 @@ static void give_deliveries(Ledger *l, LedgerCall *c, const PgResult *result) {
                         n++;
                         continue;
                 }
-                PgFailure f = ledger_unreadable("a delivery cannot be read", pg_value(result, i, "id"));
+                PgFailure f = ledger_unreadable("a delivery cannot be read",
+                                                pg_value(result, i, "id"));
                 ledger_tell_trouble(l, "deliveries", NULL, &f);
         }
-        /* After a full hand one asks again at once; an empty one says that another worker was faster. */
+        /* After a full hand one asks again at once; an empty one says that another worker was
+         * faster. */
         c->callback.deliveries(c->userdata, &none, deliveries, n, rows > 0 ? 0 : USEC_PER_SEC);
         for (size_t i = 0; channels && i < rows; i++)
                 json_free(channels[i]);
 }
 
-static void on_deliveries(Ledger *l, LedgerCall *c, const PgFailure *failure, const PgResult *result) {
+static void on_deliveries(Ledger *l, LedgerCall *c, const PgFailure *failure,
+                          const PgResult *result) {
         if (failure->error != PG_OK)
                 c->callback.deliveries(c->userdata, failure, NULL, 0, USEC_INFINITY);
         else
@@ -183,9 +206,11 @@ static void on_deliveries(Ledger *l, LedgerCall *c, const PgFailure *failure, co
 }
 
 /* When something is due it is claimed; else the callback hears how long to wait. */
-static void on_next_delivery(Ledger *l, LedgerCall *c, const PgFailure *failure, const PgResult *result) {
+static void on_next_delivery(Ledger *l, LedgerCall *c, const PgFailure *failure,
+                             const PgResult *result) {
         const char *const values[] = { c->values[0], c->values[1] };
-        const char *cell = failure->error == PG_OK && pg_rows(result) == 1 ? pg_cell(result, 0, 0) : NULL;
+        const char *cell = failure->error == PG_OK && pg_rows(result) == 1 ? pg_cell(result, 0, 0) :
+                                                                             NULL;
         usec_t next = USEC_INFINITY;
         PgFailure f = *failure;
         LedgerCall *claim = NULL;
@@ -193,7 +218,8 @@ static void on_next_delivery(Ledger *l, LedgerCall *c, const PgFailure *failure,
         if (f.error == PG_OK && cell && ledger_parse_seconds(cell, &next) < 0)
                 f = ledger_unreadable("next_delivery_in() cannot be read", cell);
         if (f.error == PG_OK && next == 0) {
-                claim = ledger_call_new("claim_deliveries", claim_deliveries_sql, ELEMENTSOF(values), values);
+                claim = ledger_call_new("claim_deliveries", claim_deliveries_sql,
+                                        ELEMENTSOF(values), values);
                 if (claim) {
                         claim->answer = on_deliveries;
                         claim->callback = c->callback;
@@ -206,14 +232,17 @@ static void on_next_delivery(Ledger *l, LedgerCall *c, const PgFailure *failure,
         c->callback.deliveries(c->userdata, &f, NULL, 0, next);
 }
 
-int ledger_claim_deliveries(Ledger *l, unsigned n, usec_t lease, LedgerDeliveriesCallback callback, void *userdata) {
+int ledger_claim_deliveries(Ledger *l, unsigned n, usec_t lease, LedgerDeliveriesCallback callback,
+                            void *userdata) {
         char interval[LEDGER_INTERVAL_SIZE];
         STRBUF(number, 24);
         const char *const values[] = { number.text, ledger_interval(lease, interval) };
         LedgerCall *c;
 
         strbuf_add_u64(&number, n);
-        c = ledger_call_new("next_delivery_in", "SELECT rollbackd.next_delivery_in(), $1::int, $2::interval", ELEMENTSOF(values), values);
+        c = ledger_call_new("next_delivery_in",
+                            "SELECT rollbackd.next_delivery_in(), $1::int, $2::interval",
+                            ELEMENTSOF(values), values);
         if (c) {
                 c->answer = on_next_delivery;
                 c->callback.deliveries = callback;

@@ -1,16 +1,20 @@
-/* The short transaction: asked, waited for, and in doubt asked again with the same operation id, whose first look is for that id under the service's lock. */
+/* The short transaction: asked, waited for, and in doubt asked again with the same operation id,
+ * whose first look is for that id under the service's lock. */
 #include "commit_internal.h"
 
 #include <errno.h>
 
 #define COMMIT_WANTED (30 * USEC_PER_SEC) /* later the evidence is too old to act on */
-#define COMMIT_STEP_TIME (6 * USEC_PER_SEC)  /* of one atomic statement; the server stops it after 5 s */
+#define COMMIT_STEP_TIME                                                                           \
+        (6 * USEC_PER_SEC) /* of one atomic statement; the server stops it after 5 s */
 #define COMMIT_DELAY_MAX (5 * USEC_PER_SEC)
 #define COMMIT_DELAY_MIN (20 * USEC_PER_MSEC)
 
 static const char commit_sql[] =
-        "SELECT result, detail, epoch FROM rollbackd.commit_operation($1::uuid, $2::text, $3::text, $4::text, $5::int8, $6::text, "
-        "$7::boolean, $8::text, $9::text, $10::text, $11::jsonb, $12::interval, $13::int, $14::interval, $15::text[], $16::jsonb)";
+        "SELECT result, detail, epoch FROM rollbackd.commit_operation($1::uuid, $2::text, "
+        "$3::text, $4::text, $5::int8, $6::text, "
+        "$7::boolean, $8::text, $9::text, $10::text, $11::jsonb, $12::interval, $13::int, "
+        "$14::interval, $15::text[], $16::jsonb)";
 
 static void attempt(LedgerCommit *c);
 
@@ -22,8 +26,9 @@ void ledger_commits_free(Ledger *l) {
         }
 }
 
-/* Gives the connection to the commit that has waited longest (new ones stand in front), and after the last one to everybody else. Also called for a commit that had no place
- * there, for it may be the one that was called. */
+/* Gives the connection to the commit that has waited longest (new ones stand in front), and after
+ * the last one to everybody else. Also called for a commit that had no place there, for it may be
+ * the one that was called. */
 static void leave_connection(LedgerCommit *c) {
         Ledger *l = c->ledger;
         LedgerCommit *first = NULL;
@@ -96,7 +101,8 @@ static void set_words(LedgerCommit *c, const PgFailure *failure) {
 
 /* The connection or the server went away around the answer: it may have happened. */
 static bool may_have_happened(const PgFailure *failure) {
-        return failure->error == PG_IN_DOUBT || failure->error == PG_TIMEOUT || strncmp(failure->sqlstate, "57P", 3) == 0 ||
+        return failure->error == PG_IN_DOUBT || failure->error == PG_TIMEOUT ||
+               strncmp(failure->sqlstate, "57P", 3) == 0 ||
                strncmp(failure->sqlstate, "08", 2) == 0;
 }
 
@@ -136,7 +142,9 @@ static void take_answer(LedgerCommit *c, const PgResult *result) {
                         commit_finish(c, COMMIT_DONE, epoch, c->detail);
                 else if (c->ask_only) {
                         commit_rollback(c);
-                        commit_finish(c, COMMIT_REFUSED, 0, "ledger: the connection was lost at the commit, which did not happen; by now it is too late");
+                        commit_finish(c, COMMIT_REFUSED, 0,
+                                      "ledger: the connection was lost at the commit, which did "
+                                      "not happen; by now it is too late");
                 } else
                         commit_run_steps(c);
                 return;
@@ -152,7 +160,9 @@ static void take_answer(LedgerCommit *c, const PgResult *result) {
         else if (refused)
                 commit_finish(c, COMMIT_REFUSED, epoch, words.text);
         else
-                commit_finish(c, COMMIT_FAILED, 0, "the answer of commit_operation() cannot be read; the ledger's schema is not this rollbackd's");
+                commit_finish(c, COMMIT_FAILED, 0,
+                              "the answer of commit_operation() cannot be read; the ledger's "
+                              "schema is not this rollbackd's");
 }
 
 static void on_autocommitted(void *userdata, const PgFailure *failure, const PgResult *result) {
@@ -181,7 +191,8 @@ static void on_answer(void *userdata, const PgFailure *failure, const PgResult *
                 commit_failed(c, failure, false);
 }
 
-void commit_send(LedgerCommit *c, CommitStage stage, const char *sql, size_t n, const char *const values[]) {
+void commit_send(LedgerCommit *c, CommitStage stage, const char *sql, size_t n,
+                 const char *const values[]) {
         c->stage = stage;
         c->waiting = true;
         if (stage == COMMIT_COMMIT)
@@ -198,7 +209,8 @@ static void on_begun(void *userdata, PgTransaction *t, const PgFailure *failure)
         c->waiting = false;
         c->transaction = failure->error == PG_OK ? t : NULL;
         if (failure->error == PG_OK)
-                commit_send(c, COMMIT_CALL, commit_sql, COMMIT_VALUES, (const char *const *)c->values);
+                commit_send(c, COMMIT_CALL, commit_sql, COMMIT_VALUES,
+                            (const char *const *)c->values);
         else
                 commit_failed(c, failure, false);
 }
@@ -227,10 +239,14 @@ static void attempt(LedgerCommit *c) {
         c->waiting = c->sent = true;
         l->n_commits_sent++;
         if (c->n_steps == 0 && !c->ask_only)
-                r = pg_query_prepared(l->pg, "commit_operation", commit_sql, COMMIT_VALUES, (const char *const *)c->values,
-                                      LEDGER_STATEMENT_TIMEOUT, on_autocommitted, c);
+                r = pg_query_prepared(l->pg, "commit_operation", commit_sql, COMMIT_VALUES,
+                                      (const char *const *)c->values, LEDGER_STATEMENT_TIMEOUT,
+                                      on_autocommitted, c);
         else
-                r = pg_begin(l->pg, LEDGER_STATEMENT_TIMEOUT + MIN(c->n_steps * COMMIT_STEP_TIME, COMMIT_WANTED), on_begun, c);
+                r = pg_begin(l->pg,
+                             LEDGER_STATEMENT_TIMEOUT +
+                                     MIN(c->n_steps * COMMIT_STEP_TIME, COMMIT_WANTED),
+                             on_begun, c);
         if (r < 0) {
                 c->waiting = false;
                 commit_try_later(c);
@@ -247,7 +263,8 @@ void ledger_commits_kick(Ledger *l) {
                         loop_timer_set(c->timer, loop_now(l->loop));
 }
 
-int ledger_commit(Ledger *l, const CommitRequest *request, LedgerCommitCallback callback, void *userdata) {
+int ledger_commit(Ledger *l, const CommitRequest *request, LedgerCommitCallback callback,
+                  void *userdata) {
         LedgerCommit *c;
         int r;
 
@@ -258,7 +275,8 @@ int ledger_commit(Ledger *l, const CommitRequest *request, LedgerCommitCallback 
                 return r;
         c->callback = callback;
         c->userdata = userdata;
-        c->deadline = usec_add(loop_now(l->loop), request->wanted > 0 ? request->wanted : COMMIT_WANTED);
+        c->deadline = usec_add(loop_now(l->loop),
+                               request->wanted > 0 ? request->wanted : COMMIT_WANTED);
         r = loop_add_timer(l->loop, on_timer, c, "ledger-commit", &c->timer);
         if (r < 0) {
                 commit_free(c);

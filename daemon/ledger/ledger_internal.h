@@ -1,16 +1,23 @@
-/* ledger_internal.h: the ledger's inside, for its own files: ledger.c (life, watch, state), ledger_check.c (a new connection), ledger_load.c (rows to facts), ledger_commit.c and ledger_atomic.c (the short transaction), ledger_request.c (its copies), ledger_queue.c
- * (what must reach the ledger), ledger_claims.c (steps and deliveries), ledger_leftovers.c (steps of closed operations), ledger_read.c (lists for the API). */
+/* ledger_internal.h: the ledger's inside, for its own files: ledger.c (life, watch, state),
+ * ledger_check.c (a new connection), ledger_load.c (rows to facts), ledger_commit.c and
+ * ledger_atomic.c (the short transaction), ledger_request.c (its copies), ledger_queue.c (what must
+ * reach the ledger), ledger_claims.c (steps and deliveries), ledger_leftovers.c (steps of closed
+ * operations), ledger_read.c (lists for the API). */
 #pragma once
 
 #include "ledger.h"
 
-#define LEDGER_STATEMENT_TIMEOUT (8 * USEC_PER_SEC) /* the server's own limit of 5 s answers first */
+/* The server's own limit of 5 s answers first. */
+#define LEDGER_STATEMENT_TIMEOUT (8 * USEC_PER_SEC)
 #define LEDGER_POLL (10 * USEC_PER_SEC)
 #define LEDGER_QUEUE_MAX 256
-#define LEDGER_COMMITS_MAX 4096   /* in flight at once: every service may be bad in the same second */
-#define LEDGER_COMMITS_SENT_MAX 64 /* of them given to the connection, whose queue has room for others too */
+/* In flight at once: every service may be bad in the same second. */
+#define LEDGER_COMMITS_MAX 4096
+/* Of them given to the connection, whose queue has room for others too. */
+#define LEDGER_COMMITS_SENT_MAX 64
 #define LEDGER_CALL_VALUES 8
-#define LEDGER_LOAD_BATCH 100     /* services of one statement: parsing them stays well below 50 ms of the loop */
+/* Services of one statement: parsing them stays well below 50 ms of the loop. */
+#define LEDGER_LOAD_BATCH 100
 
 typedef struct LedgerWatched {
         char service[NAME_SIZE];
@@ -19,15 +26,16 @@ typedef struct LedgerWatched {
 } LedgerWatched;
 
 typedef struct LedgerCall LedgerCall;
-typedef void (*LedgerAnswer)(Ledger *l, LedgerCall *c, const PgFailure *failure, const PgResult *result);
+typedef void (*LedgerAnswer)(Ledger *l, LedgerCall *c, const PgFailure *failure,
+                             const PgResult *result);
 
 struct LedgerCall {
         LedgerCall *next;
-        const char *what;    /* static: name of the prepared statement, and what trouble is told of */
-        const char *sql;     /* static */
+        const char *what; /* static: name of the prepared statement, and what trouble is told of */
+        const char *sql;  /* static */
         char *values[LEDGER_CALL_VALUES];
         size_t n_values;
-        bool must;           /* retried until it is answered */
+        bool must; /* retried until it is answered */
         unsigned tries;
         bool told;           /* its trouble was told */
         LedgerAnswer answer; /* NULL: nobody waits for it */
@@ -38,7 +46,7 @@ struct LedgerCall {
                 PgCallback plain;
         } callback;
         void *userdata;
-        uint64_t number;     /* of the caller's own */
+        uint64_t number; /* of the caller's own */
         usec_t lease;
 };
 
@@ -51,19 +59,19 @@ struct Ledger {
         uint64_t seed;
         char host[256];
         bool up, closing;
-        PgFailure failure;         /* why it is not up */
+        PgFailure failure; /* why it is not up */
         LoopTimer *check_timer, *poll_timer, *flush_timer, *queue_timer, *recent_timer;
-        usec_t seen_at;            /* when the ledger was last told that we are there */
-        bool unseen;               /* over this connection not yet */
+        usec_t seen_at; /* when the ledger was last told that we are there */
+        bool unseen;    /* over this connection not yet */
         LedgerWatched *watched;
         size_t n_watched;
         LedgerCall *head, **tail;
         size_t n_queued;
-        bool in_flight;            /* the head of the queue */
+        bool in_flight; /* the head of the queue */
         LedgerCommit *commits;
         size_t n_commits, n_commits_sent;
         bool recent_in_flight, recent_again;
-        Json *recent_operations;   /* of a pair that is being read */
+        Json *recent_operations; /* of a pair that is being read */
 };
 
 /* ledger.c */
@@ -85,12 +93,14 @@ void ledger_load_dirty(Ledger *l);
 void ledger_commits_kick(Ledger *l);
 void ledger_commits_free(Ledger *l);
 
-/* ledger_queue.c: takes the call over, in every case. Returns 0, -EAGAIN when the queue is full, -ENOMEM when the call is NULL. */
+/* ledger_queue.c: takes the call over, in every case. Returns 0, -EAGAIN when the queue is full,
+ * -ENOMEM when the call is NULL. */
 int ledger_enqueue(Ledger *l, LedgerCall *c) _must_check_;
 void ledger_queue_pump(Ledger *l);
 void ledger_queue_free(Ledger *l);
 /* A call with copies of the values (NULL: SQL NULL), or NULL without memory. */
-LedgerCall *ledger_call_new(const char *what, const char *sql, size_t n, const char *const values[]);
+LedgerCall *ledger_call_new(const char *what, const char *sql, size_t n,
+                            const char *const values[]);
 
 /* ledger_read.c: the lists for the API, soon. */
 void ledger_recent_soon(Ledger *l);

@@ -1,4 +1,5 @@
-/* Closed operations whose steps are not all over, asked for behind every result that was given before. */
+/* Closed operations whose steps are not all over, asked for behind every result that was given
+ * before. */
 #include "ledger_internal.h"
 
 #include <errno.h>
@@ -8,9 +9,11 @@
 /* Of each service the operation that the function, which gives the oldest first, gives first. */
 static const char leftovers_sql[] =
         "SELECT DISTINCT ON (service) service, id FROM rollbackd.leftover_operations($1::text[]) "
-        "WITH ORDINALITY AS l (id, service, kind, state, from_epoch, to_epoch, from_version, to_version, n) ORDER BY service, n";
+        "WITH ORDINALITY AS l (id, service, kind, state, from_epoch, to_epoch, from_version, "
+        "to_version, n) ORDER BY service, n";
 
-static void on_leftovers(Ledger *l, LedgerCall *c, const PgFailure *failure, const PgResult *result) {
+static void on_leftovers(Ledger *l, LedgerCall *c, const PgFailure *failure,
+                         const PgResult *result) {
         static const PgFailure no_memory = { .error = PG_RETRY, .message = "out of memory" };
         size_t rows = failure->error == PG_OK ? pg_rows(result) : 0;
         _cleanup_(freep) LedgerLeftover *leftovers = calloc(rows + 1, sizeof *leftovers);
@@ -23,7 +26,8 @@ static void on_leftovers(Ledger *l, LedgerCall *c, const PgFailure *failure, con
                         leftovers[n++] = one;
         }
         if (n < rows && leftovers) {
-                PgFailure f = ledger_unreadable("a row of leftover_operations() cannot be read", NULL);
+                PgFailure f = ledger_unreadable("a row of leftover_operations() cannot be read",
+                                                NULL);
                 ledger_tell_trouble(l, "leftover_operations", NULL, &f);
         }
         c->callback.leftovers(c->userdata, leftovers ? failure : &no_memory, leftovers, n);
@@ -55,7 +59,9 @@ static char *watched_names(const Ledger *l) {
 int ledger_leftovers(Ledger *l, LedgerLeftoversCallback callback, void *userdata) {
         _cleanup_(freep) char *names = watched_names(l);
         const char *const values[] = { names };
-        LedgerCall *c = names ? ledger_call_new("leftover_operations", leftovers_sql, ELEMENTSOF(values), values) : NULL;
+        LedgerCall *c = names ? ledger_call_new("leftover_operations", leftovers_sql,
+                                                ELEMENTSOF(values), values) :
+                                NULL;
 
         if (c) {
                 c->answer = on_leftovers;

@@ -1,4 +1,5 @@
-/* Rows of load() to ServiceFacts. A row that does not parse in full is trouble that is told, never a default: its service keeps its old facts, which grow stale and hold automatic acts. */
+/* Rows of load() to ServiceFacts. A row that does not parse in full is trouble that is told, never
+ * a default: its service keeps its old facts, which grow stale and hold automatic acts. */
 #include <errno.h>
 #include <math.h>
 
@@ -103,10 +104,12 @@ static int read_operation(const Json *value, usec_t now, OpenOperation *ret) {
         int state = operation_state_from_string(json_get_text(value, "state", ""));
         usec_t opened;
 
-        if (strlen(id) != OPERATION_ID_SIZE - 1 || kind < 0 || state < OPERATION_COMMITTED || !age ||
-            !json_is_number(age) || usec_of(json_number_value(age), &opened) < 0 ||
-            read_bool(value, "automatic", &ret->automatic) < 0 || read_bool(value, "steps", &ret->has_steps) < 0 ||
-            read_epoch(value, "from_epoch", &ret->from_epoch) < 0 || read_epoch(value, "to_epoch", &ret->to_epoch) < 0 ||
+        if (strlen(id) != OPERATION_ID_SIZE - 1 || kind < 0 || state < OPERATION_COMMITTED ||
+            !age || !json_is_number(age) || usec_of(json_number_value(age), &opened) < 0 ||
+            read_bool(value, "automatic", &ret->automatic) < 0 ||
+            read_bool(value, "steps", &ret->has_steps) < 0 ||
+            read_epoch(value, "from_epoch", &ret->from_epoch) < 0 ||
+            read_epoch(value, "to_epoch", &ret->to_epoch) < 0 ||
             copy_name(json_get_text(value, "from_version", NULL), ret->from_version) < 0 ||
             copy_name(json_get_text(value, "to_version", NULL), ret->to_version) < 0)
                 return -EINVAL;
@@ -119,10 +122,12 @@ static int read_operation(const Json *value, usec_t now, OpenOperation *ret) {
 
 static int read_candidate(const Json *value, Candidate *ret) {
         if (copy_name(json_get_text(value, "version", NULL), ret->version) < 0 ||
-            read_epoch(value, "epoch", &ret->epoch) < 0 || read_bool(value, "stable", &ret->stable) < 0 ||
+            read_epoch(value, "epoch", &ret->epoch) < 0 ||
+            read_bool(value, "stable", &ret->stable) < 0 ||
             read_bool(value, "quarantined", &ret->quarantined) < 0 ||
             read_bool(value, "behind_barrier", &ret->behind_barrier) < 0 ||
-            read_bool(value, "schema_fits", &ret->schema_fits) < 0 || read_bool(value, "previous", &ret->previous) < 0)
+            read_bool(value, "schema_fits", &ret->schema_fits) < 0 ||
+            read_bool(value, "previous", &ret->previous) < 0)
                 return -EINVAL;
         return 0;
 }
@@ -137,8 +142,10 @@ static int read_candidates(const Json *list, ServiceFacts *ret) {
         return 0;
 }
 
-/* The columns that are values of their own. Returns 0, or -EINVAL with the column's name in *reterr. */
-static int parse_columns(const PgResult *r, size_t row, usec_t now, ServiceFacts *f, const char **reterr) {
+/* The columns that are values of their own. Returns 0, or -EINVAL with the column's name in
+ * *reterr. */
+static int parse_columns(const PgResult *r, size_t row, usec_t now, ServiceFacts *f,
+                         const char **reterr) {
         const char *kind = pg_value(r, row, "kind");
         int release_kind = kind ? release_kind_from_string(kind) : -EINVAL;
         uint64_t used = 0;
@@ -182,7 +189,8 @@ static int parse_json(const char *cell, Json **ret) {
         return 0;
 }
 
-static int parse_row(const PgResult *r, size_t row, usec_t now, ServiceFacts *f, const char **reterr) {
+static int parse_row(const PgResult *r, size_t row, usec_t now, ServiceFacts *f,
+                     const char **reterr) {
         const char *operation = pg_value(r, row, "operation");
         const char *candidates = pg_value(r, row, "candidates");
         _cleanup_(json_freep) Json *list = NULL;
@@ -192,7 +200,8 @@ static int parse_row(const PgResult *r, size_t row, usec_t now, ServiceFacts *f,
         if (k < 0)
                 return k;
         *reterr = "operation";
-        if (operation && (parse_json(operation, &open) < 0 || read_operation(open, now, &f->operation) < 0))
+        if (operation &&
+            (parse_json(operation, &open) < 0 || read_operation(open, now, &f->operation) < 0))
                 return -EINVAL;
         *reterr = "candidates";
         if (!candidates || parse_json(candidates, &list) < 0 || read_candidates(list, f) < 0)
@@ -217,7 +226,8 @@ static void give_service(LoadBatch *b, size_t i, const PgResult *result) {
         else if (parse_row(result, row, loop_now(l->loop), &facts, &column) == 0)
                 l->owner.on_facts(l->owner.userdata, b->services[i], &facts, b->sent);
         else {
-                PgFailure f = ledger_unreadable("column of load() that this rollbackd cannot read", column);
+                PgFailure f = ledger_unreadable("column of load() that this rollbackd cannot read",
+                                                column);
                 ledger_tell_trouble(l, "facts of", b->services[i], &f);
         }
 }
@@ -233,7 +243,8 @@ static void on_loaded(void *userdata, const PgFailure *failure, const PgResult *
                         give_service(b, i, result);
                 return;
         }
-        /* A lost connection is told as such, and everything is read anew after it. What a person must mend is told; the next poll asks again. */
+        /* A lost connection is told as such, and everything is read anew after it. What a person
+         * must mend is told; the next poll asks again. */
         if (failure->error == PG_CONFIGURATION || failure->error == PG_REFUSED)
                 ledger_tell_trouble(l, "facts", NULL, failure);
 }
@@ -249,7 +260,8 @@ static void add_item(StrBuf *b, const char *text) {
         strbuf_add_char(b, '"');
 }
 
-/* Sends the next batch of dirty services. Returns false when none is left, or when it could not be sent: the next poll marks all again. */
+/* Sends the next batch of dirty services. Returns false when none is left, or when it could not be
+ * sent: the next poll marks all again. */
 static bool send_batch(Ledger *l, size_t *at) {
         STRBUF(names, LEDGER_LOAD_BATCH * ARRAY_ITEM_MAX);
         STRBUF(cooldowns, LEDGER_LOAD_BATCH * LEDGER_INTERVAL_SIZE);
@@ -276,8 +288,11 @@ static bool send_batch(Ledger *l, size_t *at) {
         strbuf_add_char(&names, '}');
         strbuf_add_char(&cooldowns, '}');
         strbuf_add_char(&periods, '}');
-        if (b->n > 0 && pg_query_prepared(l->pg, "load", "SELECT * FROM rollbackd.load($1::text[], $2::interval[], $3::interval[])",
-                                          ELEMENTSOF(values), values, LEDGER_STATEMENT_TIMEOUT, on_loaded, b) == 0)
+        if (b->n > 0 &&
+            pg_query_prepared(
+                    l->pg, "load",
+                    "SELECT * FROM rollbackd.load($1::text[], $2::interval[], $3::interval[])",
+                    ELEMENTSOF(values), values, LEDGER_STATEMENT_TIMEOUT, on_loaded, b) == 0)
                 return true;
         free(b);
         return false;

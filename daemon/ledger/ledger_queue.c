@@ -1,4 +1,5 @@
-/* One bounded queue for what must reach the ledger and for claims, one call at a time and in order: a claim thus sees every result that was given before it. All writes may be repeated. */
+/* One bounded queue for what must reach the ledger and for claims, one call at a time and in order:
+ * a claim thus sees every result that was given before it. All writes may be repeated. */
 #include "ledger_internal.h"
 
 #include <errno.h>
@@ -6,7 +7,8 @@
 #define QUEUE_DELAY_MAX (15 * USEC_PER_SEC)
 #define QUEUE_TRIES_MAX 20 /* of a write whose error a person must mend */
 
-LedgerCall *ledger_call_new(const char *what, const char *sql, size_t n, const char *const values[]) {
+LedgerCall *ledger_call_new(const char *what, const char *sql, size_t n,
+                            const char *const values[]) {
         LedgerCall *c = calloc(1, sizeof *c);
 
         if (!c)
@@ -75,7 +77,9 @@ static void try_again(Ledger *l, LedgerCall *c) {
         loop_timer_set(l->queue_timer, usec_add(loop_now(l->loop), usec_jitter(span, &l->seed)));
 }
 
-/* Whether a failed write is to be sent again. What the ledger refused is answered; what a person must mend is told, tried for some minutes, and then given up so that it does not keep the others. */
+/* Whether a failed write is to be sent again. What the ledger refused is answered; what a person
+ * must mend is told, tried for some minutes, and then given up so that it does not keep the others.
+ */
 static bool is_wanted(Ledger *l, LedgerCall *c, const PgFailure *failure) {
         if (!c->must)
                 return false;
@@ -124,8 +128,8 @@ void ledger_queue_pump(Ledger *l) {
                 return;
         l->in_flight = true;
         loop_timer_set(l->queue_timer, USEC_INFINITY);
-        r = pg_query_prepared(l->pg, c->what, c->sql, c->n_values, (const char *const *)c->values, LEDGER_STATEMENT_TIMEOUT,
-                              on_answer, l);
+        r = pg_query_prepared(l->pg, c->what, c->sql, c->n_values, (const char *const *)c->values,
+                              LEDGER_STATEMENT_TIMEOUT, on_answer, l);
         if (r < 0) {
                 l->in_flight = false;
                 try_again(l, c);
@@ -143,20 +147,25 @@ static int enqueue_write(Ledger *l, LedgerCall *c) {
         return ledger_enqueue(l, c);
 }
 
-int ledger_move_operation(Ledger *l, const char *id, OperationState state, const char *detail, const char *fields) {
+int ledger_move_operation(Ledger *l, const char *id, OperationState state, const char *detail,
+                          const char *fields) {
         const char *const values[] = { id, operation_state_to_string(state), detail, fields };
 
-        return enqueue_write(l, ledger_call_new("move_operation",
-                                                "SELECT rollbackd.move_operation($1::uuid, $2::text, $3::text, $4::jsonb)",
-                                                ELEMENTSOF(values), values));
+        return enqueue_write(
+                l,
+                ledger_call_new(
+                        "move_operation",
+                        "SELECT rollbackd.move_operation($1::uuid, $2::text, $3::text, $4::jsonb)",
+                        ELEMENTSOF(values), values));
 }
 
-int ledger_record_event(Ledger *l, const char *id, const char *service, const char *kind, const char *operation,
-                        const char *actor, const char *fields) {
+int ledger_record_event(Ledger *l, const char *id, const char *service, const char *kind,
+                        const char *operation, const char *actor, const char *fields) {
         const char *const values[] = { service, kind, operation, actor, fields, id };
 
         return enqueue_write(l, ledger_call_new("record_event",
-                                                "SELECT rollbackd.record_event($1::text, $2::text, $3::uuid, $4::text, $5::jsonb, $6::uuid)",
+                                                "SELECT rollbackd.record_event($1::text, $2::text, "
+                                                "$3::uuid, $4::text, $5::jsonb, $6::uuid)",
                                                 ELEMENTSOF(values), values));
 }
 
@@ -165,37 +174,48 @@ int ledger_earn_stable(Ledger *l, const char *service, uint64_t epoch) {
         const char *const values[] = { service, number.text };
 
         strbuf_add_u64(&number, epoch);
-        return enqueue_write(l, ledger_call_new("earn_stable", "SELECT rollbackd.earn_stable($1::text, $2::int8)",
+        return enqueue_write(l, ledger_call_new("earn_stable",
+                                                "SELECT rollbackd.earn_stable($1::text, $2::int8)",
                                                 ELEMENTSOF(values), values));
 }
 
 int ledger_put_subscribers(Ledger *l, const char *service, const char *entries) {
         const char *const values[] = { service, entries };
 
-        return enqueue_write(l, ledger_call_new("put_subscribers", "SELECT rollbackd.put_subscribers($1::text, $2::jsonb)",
-                                                ELEMENTSOF(values), values));
+        return enqueue_write(
+                l, ledger_call_new("put_subscribers",
+                                   "SELECT rollbackd.put_subscribers($1::text, $2::jsonb)",
+                                   ELEMENTSOF(values), values));
 }
 
 /* Names of types in full, for the search path may be another's. */
-const char ledger_step_ended_sql[] = "SELECT rollbackd.step_result($1::pg_catalog.uuid, $2::pg_catalog.int4, 'done', $3::pg_catalog.text)";
+const char ledger_step_ended_sql[] = "SELECT rollbackd.step_result($1::pg_catalog.uuid, "
+                                     "$2::pg_catalog.int4, 'done', $3::pg_catalog.text)";
 
-int ledger_step_result(Ledger *l, const char *operation, unsigned n, const char *state, const char *error, usec_t retry_in) {
+int ledger_step_result(Ledger *l, const char *operation, unsigned n, const char *state,
+                       const char *error, usec_t retry_in) {
         char interval[LEDGER_INTERVAL_SIZE];
         STRBUF(number, 24);
         const char *const values[] = { operation, number.text, state, error,
-                                       streq(state, "retry") ? ledger_interval(retry_in, interval) : NULL };
+                                       streq(state, "retry") ? ledger_interval(retry_in, interval) :
+                                                               NULL };
 
         strbuf_add_u64(&number, n);
         return enqueue_write(l, ledger_call_new("step_result",
-                                                "SELECT rollbackd.step_result($1::uuid, $2::int, $3::text, $4::text, $5::interval)",
+                                                "SELECT rollbackd.step_result($1::uuid, $2::int, "
+                                                "$3::text, $4::text, $5::interval)",
                                                 ELEMENTSOF(values), values));
 }
 
-int ledger_delivery_result(Ledger *l, const char *id, const char *state, usec_t retry_in, const char *error) {
+int ledger_delivery_result(Ledger *l, const char *id, const char *state, usec_t retry_in,
+                           const char *error) {
         char interval[LEDGER_INTERVAL_SIZE];
-        const char *const values[] = { id, state, streq(state, "retry") ? ledger_interval(retry_in, interval) : NULL, error };
+        const char *const values[] = {
+                id, state, streq(state, "retry") ? ledger_interval(retry_in, interval) : NULL, error
+        };
 
         return enqueue_write(l, ledger_call_new("delivery_result",
-                                                "SELECT rollbackd.delivery_result($1::uuid, $2::text, $3::interval, $4::text)",
+                                                "SELECT rollbackd.delivery_result($1::uuid, "
+                                                "$2::text, $3::interval, $4::text)",
                                                 ELEMENTSOF(values), values));
 }

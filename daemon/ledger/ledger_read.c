@@ -1,4 +1,5 @@
-/* Reads for the API: the latest operations and events as lists, one of either by its id. A list's text is bounded in the statement. */
+/* Reads for the API: the latest operations and events as lists, one of either by its id. A list's
+ * text is bounded in the statement. */
 #include "ledger_internal.h"
 
 #include <errno.h>
@@ -6,18 +7,24 @@
 #define RECENT_DELAY (200 * USEC_PER_MSEC) /* many changes at once make one read */
 
 static const char operations_sql[] =
-        "SELECT coalesce(jsonb_agg(v ORDER BY rank), '[]') FROM (SELECT v, rank, sum(octet_length(v::text)) OVER (ORDER BY rank) AS bytes "
-        "FROM (SELECT to_jsonb(o) AS v, row_number() OVER (ORDER BY o.opened_at DESC, o.id) AS rank "
-        "FROM (SELECT * FROM rollbackd.operation_status ORDER BY opened_at DESC, id LIMIT 100) o) r) q WHERE bytes < 900000";
+        "SELECT coalesce(jsonb_agg(v ORDER BY rank), '[]') FROM (SELECT v, rank, "
+        "sum(octet_length(v::text)) OVER (ORDER BY rank) AS bytes "
+        "FROM (SELECT to_jsonb(o) AS v, row_number() OVER (ORDER BY o.opened_at DESC, o.id) AS "
+        "rank "
+        "FROM (SELECT * FROM rollbackd.operation_status ORDER BY opened_at DESC, id LIMIT 100) o) "
+        "r) q WHERE bytes < 900000";
 
 static const char events_sql[] =
-        "SELECT coalesce(jsonb_agg(v ORDER BY rank), '[]') FROM (SELECT v, rank, sum(octet_length(v::text)) OVER (ORDER BY rank) AS bytes "
+        "SELECT coalesce(jsonb_agg(v ORDER BY rank), '[]') FROM (SELECT v, rank, "
+        "sum(octet_length(v::text)) OVER (ORDER BY rank) AS bytes "
         "FROM (SELECT to_jsonb(e) AS v, row_number() OVER (ORDER BY e.seq DESC) AS rank "
-        "FROM (SELECT * FROM rollbackd.recent_event ORDER BY seq DESC LIMIT 200) e) r) q WHERE bytes < 900000";
+        "FROM (SELECT * FROM rollbackd.recent_event ORDER BY seq DESC LIMIT 200) e) r) q WHERE "
+        "bytes < 900000";
 
-static const char find_sql[] =
-        "SELECT to_jsonb(o) || '{\"type\": \"operation\"}' FROM rollbackd.operation_status o WHERE o.id = $1::uuid "
-        "UNION ALL SELECT to_jsonb(e) || '{\"type\": \"event\"}' FROM rollbackd.recent_event e WHERE e.id = $1::uuid LIMIT 1";
+static const char find_sql[] = "SELECT to_jsonb(o) || '{\"type\": \"operation\"}' FROM "
+                               "rollbackd.operation_status o WHERE o.id = $1::uuid "
+                               "UNION ALL SELECT to_jsonb(e) || '{\"type\": \"event\"}' FROM "
+                               "rollbackd.recent_event e WHERE e.id = $1::uuid LIMIT 1";
 
 typedef struct Find {
         Ledger *ledger;
@@ -65,7 +72,9 @@ static void on_events(void *userdata, const PgFailure *failure, const PgResult *
                 return;
         events = failure->error == PG_OK ? parse_cell(result, &error) : NULL;
         if (!events) {
-                PgFailure f = failure->error == PG_OK ? ledger_unreadable("the list of events", error.text) : *failure;
+                PgFailure f = failure->error == PG_OK ?
+                                      ledger_unreadable("the list of events", error.text) :
+                                      *failure;
                 recent_failed(l, &f);
                 return;
         }
@@ -81,11 +90,14 @@ static void on_operations(void *userdata, const PgFailure *failure, const PgResu
                 return;
         l->recent_operations = failure->error == PG_OK ? parse_cell(result, &error) : NULL;
         if (!l->recent_operations) {
-                PgFailure f = failure->error == PG_OK ? ledger_unreadable("the list of operations", error.text) : *failure;
+                PgFailure f = failure->error == PG_OK ?
+                                      ledger_unreadable("the list of operations", error.text) :
+                                      *failure;
                 recent_failed(l, &f);
                 return;
         }
-        if (pg_query_prepared(l->pg, "recent_events", events_sql, 0, NULL, LEDGER_STATEMENT_TIMEOUT, on_events, l) < 0) {
+        if (pg_query_prepared(l->pg, "recent_events", events_sql, 0, NULL, LEDGER_STATEMENT_TIMEOUT,
+                              on_events, l) < 0) {
                 l->recent_operations = json_free(l->recent_operations);
                 recent_done(l);
         }
@@ -95,8 +107,8 @@ void ledger_recent_now(Ledger *l) {
         l->recent_again = false;
         if (!l->up || l->recent_in_flight)
                 return;
-        l->recent_in_flight = pg_query_prepared(l->pg, "recent_operations", operations_sql, 0, NULL, LEDGER_STATEMENT_TIMEOUT,
-                                                on_operations, l) == 0;
+        l->recent_in_flight = pg_query_prepared(l->pg, "recent_operations", operations_sql, 0, NULL,
+                                                LEDGER_STATEMENT_TIMEOUT, on_operations, l) == 0;
 }
 
 static void on_found(void *userdata, const PgFailure *failure, const PgResult *result) {
@@ -109,7 +121,8 @@ static void on_found(void *userdata, const PgFailure *failure, const PgResult *r
         if (failure->error == PG_OK && pg_rows(result) > 0) {
                 value = parse_cell(result, &error);
                 if (!value) {
-                        PgFailure unreadable = ledger_unreadable("the record cannot be shown", error.text);
+                        PgFailure unreadable = ledger_unreadable("the record cannot be shown",
+                                                                 error.text);
                         f->callback(f->userdata, &unreadable, NULL);
                         return;
                 }
@@ -122,7 +135,8 @@ static bool is_uuid(const char *id) {
 
         for (; id[i]; i++) {
                 bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-                bool hex = (id[i] >= '0' && id[i] <= '9') || (id[i] >= 'a' && id[i] <= 'f') || (id[i] >= 'A' && id[i] <= 'F');
+                bool hex = (id[i] >= '0' && id[i] <= '9') || (id[i] >= 'a' && id[i] <= 'f') ||
+                           (id[i] >= 'A' && id[i] <= 'F');
                 if (i >= OPERATION_ID_SIZE - 1 || (dash ? id[i] != '-' : !hex))
                         return false;
         }
@@ -142,7 +156,8 @@ int ledger_find(Ledger *l, const char *id, LedgerJsonCallback callback, void *us
         if (!f)
                 return -ENOMEM;
         *f = (Find){ .ledger = l, .callback = callback, .userdata = userdata };
-        r = pg_query_prepared(l->pg, "find", find_sql, ELEMENTSOF(values), values, LEDGER_STATEMENT_TIMEOUT, on_found, f);
+        r = pg_query_prepared(l->pg, "find", find_sql, ELEMENTSOF(values), values,
+                              LEDGER_STATEMENT_TIMEOUT, on_found, f);
         if (r < 0)
                 free(f);
         return r;

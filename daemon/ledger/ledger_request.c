@@ -30,11 +30,13 @@ static int copy_text(const char *text, char **ret) {
 static int copy_step(const AtomicStep *from, CommitStep *to) {
         *to = (CommitStep){ .n = from->n, .abort_on_error = from->abort_on_error };
         to->values = calloc(from->n_parameters + 1, sizeof to->values[0]);
-        if (!to->values || copy_text(from->role, &to->role) < 0 || copy_text(from->statement, &to->statement) < 0)
+        if (!to->values || copy_text(from->role, &to->role) < 0 ||
+            copy_text(from->statement, &to->statement) < 0)
                 return -ENOMEM;
         to->n_values = from->n_parameters;
         for (size_t i = 0; i < from->n_parameters; i++)
-                if (from->parameters[i] != ledger_released_at && copy_text(from->parameters[i], &to->values[i]) < 0)
+                if (from->parameters[i] != ledger_released_at &&
+                    copy_text(from->parameters[i], &to->values[i]) < 0)
                         return -ENOMEM;
         return 0;
 }
@@ -78,10 +80,22 @@ static int copy_values(LedgerCommit *c, const CommitRequest *r) {
         if (!generations)
                 return -ENOMEM;
         const char *values[COMMIT_VALUES] = {
-                o->id, r->service, operation_kind_to_string(o->kind), o->from_version, epoch.text, o->to_version,
-                o->automatic ? "true" : "false", o->actor, o->reason, r->policy_hash, r->evidence,
-                ledger_interval(r->cooldown, cooldown), count.text, ledger_interval(r->budget_per, budget_per),
-                generations, r->steps,
+                o->id,
+                r->service,
+                operation_kind_to_string(o->kind),
+                o->from_version,
+                epoch.text,
+                o->to_version,
+                o->automatic ? "true" : "false",
+                o->actor,
+                o->reason,
+                r->policy_hash,
+                r->evidence,
+                ledger_interval(r->cooldown, cooldown),
+                count.text,
+                ledger_interval(r->budget_per, budget_per),
+                generations,
+                r->steps,
         };
         for (size_t i = 0; i < COMMIT_VALUES; i++)
                 if (copy_text(values[i], &c->values[i]) < 0)

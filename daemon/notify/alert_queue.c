@@ -12,12 +12,12 @@
 typedef struct Notice {
         AlertQueue *queue;
         char id[8 + 2 * ID_BYTES];
-        char *body;             /* NULL: free place */
+        char *body; /* NULL: free place */
         Severity severity;
-        uint64_t number;        /* of arrival */
+        uint64_t number; /* of arrival */
         unsigned attempt;
-        usec_t next;            /* the next try; USEC_INFINITY while one is under way */
-        bool asked_to_wait;     /* by Retry-After */
+        usec_t next;        /* the next try; USEC_INFINITY while one is under way */
+        bool asked_to_wait; /* by Retry-After */
         ChannelSending *sending;
 } Notice;
 
@@ -40,7 +40,10 @@ static void notice_clear(Notice *n) {
 }
 
 static void notice_give_up(Notice *n, const char *words) {
-        log_message(SEVERITY_WARNING, "alerts: notice %s was not taken by the webhook in %u tries and is given up: %s", n->id, n->attempt, words);
+        log_message(
+                SEVERITY_WARNING,
+                "alerts: notice %s was not taken by the webhook in %u tries and is given up: %s",
+                n->id, n->attempt, words);
         n->queue->dropped++;
         notice_clear(n);
 }
@@ -55,7 +58,9 @@ static void notice_try_again(Notice *n, usec_t retry_after, const char *words) {
                 return;
         }
         strbuf_add_usec_words(&wait, delay);
-        log_message(SEVERITY_WARNING, "alerts: notice %s was not taken by the webhook (try %u), again in %s: %s", n->id, n->attempt, wait.text, words);
+        log_message(SEVERITY_WARNING,
+                    "alerts: notice %s was not taken by the webhook (try %u), again in %s: %s",
+                    n->id, n->attempt, wait.text, words);
         n->asked_to_wait = retry_after > 0;
         n->next = usec_add(loop_now(q->loop), delay);
 }
@@ -109,7 +114,8 @@ static void notice_start(Notice *n) {
         STRBUF(words, 512);
         int r;
 
-        r = channel_send(q->client, q->webhook, q->secrets, n->id, n->body, on_sent, n, &n->sending, &words);
+        r = channel_send(q->client, q->webhook, q->secrets, n->id, n->body, on_sent, n, &n->sending,
+                         &words);
         if (r == -EAGAIN) {
                 n->next = usec_add(loop_now(q->loop), BUSY_WAIT);
                 return;
@@ -162,7 +168,8 @@ static int make_id(char ret[static 8 + 2 * ID_BYTES]) {
         return 0;
 }
 
-/* A free place, if need be that of a notice that matters no more than the new one; NULL: the new one matters least. */
+/* A free place, if need be that of a notice that matters no more than the new one; NULL: the new
+ * one matters least. */
 static Notice *queue_find_place(AlertQueue *q, Severity severity) {
         Notice *victim = NULL;
 
@@ -173,7 +180,8 @@ static Notice *queue_find_place(AlertQueue *q, Severity severity) {
                         return n;
                 if (n->sending || n->severity > severity)
                         continue;
-                if (!victim || n->severity < victim->severity || (n->severity == victim->severity && n->number < victim->number))
+                if (!victim || n->severity < victim->severity ||
+                    (n->severity == victim->severity && n->number < victim->number))
                         victim = n;
         }
         if (victim) {
@@ -215,7 +223,8 @@ uint64_t alert_queue_dropped(const AlertQueue *q) {
         return q->dropped;
 }
 
-int alert_queue_new(AlertQueue **ret, Loop *loop, HttpClient *client, const ChannelConfig *webhook, const char *secrets, uint64_t seed, void (*taken)(void *userdata),
+int alert_queue_new(AlertQueue **ret, Loop *loop, HttpClient *client, const ChannelConfig *webhook,
+                    const char *secrets, uint64_t seed, void (*taken)(void *userdata),
                     void *userdata) {
         _cleanup_(alert_queue_freep) AlertQueue *q = calloc(1, sizeof *q);
         int r;

@@ -15,7 +15,8 @@ typedef struct Lasting {
         EventKind kind;
         char *service, *key;
         usec_t again; /* when it is said next */
-        EventFieldValue *fields; /* one allocation with the texts behind; NULL: for want of memory */
+        EventFieldValue
+                *fields; /* one allocation with the texts behind; NULL: for want of memory */
         size_t n_fields;
 } Lasting;
 
@@ -32,10 +33,12 @@ uint64_t alerts_dropped(const Alerts *a) {
         return alert_queue_dropped(a->queue) + a->beyond;
 }
 
-static void log_alert(const EventRow *row, bool over, const char *service, const EventFieldValue fields[], size_t n) {
+static void log_alert(const EventRow *row, bool over, const char *service,
+                      const EventFieldValue fields[], size_t n) {
         static const char *const names[][2] = {
-                { "version", "ROLLBACKD_VERSION" }, { "operation", "ROLLBACKD_OPERATION" }, { "rule", "ROLLBACKD_RULE" },
-                { "guard", "ROLLBACKD_GUARD" },     { "from", "ROLLBACKD_FROM" },           { "to", "ROLLBACKD_TO" },
+                { "version", "ROLLBACKD_VERSION" }, { "operation", "ROLLBACKD_OPERATION" },
+                { "rule", "ROLLBACKD_RULE" },       { "guard", "ROLLBACKD_GUARD" },
+                { "from", "ROLLBACKD_FROM" },       { "to", "ROLLBACKD_TO" },
         };
         STRBUF(sentence, NOTICE_TEXT_MAX + 16 + NOTICE_TEXT_MAX);
         STRBUF(type_now, NOTICE_TEXT_MAX);
@@ -55,10 +58,12 @@ static void log_alert(const EventRow *row, bool over, const char *service, const
                 strbuf_add(&sentence, ". Type: ");
                 strbuf_add(&sentence, type_now.text);
         }
-        log_event(over ? SEVERITY_NOTICE : row->severity, row->message_id, journal, count, sentence.text);
+        log_event(over ? SEVERITY_NOTICE : row->severity, row->message_id, journal, count,
+                  sentence.text);
 }
 
-static void say(Alerts *a, EventKind kind, bool over, const char *service, const EventFieldValue fields[], size_t n) {
+static void say(Alerts *a, EventKind kind, bool over, const char *service,
+                const EventFieldValue fields[], size_t n) {
         const EventRow *row = event_row(kind);
         Json *data = json_new_object();
         char timestamp[32];
@@ -69,7 +74,8 @@ static void say(Alerts *a, EventKind kind, bool over, const char *service, const
         if (service[0] != '\0')
                 json_set_text(data, "service", service);
         notice_timestamp(timestamp);
-        alert_queue_put(a->queue, over ? SEVERITY_NOTICE : row->severity, notice_body(row, over, timestamp, data, fields, n));
+        alert_queue_put(a->queue, over ? SEVERITY_NOTICE : row->severity,
+                        notice_body(row, over, timestamp, data, fields, n));
 }
 
 /* What was lost is said as soon as there is room for it. */
@@ -89,7 +95,8 @@ static void on_taken(void *userdata) {
         say_dropped(userdata);
 }
 
-void alert_say(Alerts *a, EventKind kind, const char *service, const EventFieldValue fields[], size_t n) {
+void alert_say(Alerts *a, EventKind kind, const char *service, const EventFieldValue fields[],
+               size_t n) {
         say_dropped(a);
         say(a, kind, false, service, fields, n);
 }
@@ -110,7 +117,8 @@ static EventFieldValue *copy_fields(const EventFieldValue fields[], size_t n) {
         char *at;
 
         for (size_t i = 0; i < n; i++)
-                size += strlen(fields[i].name) + 1 + (fields[i].value ? strlen(fields[i].value) + 1 : 0);
+                size += strlen(fields[i].name) + 1 +
+                        (fields[i].value ? strlen(fields[i].value) + 1 : 0);
         copy = malloc(size);
         if (!copy)
                 return NULL;
@@ -189,7 +197,8 @@ static void on_timer(void *userdata, usec_t now) {
         arm(a);
 }
 
-void alert_raise(Alerts *a, EventKind kind, const char *service, const char *key, const EventFieldValue fields[], size_t n) {
+void alert_raise(Alerts *a, EventKind kind, const char *service, const char *key,
+                 const EventFieldValue fields[], size_t n) {
         Lasting *l = find_lasting(a, kind, service, key);
 
         if (l) {
@@ -207,7 +216,8 @@ void alert_raise(Alerts *a, EventKind kind, const char *service, const char *key
         alert_say(a, kind, service, fields, n);
 }
 
-void alert_over(Alerts *a, EventKind kind, const char *service, const char *key, const EventFieldValue fields[], size_t n) {
+void alert_over(Alerts *a, EventKind kind, const char *service, const char *key,
+                const EventFieldValue fields[], size_t n) {
         Lasting *l = find_lasting(a, kind, service, key), ended;
 
         if (!l)
@@ -215,7 +225,8 @@ void alert_over(Alerts *a, EventKind kind, const char *service, const char *key,
         ended = *l;
         *l = a->lasting[--a->n_lasting];
         if (event_row(kind)->over)
-                say(a, kind, true, service, n > 0 ? fields : ended.fields, n > 0 ? n : ended.n_fields);
+                say(a, kind, true, service, n > 0 ? fields : ended.fields,
+                    n > 0 ? n : ended.n_fields);
         lasting_done(&ended);
         arm(a);
 }
@@ -232,7 +243,8 @@ void alerts_forget_service(Alerts *a, const char *service) {
         arm(a);
 }
 
-int alerts_new(Alerts **ret, Loop *loop, HttpClient *client, const ChannelConfig *webhook, const char *secrets, uint64_t seed) {
+int alerts_new(Alerts **ret, Loop *loop, HttpClient *client, const ChannelConfig *webhook,
+               const char *secrets, uint64_t seed) {
         _cleanup_(alerts_freep) Alerts *a = calloc(1, sizeof *a);
         int r;
 

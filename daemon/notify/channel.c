@@ -20,8 +20,9 @@ static int refuse(StrBuf *reterr, int error, const char *words) {
         return error;
 }
 
-static int send_signed(HttpClient *client, const ChannelConfig *channel, const ChannelMessage *message, ChannelCallback callback, void *userdata, ChannelSending **ret,
-                       StrBuf *reterr) {
+static int send_signed(HttpClient *client, const ChannelConfig *channel,
+                       const ChannelMessage *message, ChannelCallback callback, void *userdata,
+                       ChannelSending **ret, StrBuf *reterr) {
         const ChannelKind *kind = channel_kind_find(channel->kind);
         int r;
 
@@ -39,16 +40,19 @@ static int send_signed(HttpClient *client, const ChannelConfig *channel, const C
         return 0;
 }
 
-int channel_send(HttpClient *client, const ChannelConfig *channel, const char *secrets, const char *id, const char *body, ChannelCallback callback, void *userdata,
+int channel_send(HttpClient *client, const ChannelConfig *channel, const char *secrets,
+                 const char *id, const char *body, ChannelCallback callback, void *userdata,
                  ChannelSending **ret, StrBuf *reterr) {
         char *secret = NULL;
         int r;
 
         if (!channel->url)
                 return refuse(reterr, -EINVAL, "the channel has no URL");
-        if (channel->secret_file && config_read_secret(secrets, channel->secret_file, &secret, reterr) < 0)
+        if (channel->secret_file &&
+            config_read_secret(secrets, channel->secret_file, &secret, reterr) < 0)
                 return -EACCES;
-        r = send_signed(client, channel, &(ChannelMessage){ id, channel->url, secret, body }, callback, userdata, ret, reterr);
+        r = send_signed(client, channel, &(ChannelMessage){ id, channel->url, secret, body },
+                        callback, userdata, ret, reterr);
         if (secret)
                 digest_wipe(secret, strlen(secret));
         free(secret);
@@ -61,8 +65,9 @@ bool channel_failure_may_pass(int error) {
 
 usec_t channel_retry_delay(unsigned attempt, usec_t retry_after, uint64_t *seed) {
         static const usec_t spans[] = {
-                5 * USEC_PER_SEC,   5 * USEC_PER_MINUTE, 30 * USEC_PER_MINUTE, 2 * USEC_PER_HOUR,  5 * USEC_PER_HOUR,
-                10 * USEC_PER_HOUR, 14 * USEC_PER_HOUR,  20 * USEC_PER_HOUR,   24 * USEC_PER_HOUR,
+                5 * USEC_PER_SEC,   5 * USEC_PER_MINUTE, 30 * USEC_PER_MINUTE,
+                2 * USEC_PER_HOUR,  5 * USEC_PER_HOUR,   10 * USEC_PER_HOUR,
+                14 * USEC_PER_HOUR, 20 * USEC_PER_HOUR,  24 * USEC_PER_HOUR,
         };
         usec_t delay;
 

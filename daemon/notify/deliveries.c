@@ -23,7 +23,8 @@ struct Deliveries {
         Sent sent[HTTP_CLIENT_CONCURRENT];
 };
 
-int deliveries_new(Deliveries **ret, Loop *loop _unused_, HttpClient *client, const char *secrets, DeliveryCallback callback, void *userdata, uint64_t seed) {
+int deliveries_new(Deliveries **ret, Loop *loop _unused_, HttpClient *client, const char *secrets,
+                   DeliveryCallback callback, void *userdata, uint64_t seed) {
         Deliveries *d = calloc(1, sizeof *d);
 
         if (!d)
@@ -55,8 +56,11 @@ size_t deliveries_in_flight(const Deliveries *d) {
         return n;
 }
 
-static void report(Deliveries *d, const char *id, unsigned attempt, ChannelResult result, usec_t retry_after, const char *words) {
-        usec_t delay = result == CHANNEL_RETRY ? channel_retry_delay(attempt, retry_after, &d->seed) : 0;
+static void report(Deliveries *d, const char *id, unsigned attempt, ChannelResult result,
+                   usec_t retry_after, const char *words) {
+        usec_t delay = result == CHANNEL_RETRY ?
+                               channel_retry_delay(attempt, retry_after, &d->seed) :
+                               0;
 
         if (result == CHANNEL_DONE)
                 d->callback(d->userdata, id, DELIVERY_DONE, 0, words);
@@ -80,8 +84,10 @@ static char *copy_text(const Json *object, const char *key) {
         return text ? strdup(text) : NULL;
 }
 
-/* The event's fields as texts, for its sentence; numbers as they are written. The texts of *storage are to be freed. */
-static size_t flatten(const Json *data, EventFieldValue fields[static NOTICE_FIELDS_MAX], char *storage[static NOTICE_FIELDS_MAX]) {
+/* The event's fields as texts, for its sentence; numbers as they are written. The texts of *storage
+ * are to be freed. */
+static size_t flatten(const Json *data, EventFieldValue fields[static NOTICE_FIELDS_MAX],
+                      char *storage[static NOTICE_FIELDS_MAX]) {
         const Json *value;
         const char *key;
         void *at = NULL;
@@ -89,13 +95,15 @@ static size_t flatten(const Json *data, EventFieldValue fields[static NOTICE_FIE
 
         while (n < NOTICE_FIELDS_MAX && (key = json_next(data, &at, &value))) {
                 storage[n] = json_is_text(value) ? NULL : json_text(value);
-                fields[n] = (EventFieldValue){ key, storage[n] ? storage[n] : json_text_value(value) };
+                fields[n] = (EventFieldValue){ key,
+                                               storage[n] ? storage[n] : json_text_value(value) };
                 n++;
         }
         return n;
 }
 
-/* {fields..., service, operation, seq}, and for a kind of event that we know its severity, text and type_now. */
+/* {fields..., service, operation, seq}, and for a kind of event that we know its severity, text and
+ * type_now. */
 static char *make_body(const Delivery *delivery) {
         const char *text = delivery->fields ? delivery->fields : "{}";
         EventFieldValue fields[NOTICE_FIELDS_MAX];
@@ -122,7 +130,9 @@ static char *make_body(const Delivery *delivery) {
 }
 
 static int send_one(Deliveries *d, Sent *s, const Delivery *delivery, StrBuf *words) {
-        _cleanup_(freep) char *kind = copy_text(delivery->channel, "kind"), *url = copy_text(delivery->channel, "url"), *secret = copy_text(delivery->channel, "secret_file");
+        _cleanup_(freep) char *kind = copy_text(delivery->channel, "kind"),
+                              *url = copy_text(delivery->channel, "url"),
+                              *secret = copy_text(delivery->channel, "secret_file");
         const ChannelConfig channel = { .kind = kind, .url = url, .secret_file = secret };
         _cleanup_(freep) char *body = make_body(delivery);
 
@@ -131,7 +141,8 @@ static int send_one(Deliveries *d, Sent *s, const Delivery *delivery, StrBuf *wo
                 return -EINVAL;
         }
         s->kind = channel_kind_find(kind);
-        return channel_send(d->client, &channel, d->secrets, delivery->id, body, on_result, s, &s->sending, words);
+        return channel_send(d->client, &channel, d->secrets, delivery->id, body, on_result, s,
+                            &s->sending, words);
 }
 
 int deliveries_send(Deliveries *d, const Delivery *delivery) {
@@ -153,7 +164,8 @@ int deliveries_send(Deliveries *d, const Delivery *delivery) {
         *s = (Sent){ 0 };
         if (r == -EAGAIN)
                 return r;
-        /* A secret that cannot be read may be mended: the schedule goes on. What can never be sent is dead. */
+        /* A secret that cannot be read may be mended: the schedule goes on. What can never be sent
+         * is dead. */
         if (channel_failure_may_pass(r)) {
                 report(d, delivery->id, delivery->attempt, CHANNEL_RETRY, 0, words.text);
                 return 0;

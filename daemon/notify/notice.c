@@ -29,7 +29,8 @@ static void mark_cut(StrBuf *b) {
         b->length = at + strlen(CUT_MARK);
 }
 
-/* A field "text" is the sentence itself: the engine renders its own, with words that no field carries. */
+/* A field "text" is the sentence itself: the engine renders its own, with words that no field
+ * carries. */
 static const char *given_sentence(const EventFieldValue fields[], size_t n) {
         for (size_t i = 0; i < n; i++)
                 if (streq(fields[i].name, "text") && fields[i].value && fields[i].value[0] != '\0')
@@ -37,7 +38,8 @@ static const char *given_sentence(const EventFieldValue fields[], size_t n) {
         return NULL;
 }
 
-void notice_render(const EventRow *row, bool over, const EventFieldValue fields[], size_t n, StrBuf *sentence, StrBuf *type_now) {
+void notice_render(const EventRow *row, bool over, const EventFieldValue fields[], size_t n,
+                   StrBuf *sentence, StrBuf *type_now) {
         const char *given = given_sentence(fields, n);
 
         if (given)
@@ -89,7 +91,8 @@ char *notice_body_plain(const char *type, const char *timestamp, Json *data) {
         return wrap(type, timestamp, small);
 }
 
-char *notice_body(const EventRow *row, bool over, const char *timestamp, Json *data, const EventFieldValue fields[], size_t n) {
+char *notice_body(const EventRow *row, bool over, const char *timestamp, Json *data,
+                  const EventFieldValue fields[], size_t n) {
         STRBUF(sentence, NOTICE_TEXT_MAX);
         STRBUF(type_now, NOTICE_TEXT_MAX);
 

@@ -13,7 +13,8 @@ static int read_key(const char *secret, uint8_t key[static SIGNATURE_KEY_MAX]) {
         size_t n = strlen(secret);
 
         if (strncmp(secret, SECRET_PREFIX, strlen(SECRET_PREFIX)) == 0) {
-                int length = digest_base64_decode(secret + strlen(SECRET_PREFIX), key, SIGNATURE_KEY_MAX);
+                int length = digest_base64_decode(secret + strlen(SECRET_PREFIX), key,
+                                                  SIGNATURE_KEY_MAX);
 
                 return length >= ENCODED_KEY_MIN ? length : -EINVAL;
         }
@@ -23,7 +24,8 @@ static int read_key(const char *secret, uint8_t key[static SIGNATURE_KEY_MAX]) {
         return (int)n;
 }
 
-int signature_make(const char *secret, const char *id, int64_t timestamp, const char *body, char ret[static SIGNATURE_SIZE]) {
+int signature_make(const char *secret, const char *id, int64_t timestamp, const char *body,
+                   char ret[static SIGNATURE_SIZE]) {
         uint8_t key[SIGNATURE_KEY_MAX], mac[DIGEST_SIZE];
         _cleanup_(freep) char *text = NULL;
         int n = read_key(secret, key), length, r;

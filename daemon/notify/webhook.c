@@ -1,4 +1,5 @@
-/* The webhook channel: Standard Webhooks 1.0.0 over POST. 2xx is success and nothing else; redirects are not followed. */
+/* The webhook channel: Standard Webhooks 1.0.0 over POST. 2xx is success and nothing else;
+ * redirects are not followed. */
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
@@ -33,12 +34,16 @@ static void on_reply(void *userdata, const HttpReply *reply) {
                 else if (reply->status == 410)
                         result = CHANNEL_GONE;
         }
-        callback(owner, result, reply->error == 0 && is_throttled(reply->status) ? reply->retry_after : 0, words);
+        callback(owner, result,
+                 reply->error == 0 && is_throttled(reply->status) ? reply->retry_after : 0, words);
 }
 
-static int send_webhook(HttpClient *client, const ChannelMessage *message, ChannelCallback callback, void *userdata, ChannelSending **ret) {
-        char id[128], timestamp[64], signature_header[SIGNATURE_SIZE + 32], signature[SIGNATURE_SIZE];
-        const char *headers[] = { "Content-Type: application/json", id, timestamp, message->secret ? signature_header : NULL, NULL };
+static int send_webhook(HttpClient *client, const ChannelMessage *message, ChannelCallback callback,
+                        void *userdata, ChannelSending **ret) {
+        char id[128], timestamp[64], signature_header[SIGNATURE_SIZE + 32],
+                signature[SIGNATURE_SIZE];
+        const char *headers[] = { "Content-Type: application/json", id, timestamp,
+                                  message->secret ? signature_header : NULL, NULL };
         size_t size = strlen(message->body);
         struct timespec t;
         ChannelSending *s;
@@ -47,21 +52,25 @@ static int send_webhook(HttpClient *client, const ChannelMessage *message, Chann
         if (size > CHANNEL_BODY_MAX)
                 return -E2BIG;
         clock_gettime(CLOCK_REALTIME, &t);
-        if (snprintf(id, sizeof id, "webhook-id: %s", message->id) >= (int)sizeof id || strchr(message->id, '.'))
+        if (snprintf(id, sizeof id, "webhook-id: %s", message->id) >= (int)sizeof id ||
+            strchr(message->id, '.'))
                 return -EINVAL;
         snprintf(timestamp, sizeof timestamp, "webhook-timestamp: %lld", (long long)t.tv_sec);
         if (message->secret) {
-                r = signature_make(message->secret, message->id, t.tv_sec, message->body, signature);
+                r = signature_make(message->secret, message->id, t.tv_sec, message->body,
+                                   signature);
                 if (r < 0)
                         return r;
-                snprintf(signature_header, sizeof signature_header, "webhook-signature: %s", signature);
+                snprintf(signature_header, sizeof signature_header, "webhook-signature: %s",
+                         signature);
         }
         s = calloc(1, sizeof *s);
         if (!s)
                 return -ENOMEM;
         s->callback = callback;
         s->userdata = userdata;
-        r = http_client_post(client, message->url, headers, message->body, size, CHANNEL_TIMEOUT, on_reply, s, &s->request);
+        r = http_client_post(client, message->url, headers, message->body, size, CHANNEL_TIMEOUT,
+                             on_reply, s, &s->request);
         if (r < 0) {
                 free(s);
                 return r;

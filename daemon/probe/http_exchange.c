@@ -5,9 +5,14 @@
 #include "http_exchange.h"
 
 #define READ_SIZE 16384
-#define READS_PER_TURN 8 /* so that one fast and endless body does not keep the loop from the others */
+#define READS_PER_TURN                                                                             \
+        8 /* so that one fast and endless body does not keep the loop from the others */
 
-typedef enum ExchangeState { EXCHANGE_CONNECTING, EXCHANGE_SENDING, EXCHANGE_READING } ExchangeState;
+typedef enum ExchangeState {
+        EXCHANGE_CONNECTING,
+        EXCHANGE_SENDING,
+        EXCHANGE_READING
+} ExchangeState;
 
 struct HttpExchange {
         HttpExchangeSetup setup;
@@ -82,7 +87,8 @@ static void finish_closed(HttpExchange *x) {
                 finish(x, OUTCOME_OK, "");
         else
                 finish(x, OUTCOME_CLOSED,
-                       x->answered ? "closed before the end of the answer" : "closed without an answer");
+                       x->answered ? "closed before the end of the answer" :
+                                     "closed without an answer");
 }
 
 /* Takes body bytes. Returns true when the exchange goes on. */
@@ -153,7 +159,8 @@ static void read_answer(HttpExchange *x) {
 
 static void send_request(HttpExchange *x) {
         while (x->sent < x->request_size) {
-                ssize_t n = send(x->fd, x->request + x->sent, x->request_size - x->sent, MSG_NOSIGNAL);
+                ssize_t n = send(x->fd, x->request + x->sent, x->request_size - x->sent,
+                                 MSG_NOSIGNAL);
 
                 if (n >= 0) {
                         x->sent += (size_t)n;
@@ -163,8 +170,8 @@ static void send_request(HttpExchange *x) {
                         continue;
                 if (errno == EAGAIN)
                         return;
-                /* A server may answer and close without reading: what it said decides, and reading tells the
-                 * error if it said nothing. */
+                /* A server may answer and close without reading: what it said decides, and reading
+                 * tells the error if it said nothing. */
                 if (errno == EPIPE || errno == ECONNRESET)
                         break;
                 finish_errno(x, errno);

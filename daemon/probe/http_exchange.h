@@ -1,5 +1,6 @@
-/* http_exchange.h: one GET over a connection of its own: connect, send, feed the answer to the parser, hand the body out,
- * close. Follows no redirect and keeps no deadline: that is the prober's. Knows nothing of what the answer means. */
+/* http_exchange.h: one GET over a connection of its own: connect, send, feed the answer to the
+ * parser, hand the body out, close. Follows no redirect and keeps no deadline: that is the
+ * prober's. Knows nothing of what the answer means. */
 #pragma once
 
 #include "http_response.h"
@@ -19,13 +20,14 @@ typedef struct HttpExchangeSetup {
         uint64_t max_body;   /* bytes, after the transfer coding */
         /* Body bytes, borrowed for the call. False: enough has been seen, end well. */
         bool (*on_body)(void *userdata, Slice body);
-        /* The end, once, with the transport's outcome and words; the exchange may be freed from within. Never called
-         * from http_exchange_start(). */
+        /* The end, once, with the transport's outcome and words; the exchange may be freed from
+         * within. Never called from http_exchange_start(). */
         void (*on_done)(void *userdata, ProbeOutcome outcome, const char *words);
         void *userdata;
 } HttpExchangeSetup;
 
-/* Returns 0 when target and headers make a request that fits and can be sent; -EINVAL or -E2BIG when not. */
+/* Returns 0 when target and headers make a request that fits and can be sent; -EINVAL or -E2BIG
+ * when not. */
 int http_exchange_check(const TargetConfig *target, const char *accept) _must_check_;
 /* Starts. Returns 0, or the negative errno of what failed at once. */
 int http_exchange_start(HttpExchange **ret, const HttpExchangeSetup *setup) _must_check_;

@@ -10,9 +10,11 @@ static int compile_patterns(MetricsWanted *w, size_t operand) {
                 char why[128];
                 size_t at;
 
-                if (s->matchers[i].kind != MATCHER_REGEX && s->matchers[i].kind != MATCHER_NOT_REGEX)
+                if (s->matchers[i].kind != MATCHER_REGEX &&
+                    s->matchers[i].kind != MATCHER_NOT_REGEX)
                         continue;
-                int r = pattern_new(&w->patterns[operand][i], s->matchers[i].value, &at, why, sizeof why);
+                int r = pattern_new(&w->patterns[operand][i], s->matchers[i].value, &at, why,
+                                    sizeof why);
                 if (r < 0)
                         return r;
         }
@@ -29,8 +31,9 @@ int metrics_wanted_new(MetricsWanted **ret, const ProbeConfig *config) {
                 return -EINVAL;
         w->config = config;
         if (config->version_label) {
-                r = selector_parse_label_path(config->version_label, w->version_metric, sizeof w->version_metric,
-                                              w->version_label, sizeof w->version_label);
+                r = selector_parse_label_path(config->version_label, w->version_metric,
+                                              sizeof w->version_metric, w->version_label,
+                                              sizeof w->version_label);
                 if (r < 0)
                         return r;
                 w->versioned = true;
@@ -75,7 +78,8 @@ MetricsMemory *metrics_memory_free(MetricsMemory *m) {
         return NULL;
 }
 
-/* A page that tells nothing: unknown, and what comes next is only a base, for increments of this interval are lost. */
+/* A page that tells nothing: unknown, and what comes next is only a base, for increments of this
+ * interval are lost. */
 static int give_up(MetricsPage *page, const char *why) {
         STRBUF(words, PROBE_WORDS_SIZE);
 
@@ -103,7 +107,8 @@ static bool same_text(Slice a, const char *b) {
         return a.n == n && memcmp(a.p, b, n) == 0;
 }
 
-/* Returns 1 or 0, -ENOSPC for a value that is too long to look at, -E2BIG for a pattern that reached its limits. */
+/* Returns 1 or 0, -ENOSPC for a value that is too long to look at, -E2BIG for a pattern that
+ * reached its limits. */
 static int matches_regular(const MetricsWanted *w, size_t operand, const ExpositionLine *line) {
         const Selector *s = &w->config->operands[operand]->selector;
 
@@ -112,7 +117,8 @@ static int matches_regular(const MetricsWanted *w, size_t operand, const Exposit
 
                 if (!w->patterns[operand][i])
                         continue;
-                ssize_t n = exposition_unescape(selector_label(line, s->matchers[i].label), value, sizeof value);
+                ssize_t n = exposition_unescape(selector_label(line, s->matchers[i].label), value,
+                                                sizeof value);
                 if (n < 0)
                         return (int)n;
                 int r = pattern_match(w->patterns[operand][i], value, (size_t)n);
@@ -186,7 +192,8 @@ static bool wanted_name(const MetricsWanted *w, Slice name) {
         return false;
 }
 
-/* An info metric stands at 1; at 0 or NaN it says nothing. Two series that name different versions name none. */
+/* An info metric stands at 1; at 0 or NaN it says nothing. Two series that name different versions
+ * name none. */
 static void take_version(MetricsPage *page, const ExpositionLine *line) {
         Slice raw = selector_label(line, page->wanted->version_label);
         char text[METRICS_LABEL_MAX];
@@ -209,7 +216,8 @@ static void take_version(MetricsPage *page, const ExpositionLine *line) {
 static const char *entry_error(int r) {
         switch (r) {
         case -ENFILE:
-                return "more label sets of the wanted metrics than fit in 65536 entries; narrow the page or the selectors";
+                return "more label sets of the wanted metrics than fit in 65536 entries; narrow "
+                       "the page or the selectors";
         case -E2BIG:
                 return "a regular expression of a signal is too costly for this label value";
         case -ENOSPC:
@@ -219,13 +227,14 @@ static const char *entry_error(int r) {
         }
 }
 
-int metrics_page_begin(MetricsPage *page, const MetricsWanted *wanted, MetricsMemory *memory, const char *text,
-                       size_t size, ProbeResult *result) {
+int metrics_page_begin(MetricsPage *page, const MetricsWanted *wanted, MetricsMemory *memory,
+                       const char *text, size_t size, ProbeResult *result) {
         *page = (MetricsPage){ .wanted = wanted, .memory = memory, .result = result };
         if (exposition_init(&page->exposition, text, size) < 0) {
                 page->exposition.line = 0;
-                return give_up(page, size == 0 ? "the page is empty"
-                                               : "the page is cut short: it does not end with a line end");
+                return give_up(
+                        page, size == 0 ? "the page is empty" :
+                                          "the page is cut short: it does not end with a line end");
         }
         series_begin_page(&memory->series);
         page->open = true;
@@ -241,13 +250,17 @@ static int end_page(MetricsPage *page, usec_t now) {
         if (m->series.duplicate)
                 return give_up(page, "a series that a signal reads stands twice on the page");
         if (m->series.not_finite)
-                return give_up(page, "a counter that a signal reads is negative, infinite or not a number");
+                return give_up(
+                        page,
+                        "a counter that a signal reads is negative, infinite or not a number");
         if (page->versions_differ) {
                 page->version[0] = '\0';
-                probe_result_set(result, OUTCOME_OK, "the page names more than one version: none is used");
+                probe_result_set(result, OUTCOME_OK,
+                                 "the page names more than one version: none is used");
         }
 
-        /* Only pages of one version, not too far apart, make increases that say something of that version. */
+        /* Only pages of one version, not too far apart, make increases that say something of that
+         * version. */
         bool goes_on = m->at > 0 && now - m->at <= METRICS_GAP_MAX * config->interval &&
                        streq(m->version, page->version) && !(m->epoch && page->version[0] == '\0');
         uint32_t seen = m->series.seen;

@@ -1,15 +1,18 @@
-/* probe_http.c: good when the status is in one of the accepted ranges and the body contains the wanted text. A redirect
- * is what it is: a status. The version that answered may be named by a header. */
+/* probe_http.c: good when the status is in one of the accepted ranges and the body contains the
+ * wanted text. A redirect is what it is: a status. The version that answered may be named by a
+ * header. */
 #include <errno.h>
 
 #include "http_exchange.h"
 
 #define ACCEPT "*/*"
 
-/* The wanted text with its failure table (Knuth, Morris, Pratt): a body is searched as it comes, however it is cut. */
+/* The wanted text with its failure table (Knuth, Morris, Pratt): a body is searched as it comes,
+ * however it is cut. */
 typedef struct HttpShared {
         size_t length;
-        uint32_t *fallback; /* [i]: length of the longest proper prefix of the text that ends at its byte i */
+        uint32_t *fallback; /* [i]: length of the longest proper prefix of the text that ends at its
+                               byte i */
 } HttpShared;
 
 typedef struct HttpRun {
@@ -134,16 +137,16 @@ static int http_start(const ProbeStart *start, ProbeResult *ret, void **ret_run)
                 .userdata = start->userdata,
         };
         r = http_exchange_start(&run->exchange, &(HttpExchangeSetup){
-                .loop = start->loop,
-                .address = start->address,
-                .target = start->target,
-                .accept = ACCEPT,
-                .capture = start->config->version_header,
-                .max_body = start->config->max_body,
-                .on_body = on_body,
-                .on_done = on_done,
-                .userdata = run,
-        });
+                                                        .loop = start->loop,
+                                                        .address = start->address,
+                                                        .target = start->target,
+                                                        .accept = ACCEPT,
+                                                        .capture = start->config->version_header,
+                                                        .max_body = start->config->max_body,
+                                                        .on_body = on_body,
+                                                        .on_done = on_done,
+                                                        .userdata = run,
+                                                });
         if (r < 0) {
                 probe_result_set_errno(ret, r);
                 return 0;

@@ -1,5 +1,6 @@
-/* probe_kind.h: what a kind of probe is: how one probe of one target is started, cancelled and told. A kind senses and
- * nothing more: schedule, deadline, retry and limits live once, in the prober. Kinds never see each other. */
+/* probe_kind.h: what a kind of probe is: how one probe of one target is started, cancelled and
+ * told. A kind senses and nothing more: schedule, deadline, retry and limits live once, in the
+ * prober. Kinds never see each other. */
 #pragma once
 
 #include "config.h"
@@ -14,12 +15,13 @@ typedef struct ProbeResult {
         uint16_t status;              /* of HTTP, 0: none */
         char version[NAME_SIZE];      /* that answered; "": the probe cannot tell */
         char words[PROBE_WORDS_SIZE]; /* what went wrong, for people; "" when nothing did */
-        usec_t since;                 /* metrics: `at` of the page that the increases start from; 0: a base */
+        usec_t since; /* metrics: `at` of the page that the increases start from; 0: a base */
         size_t n_increases;
         double increases[SAMPLE_VALUES_MAX];
 } ProbeResult;
 
-/* Everything that one probe needs; borrowed until it is done or cancelled, but the struct itself for the call only. */
+/* Everything that one probe needs; borrowed until it is done or cancelled, but the struct itself
+ * for the call only. */
 typedef struct ProbeStart {
         Loop *loop;
         const ProbeConfig *config;
@@ -27,24 +29,28 @@ typedef struct ProbeStart {
         const Address *address; /* for the call only */
         void *shared;           /* the kind's own, one for each probe */
         void *memory;           /* the kind's own, one for each target, kept from probe to probe */
-        /* The end, told once, from the loop, never from within start(); the run is gone when it is called. */
+        /* The end, told once, from the loop, never from within start(); the run is gone when it is
+         * called. */
         void (*done)(void *userdata, const ProbeResult *result);
         void *userdata;
 } ProbeStart;
 
 typedef struct ProbeKind {
         const char *name;
-        /* Makes what all targets of the probe share. Returns 0, -EINVAL or -E2BIG for a configuration that cannot be probed,
-         * -ENOMEM. Both are NULL when there is nothing to prepare. */
+        /* Makes what all targets of the probe share. Returns 0, -EINVAL or -E2BIG for a
+         * configuration that cannot be probed, -ENOMEM. Both are NULL when there is nothing to
+         * prepare. */
         int (*prepare)(const ProbeConfig *config, void **ret_shared);
         void (*release)(void *shared);
         /* Makes, frees and rebases what a target keeps; all NULL when it keeps nothing. */
         int (*memory_new)(const ProbeConfig *config, void **ret_memory);
         void (*memory_free)(void *memory);
         void (*memory_start_epoch)(void *memory);
-        /* Returns 1 when the probe is in flight, with *ret_run; 0 when it ended at once, with *ret. */
+        /* Returns 1 when the probe is in flight, with *ret_run; 0 when it ended at once, with *ret.
+         */
         int (*start)(const ProbeStart *start, ProbeResult *ret, void **ret_run);
-        /* What the target still owes ("connection", "answer"), or NULL when only our own work is left. */
+        /* What the target still owes ("connection", "answer"), or NULL when only our own work is
+         * left. */
         const char *(*waiting_for)(const void *run);
         /* Ends a probe in flight without a word to done(). */
         void (*cancel)(void *run);
@@ -57,10 +63,11 @@ extern const ProbeKind probe_kind_http;
 extern const ProbeKind probe_kind_tcp;
 extern const ProbeKind probe_kind_metrics;
 
-/* Fills a result with an outcome and its words; an empty text takes the outcome's own words. What does not fit is cut. */
+/* Fills a result with an outcome and its words; an empty text takes the outcome's own words. What
+ * does not fit is cut. */
 void probe_result_set(ProbeResult *r, ProbeOutcome outcome, const char *words);
 /* Fills a result from an errno of socket, connect, send or recv (positive or negative). */
 void probe_result_set_errno(ProbeResult *r, int error);
-/* Takes a version that came from outside: printable ASCII without blanks, shorter than NAME_SIZE. Another text leaves
- * the version empty; a good result then says so in its words. */
+/* Takes a version that came from outside: printable ASCII without blanks, shorter than NAME_SIZE.
+ * Another text leaves the version empty; a good result then says so in its words. */
 void probe_result_set_version(ProbeResult *r, const char *text, size_t n);

@@ -49,5 +49,7 @@ void probe_result_set_version(ProbeResult *r, const char *text, size_t n) {
                 memcpy(r->version, text, n);
                 r->version[n] = '\0';
         } else if (r->outcome == OUTCOME_OK)
-                probe_result_set(r, OUTCOME_OK, "the version that it names is no plain text of 1 to 63 characters: not used");
+                probe_result_set(r, OUTCOME_OK,
+                                 "the version that it names is no plain text of 1 to 63 "
+                                 "characters: not used");
 }

@@ -1,5 +1,6 @@
-/* probe_metrics.c: fetches a page of metrics and has it read. Good when the page is whole and well-formed, whatever it
- * says; a page that is not tells nothing (unknown); a target that does not give one is bad. */
+/* probe_metrics.c: fetches a page of metrics and has it read. Good when the page is whole and
+ * well-formed, whatever it says; a page that is not tells nothing (unknown); a target that does not
+ * give one is bad. */
 #include <errno.h>
 
 #include "http_exchange.h"
@@ -119,7 +120,8 @@ static void on_turn(void *userdata, usec_t now) {
 static bool read_page(MetricsRun *run) {
         usec_t now = loop_now(run->loop);
 
-        if (metrics_page_begin(&run->page, run->wanted, run->memory, run->body, run->size, &run->result) == 0 ||
+        if (metrics_page_begin(&run->page, run->wanted, run->memory, run->body, run->size,
+                               &run->result) == 0 ||
             metrics_page_read(&run->page, now) == 0)
                 return false;
 
@@ -167,15 +169,15 @@ static int metrics_start(const ProbeStart *start, ProbeResult *ret, void **ret_r
         run->done = start->done;
         run->userdata = start->userdata;
         r = http_exchange_start(&run->exchange, &(HttpExchangeSetup){
-                .loop = start->loop,
-                .address = start->address,
-                .target = start->target,
-                .accept = ACCEPT,
-                .max_body = start->config->max_body,
-                .on_body = on_body,
-                .on_done = on_done,
-                .userdata = run,
-        });
+                                                        .loop = start->loop,
+                                                        .address = start->address,
+                                                        .target = start->target,
+                                                        .accept = ACCEPT,
+                                                        .max_body = start->config->max_body,
+                                                        .on_body = on_body,
+                                                        .on_done = on_done,
+                                                        .userdata = run,
+                                                });
         if (r < 0) {
                 probe_result_set_errno(ret, r);
                 return 0;

@@ -49,7 +49,8 @@ static int tcp_start(const ProbeStart *start, ProbeResult *ret, void **ret_run) 
         run->userdata = start->userdata;
         r = run->fd = connection_start(start->address);
         if (r >= 0)
-                r = loop_add_io(start->loop, run->fd, EPOLLOUT, on_connected, run, "probe-tcp", &run->io);
+                r = loop_add_io(start->loop, run->fd, EPOLLOUT, on_connected, run, "probe-tcp",
+                                &run->io);
         if (r < 0) {
                 probe_result_set_errno(ret, r);
                 return 0;

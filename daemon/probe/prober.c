@@ -2,7 +2,8 @@
 
 #include "prober_internal.h"
 
-int prober_new(Prober **ret, Loop *loop, Offload *offload, const ProberOwner *owner, uint64_t seed) {
+int prober_new(Prober **ret, Loop *loop, Offload *offload, const ProberOwner *owner,
+               uint64_t seed) {
         _cleanup_(prober_freep) Prober *p = calloc(1, sizeof *p);
         int r;
 
@@ -41,7 +42,8 @@ ProbedService *probed_service_free(ProbedService *s) {
         return NULL;
 }
 
-/* Takes everything of a service out of the schedule; its memory goes now, or when the owner's callback has returned. */
+/* Takes everything of a service out of the schedule; its memory goes now, or when the owner's
+ * callback has returned. */
 static void service_retire(Prober *p, ProbedService *s) {
         for (size_t i = 0; i < s->n_probes; i++)
                 for (size_t j = 0; j < s->probes[i].n_targets; j++) {
@@ -93,7 +95,9 @@ static size_t service_position(const Prober *p, uint32_t handle) {
 static ProbedService *find_service(const Prober *p, uint32_t handle) {
         size_t position = service_position(p, handle);
 
-        return position < p->n_services && p->services[position]->handle == handle ? p->services[position] : NULL;
+        return position < p->n_services && p->services[position]->handle == handle ?
+                       p->services[position] :
+                       NULL;
 }
 
 static Probe *find_probe(const Prober *p, uint32_t handle, uint16_t probe) {
@@ -102,7 +106,8 @@ static Probe *find_probe(const Prober *p, uint32_t handle, uint16_t probe) {
         return s && probe < s->n_probes ? &s->probes[probe] : NULL;
 }
 
-static int probe_init(Probe *probe, ProbedService *service, const ServiceConfig *config, size_t index) {
+static int probe_init(Probe *probe, ProbedService *service, const ServiceConfig *config,
+                      size_t index) {
         const ProbeKind *kind = probe_kind(config->probes[index].kind);
         const ProbeConfig *pc = &config->probes[index];
         int r;
@@ -140,7 +145,8 @@ static int probe_init(Probe *probe, ProbedService *service, const ServiceConfig 
         return 0;
 }
 
-static int service_new(ProbedService **ret, Prober *p, uint32_t handle, const ServiceConfig *config) {
+static int service_new(ProbedService **ret, Prober *p, uint32_t handle,
+                       const ServiceConfig *config) {
         _cleanup_(probed_service_freep) ProbedService *s = calloc(1, sizeof *s);
 
         if (!s)
@@ -161,7 +167,8 @@ static int service_new(ProbedService **ret, Prober *p, uint32_t handle, const Se
         return 0;
 }
 
-/* A target whose samples go on: what it had in flight is asked again, for it borrows from the old configuration. */
+/* A target whose samples go on: what it had in flight is asked again, for it borrows from the old
+ * configuration. */
 static void target_inherit(Target *t, Target *old, usec_t now) {
         usec_t interval = t->probe->config->interval;
         void *memory = t->memory;
@@ -183,8 +190,10 @@ static void probe_begin(Probe *probe, const ProbedService *old, usec_t now) {
         Probe *before = NULL;
 
         for (size_t i = 0; old && i < old->n_probes && !before; i++)
-                if (old->probes[i].identity == probe->identity && old->probes[i].kind == probe->kind &&
-                    old->probes[i].n_targets == probe->n_targets && streq(old->probes[i].config->name, probe->config->name))
+                if (old->probes[i].identity == probe->identity &&
+                    old->probes[i].kind == probe->kind &&
+                    old->probes[i].n_targets == probe->n_targets &&
+                    streq(old->probes[i].config->name, probe->config->name))
                         before = &old->probes[i];
         for (size_t i = 0; i < probe->n_targets; i++)
                 if (before)
@@ -209,12 +218,14 @@ int prober_put_service(Prober *p, uint32_t service, const ServiceConfig *config)
         if (r < 0)
                 return r;
         if (!old) {
-                ProbedService **services = reallocarray(p->services, p->n_services + 1, sizeof *services);
+                ProbedService **services = reallocarray(p->services, p->n_services + 1,
+                                                        sizeof *services);
 
                 if (!services)
                         return -ENOMEM;
                 p->services = services;
-                memmove(services + position + 1, services + position, (p->n_services - position) * sizeof *services);
+                memmove(services + position + 1, services + position,
+                        (p->n_services - position) * sizeof *services);
                 p->n_services++;
         }
         /* Nothing fails from here on. */
@@ -235,7 +246,8 @@ void prober_remove_service(Prober *p, uint32_t service) {
         if (!s)
                 return;
         p->n_services--;
-        memmove(p->services + position, p->services + position + 1, (p->n_services - position) * sizeof *p->services);
+        memmove(p->services + position, p->services + position + 1,
+                (p->n_services - position) * sizeof *p->services);
         service_retire(p, s);
         prober_arm(p);
 }
@@ -266,7 +278,8 @@ void prober_start_epoch(Prober *p, uint32_t service) {
         prober_arm(p);
 }
 
-bool prober_detail(const Prober *p, uint32_t service, uint16_t probe, uint16_t target, ProbeDetail *ret) {
+bool prober_detail(const Prober *p, uint32_t service, uint16_t probe, uint16_t target,
+                   ProbeDetail *ret) {
         const Probe *which = find_probe(p, service, probe);
 
         if (!which || target >= which->n_targets)

@@ -1,5 +1,5 @@
-/* prober_internal.h: the prober's own values, shared by its two files: prober.c keeps the services, prober_run.c runs the
- * schedule. Nobody else includes it. */
+/* prober_internal.h: the prober's own values, shared by its two files: prober.c keeps the services,
+ * prober_run.c runs the schedule. Nobody else includes it. */
 #pragma once
 
 #include "probe_kind.h"
@@ -12,8 +12,9 @@ typedef struct ProbedService ProbedService;
 
 typedef enum TargetState { TARGET_IDLE, TARGET_RESOLVING, TARGET_RUNNING } TargetState;
 
-/* One target. While idle its schedule item stands at the next start, while in flight at the deadline: one item for each,
- * one timer for all. Starts stand on a grid, so that lateness never adds up:
+/* One target. While idle its schedule item stands at the next start, while in flight at the
+ * deadline: one item for each, one timer for all. Starts stand on a grid, so that lateness never
+ * adds up:
  *
  *      phase        +interval     +interval     +interval
  *        |-- probe --| |- probe -| |-- probe ----|
@@ -48,7 +49,8 @@ struct Probe {
 struct ProbedService {
         Prober *prober;
         uint32_t handle;
-        bool gone; /* replaced or removed while a callback of the owner runs; freed when it has returned */
+        bool gone; /* replaced or removed while a callback of the owner runs; freed when it has
+                      returned */
         ProbedService *next_gone;
         Probe *probes;
         size_t n_probes;

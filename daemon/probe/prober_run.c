@@ -3,8 +3,8 @@
 
 #include "prober_internal.h"
 
-/* Starts and deadlines handled in one turn: a connect costs some 20 us, and a turn is to stay far below 50 ms even when
- * everything is due at once. */
+/* Starts and deadlines handled in one turn: a connect costs some 20 us, and a turn is to stay far
+ * below 50 ms even when everything is due at once. */
 #define ACTS_PER_TURN 256
 /* A deadline that is served later than this was missed by our loop, not by the target. */
 #define OVERDUE_MAX (500 * USEC_PER_MSEC)
@@ -29,7 +29,9 @@ void target_schedule_first(Target *t, usec_t now) {
 
 void target_schedule(Target *t, usec_t now) {
         Prober *p = t->probe->service->prober;
-        usec_t at = t->state != TARGET_IDLE ? t->deadline : t->on_demand ? MIN(now, t->due) : t->due;
+        usec_t at = t->state != TARGET_IDLE ? t->deadline :
+                    t->on_demand            ? MIN(now, t->due) :
+                                              t->due;
 
         schedule_set(&p->schedule, &t->item, at);
 }
@@ -118,21 +120,24 @@ static void tell_owner(Target *t, const ProbeResult *result, usec_t now) {
         for (size_t i = 0; i < n; i++)
                 increases[i] = i < result->n_increases ? result->increases[i] : NAN;
         p->depth++;
-        p->owner.on_sample(p->owner.userdata, &(Sample){
-                .service = handle,
-                .probe = probe->index,
-                .target = t->index,
-                .outcome = result->outcome,
-                .status = result->status,
-                .started = t->started,
-                .at = now,
-                .since = result->since,
-                .version = result->version[0] ? result->version : NULL,
-                .increases = n > 0 ? increases : NULL,
-                .n_increases = n,
-        }, result->words);
+        p->owner.on_sample(p->owner.userdata,
+                           &(Sample){
+                                   .service = handle,
+                                   .probe = probe->index,
+                                   .target = t->index,
+                                   .outcome = result->outcome,
+                                   .status = result->status,
+                                   .started = t->started,
+                                   .at = now,
+                                   .since = result->since,
+                                   .version = result->version[0] ? result->version : NULL,
+                                   .increases = n > 0 ? increases : NULL,
+                                   .n_increases = n,
+                           },
+                           result->words);
 
-        bool deviates = !service->gone && p->owner.deviates(p->owner.userdata, handle, probe->index, t->index);
+        bool deviates = !service->gone &&
+                        p->owner.deviates(p->owner.userdata, handle, probe->index, t->index);
         p->depth--;
         /* A target that the owner has put in flight again keeps the pace that it has. */
         if (!service->gone && t->state == TARGET_IDLE)
@@ -172,16 +177,18 @@ static void start_kind(Target *t, const Address *address) {
         ProbeResult result = {};
 
         t->state = TARGET_RUNNING;
-        int in_flight = probe->kind->start(&(ProbeStart){
-                .loop = probe->service->prober->loop,
-                .config = probe->config,
-                .target = &probe->config->targets[t->index],
-                .address = address,
-                .shared = probe->shared,
-                .memory = t->memory,
-                .done = on_kind_done,
-                .userdata = t,
-        }, &result, &t->run);
+        int in_flight = probe->kind->start(
+                &(ProbeStart){
+                        .loop = probe->service->prober->loop,
+                        .config = probe->config,
+                        .target = &probe->config->targets[t->index],
+                        .address = address,
+                        .shared = probe->shared,
+                        .memory = t->memory,
+                        .done = on_kind_done,
+                        .userdata = t,
+                },
+                &result, &t->run);
         if (!in_flight)
                 target_finish(t, &result);
 }
@@ -208,13 +215,14 @@ static void on_address(void *userdata, const Address *address, const char *words
                 finish_unresolved(t, words);
 }
 
-/* A probe that may take as long as its interval ends in time for the next one: what this one was late must not make that
- * one later still. */
+/* A probe that may take as long as its interval ends in time for the next one: what this one was
+ * late must not make that one later still. */
 static usec_t deadline_of(const Target *t, usec_t now, bool regular) {
         const ProbeConfig *config = t->probe->config;
         usec_t deadline = usec_add(now, config->timeout), next = next_on_grid(t, now);
 
-        return regular && deadline > next && deadline - next <= config->interval / 10 ? next : deadline;
+        return regular && deadline > next && deadline - next <= config->interval / 10 ? next :
+                                                                                        deadline;
 }
 
 static void target_start(Target *t, usec_t now) {
@@ -237,11 +245,14 @@ static void target_start(Target *t, usec_t now) {
         p->counts.in_flight++;
         target_schedule(t, now);
 
-        int r = resolver_ask(p->resolver, target->host, target->port, on_address, t, &address, &t->query, &words);
+        int r = resolver_ask(p->resolver, target->host, target->port, on_address, t, &address,
+                             &t->query, &words);
         if (r > 0)
                 start_kind(t, &address);
         else if (r < 0)
-                finish_unresolved(t, words ? words : r == -ENFILE ? "too many names are in use" : "out of memory");
+                finish_unresolved(t, words        ? words :
+                                     r == -ENFILE ? "too many names are in use" :
+                                                    "out of memory");
 }
 
 /* The deadline of a probe in flight has come. */
@@ -267,7 +278,8 @@ static void target_expire(Target *t, usec_t now) {
                 t->probe->kind->cancel(TAKE_PTR(t->run));
         }
         strbuf_add_usec_words(&words, t->probe->config->timeout);
-        probe_result_set(&result, t->state == TARGET_RESOLVING ? OUTCOME_RESOLVER : OUTCOME_TIMEOUT, words.text);
+        probe_result_set(&result, t->state == TARGET_RESOLVING ? OUTCOME_RESOLVER : OUTCOME_TIMEOUT,
+                         words.text);
         target_finish(t, &result);
 }
 
@@ -277,7 +289,8 @@ void prober_run(void *userdata, usec_t now) {
 
         p->running = true;
         p->armed = USEC_INFINITY;
-        for (unsigned i = 0; i < ACTS_PER_TURN && (first = schedule_first(&p->schedule)) && first->at <= now; i++) {
+        for (unsigned i = 0;
+             i < ACTS_PER_TURN && (first = schedule_first(&p->schedule)) && first->at <= now; i++) {
                 Target *t = (Target *)first;
 
                 if (t->state == TARGET_IDLE)

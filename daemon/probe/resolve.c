@@ -10,7 +10,8 @@ typedef struct Name Name;
 
 struct ResolveQuery {
         Name *name;
-        ResolveQuery *next, **link; /* among those who wait for the name; link points at whoever points here */
+        ResolveQuery *next,
+                **link; /* among those who wait for the name; link points at whoever points here */
         ResolveDone done;
         void *userdata;
 };
@@ -20,7 +21,7 @@ struct Name {
         Name *next;      /* in the bucket */
         Name *next_idle; /* among those whose look-up waits for its turn */
         OffloadTask *task;
-        bool pending;    /* looked up, or waiting for it, or telling the answer */
+        bool pending; /* looked up, or waiting for it, or telling the answer */
         bool known;
         Address address;
         const char *failure; /* static words, when not known */
@@ -143,15 +144,17 @@ static void start_idle(Resolver *r);
 
 static void take_answer(Name *n, int r, const AddressList *list) {
         n->known = false;
-        n->failure = r < 0 ? "the name server did not answer"
-                   : !list ? "no memory for the answer"
-                   : list->error ? offload_resolve_words(list->error)
-                   : list->n == 0 ? "the name has no address" : NULL;
+        n->failure = r < 0        ? "the name server did not answer" :
+                     !list        ? "no memory for the answer" :
+                     list->error  ? offload_resolve_words(list->error) :
+                     list->n == 0 ? "the name has no address" :
+                                    NULL;
         if (!n->failure) {
                 n->known = true;
                 n->address = list->addresses[0];
         }
-        n->until = usec_add(loop_now(n->resolver->loop), n->known ? RESOLVE_TTL : RESOLVE_FAILED_TTL);
+        n->until = usec_add(loop_now(n->resolver->loop),
+                            n->known ? RESOLVE_TTL : RESOLVE_FAILED_TTL);
 }
 
 static void on_resolved(void *userdata, int r, void *value) {
@@ -181,7 +184,8 @@ static void start_idle(Resolver *r) {
         while (r->idle && r->n_running < RESOLVE_CONCURRENT) {
                 Name *n = r->idle;
 
-                if (offload_resolve(r->offload, n->host, n->port, RESOLVE_TIMEOUT, on_resolved, n, &n->task) < 0)
+                if (offload_resolve(r->offload, n->host, n->port, RESOLVE_TIMEOUT, on_resolved, n,
+                                    &n->task) < 0)
                         return;
                 r->n_running++;
                 r->idle = n->next_idle;
@@ -196,7 +200,11 @@ static int wait_for_name(Name *n, ResolveDone done, void *userdata, ResolveQuery
 
         if (!q)
                 return -ENOMEM;
-        *q = (ResolveQuery){ .name = n, .next = n->waiting, .link = &n->waiting, .done = done, .userdata = userdata };
+        *q = (ResolveQuery){ .name = n,
+                             .next = n->waiting,
+                             .link = &n->waiting,
+                             .done = done,
+                             .userdata = userdata };
         if (q->next)
                 q->next->link = &q->next;
         n->waiting = q;
@@ -204,8 +212,8 @@ static int wait_for_name(Name *n, ResolveDone done, void *userdata, ResolveQuery
         return 0;
 }
 
-int resolver_ask(Resolver *r, const char *host, uint16_t port, ResolveDone done, void *userdata, Address *ret_address,
-                 ResolveQuery **ret_query, const char **reterr_words) {
+int resolver_ask(Resolver *r, const char *host, uint16_t port, ResolveDone done, void *userdata,
+                 Address *ret_address, ResolveQuery **ret_query, const char **reterr_words) {
         usec_t now = loop_now(r->loop);
         Name *n;
         int k;

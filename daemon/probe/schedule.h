@@ -1,5 +1,5 @@
-/* schedule.h: which item is due first: a binary heap of instants, whose items are moved in place. Set-up reserves the
- * room, so that nothing fails later. Knows no clock and no probes. */
+/* schedule.h: which item is due first: a binary heap of instants, whose items are moved in place.
+ * Set-up reserves the room, so that nothing fails later. Knows no clock and no probes. */
 #pragma once
 
 #include "usec.h"

@@ -1,16 +1,21 @@
-/* The step kind cache (store postgres): deletes the rows whose key begins with a prefix, in batches by key, so that readers and writers of the table are never long in its way.
+/* The step kind cache (store postgres): deletes the rows whose key begins with a prefix, in batches
+ * by key, so that readers and writers of the table are never long in its way.
  *
- * A prefix ends at a delimiter: "user" with the delimiter ":" means "user" itself and everything below "user:", and never "username".
+ * A prefix ends at a delimiter: "user" with the delimiter ":" means "user" itself and everything
+ * below "user:", and never "username".
  *
- * Batches follow an index of the key, which is looked up once: sorting the table again for each batch took 0.1 to 0.2 s at 500,000 rows. An index in the order of bytes (text_pattern_ops, or
- * the collation C) gives the prefix as a range. In any other collation a prefix is no range: there the whole index is gone through once, a bounded piece at a time. */
+ * Batches follow an index of the key, which is looked up once: sorting the table again for each
+ * batch took 0.1 to 0.2 s at 500,000 rows. An index in the order of bytes (text_pattern_ops, or the
+ * collation C) gives the prefix as a range. In any other collation a prefix is no range: there the
+ * whole index is gone through once, a bounded piece at a time. */
 #include <errno.h>
 
 #include "step_kinds.h"
 #include "pg.h"
 
 #define CACHE_SQL_MAX 16384
-#define CACHE_WALK 4 /* times the batch: keys that one statement looks at where a prefix is no range */
+#define CACHE_WALK                                                                                 \
+        4 /* times the batch: keys that one statement looks at where a prefix is no range */
 
 typedef enum CacheOrder { CACHE_PATTERN, CACHE_BYTES, CACHE_WALKED } CacheOrder;
 
@@ -24,8 +29,10 @@ typedef struct CacheWay {
 
 /* The best index whose first column is the key. $1 is the table, quoted, $2 the key's name. */
 static const char ask_sql[] =
-        "SELECT how, detail FROM (SELECT CASE WHEN f.opfname = 'text_pattern_ops' THEN 'pattern' WHEN c.collcollate IN ('C', 'POSIX') OR c.collprovider = 'd' AND "
-        "d.datlocprovider = 'c' AND d.datcollate IN ('C', 'POSIX') THEN 'bytes' ELSE 'walk' END AS how, "
+        "SELECT how, detail FROM (SELECT CASE WHEN f.opfname = 'text_pattern_ops' THEN 'pattern' "
+        "WHEN c.collcollate IN ('C', 'POSIX') OR c.collprovider = 'd' AND "
+        "d.datlocprovider = 'c' AND d.datcollate IN ('C', 'POSIX') THEN 'bytes' ELSE 'walk' END AS "
+        "how, "
         "pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.collname) AS detail "
         "FROM pg_catalog.pg_index i "
         "JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] "
@@ -35,9 +42,11 @@ static const char ask_sql[] =
         "JOIN pg_catalog.pg_collation c ON c.oid = i.indcollation[0] "
         "JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace "
         "JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database() "
-        "WHERE i.indrelid = $1::pg_catalog.regclass AND a.attname = $2::text AND i.indisvalid AND i.indpred IS NULL "
+        "WHERE i.indrelid = $1::pg_catalog.regclass AND a.attname = $2::text AND i.indisvalid AND "
+        "i.indpred IS NULL "
         /* ASC NULLS LAST, or the same read backwards. */
-        "AND i.indoption[0] IN (0, 3) AND m.amname = 'btree' AND f.opfname IN ('text_pattern_ops', 'text_ops') "
+        "AND i.indoption[0] IN (0, 3) AND m.amname = 'btree' AND f.opfname IN ('text_pattern_ops', "
+        "'text_ops') "
         ") ways ORDER BY how = 'walk', how, detail LIMIT 1";
 
 static void cache_write_spec(const StepConfig *step, Json *spec) {
@@ -85,7 +94,8 @@ static void add_expression(const CacheWay *w, StrBuf *b) {
         strbuf_add(b, w->collation);
 }
 
-/* The next keys in the order of the index behind $2, the key reached so far, which those that are told apart by $1, the pattern, may be among. */
+/* The next keys in the order of the index behind $2, the key reached so far, which those that are
+ * told apart by $1, the pattern, may be among. */
 static void add_keys(const CacheWay *w, StrBuf *b) {
         strbuf_add(b, "SELECT ");
         add_expression(w, b);
@@ -98,16 +108,20 @@ static void add_keys(const CacheWay *w, StrBuf *b) {
         }
         strbuf_add(b, "($2::text IS NULL OR ");
         add_expression(w, b);
-        strbuf_add(b, w->order == CACHE_PATTERN ? " ~>~ $2::text) ORDER BY " : " > $2::text) ORDER BY ");
+        strbuf_add(b, w->order == CACHE_PATTERN ? " ~>~ $2::text) ORDER BY " :
+                                                  " > $2::text) ORDER BY ");
         add_expression(w, b);
         strbuf_add(b, w->order == CACHE_PATTERN ? " USING ~<~ LIMIT " : " LIMIT ");
 }
 
-/* Where to go on: behind the last key picked by a full batch; else, where all keys are looked at, behind the last one of a full look. NULL: this was the end. */
+/* Where to go on: behind the last key picked by a full batch; else, where all keys are looked at,
+ * behind the last one of a full look. NULL: this was the end. */
 static void add_after(const CacheWay *w, StrBuf *b) {
         strbuf_add(b, "CASE WHEN (SELECT count(*) FROM picked) = ");
         strbuf_add_u64(b, w->batch);
-        strbuf_add(b, w->order == CACHE_PATTERN ? " THEN (SELECT max(k COLLATE pg_catalog.\"C\") FROM picked)" : " THEN (SELECT max(k) FROM picked)");
+        strbuf_add(b, w->order == CACHE_PATTERN ?
+                              " THEN (SELECT max(k COLLATE pg_catalog.\"C\") FROM picked)" :
+                              " THEN (SELECT max(k) FROM picked)");
         if (w->order == CACHE_WALKED) {
                 strbuf_add(b, " ELSE (");
                 add_keys(w, b);
@@ -132,7 +146,8 @@ static void write_batch(const CacheWay *w, StrBuf *b) {
         strbuf_add(b, w->table);
         strbuf_add(b, " WHERE ");
         add_expression(w, b);
-        strbuf_add(b, " = ANY (ARRAY(SELECT k FROM picked)) RETURNING 1) SELECT (SELECT count(*) FROM picked), (SELECT count(*) FROM gone), ");
+        strbuf_add(b, " = ANY (ARRAY(SELECT k FROM picked)) RETURNING 1) SELECT (SELECT count(*) "
+                      "FROM picked), (SELECT count(*) FROM gone), ");
         add_after(w, b);
 }
 
@@ -146,7 +161,8 @@ static int take_way(const CacheWay *w, StepStatement *s, StrBuf *reterr) {
                 strbuf_add(reterr, "the names of table, key and collation are too long");
                 return -EINVAL;
         }
-        if (step_copy(sql.text, &statement, reterr) < 0 || step_copy(w->collation ? w->collation : "pattern", &order, reterr) < 0)
+        if (step_copy(sql.text, &statement, reterr) < 0 ||
+            step_copy(w->collation ? w->collation : "pattern", &order, reterr) < 0)
                 return -ENOMEM;
         free(s->sql);
         free(s->order);
@@ -158,7 +174,9 @@ static int take_way(const CacheWay *w, StepStatement *s, StrBuf *reterr) {
 /* Without an index of the key it stays with the order of bytes, and sorts. */
 static int cache_learn(StepStatement *s, const char *how, const char *detail, StrBuf *reterr) {
         STRBUF(key, 550);
-        CacheWay way = { .order = CACHE_PATTERN, .table = s->ask_own[0], .key = key.text, .batch = s->batch };
+        CacheWay way = {
+                .order = CACHE_PATTERN, .table = s->ask_own[0], .key = key.text, .batch = s->batch
+        };
 
         if (pg_quote_identifier(s->ask_own[1], &key) < 0)
                 return -EINVAL;
@@ -169,7 +187,8 @@ static int cache_learn(StepStatement *s, const char *how, const char *detail, St
         return take_way(&way, s, reterr);
 }
 
-static int write_first(const char *table, const char *key, const char *prefix, StepStatement *ret, StrBuf *reterr) {
+static int write_first(const char *table, const char *key, const char *prefix, StepStatement *ret,
+                       StrBuf *reterr) {
         STRBUF(sql, CACHE_SQL_MAX);
         int r;
 
@@ -211,7 +230,10 @@ static int cache_build(const Json *spec, StepStatement *ret, StrBuf *reterr) {
                         return r;
         } else
                 delimiter = "";
-        way = (CacheWay){ .order = CACHE_PATTERN, .table = quoted_table.text, .key = quoted_key.text, .batch = ret->batch };
+        way = (CacheWay){ .order = CACHE_PATTERN,
+                          .table = quoted_table.text,
+                          .key = quoted_key.text,
+                          .batch = ret->batch };
         ret->keyset = true;
         ret->n_own = 2;
         r = write_pattern(prefix, delimiter, &ret->own[0], reterr);

@@ -117,7 +117,8 @@ static int read_common(const Json *spec, StepStatement *s, StrBuf *reterr) {
         return step_copy(role, &s->role, reterr);
 }
 
-int step_statement_build(const char *kind_name, const Json *spec, StepStatement *ret, StrBuf *reterr) {
+int step_statement_build(const char *kind_name, const Json *spec, StepStatement *ret,
+                         StrBuf *reterr) {
         const StepKind *kind = step_kind_find(kind_name);
         StepStatement s = { 0 };
         int r;

@@ -122,7 +122,8 @@ void step_atomics_free(StepAtomic *atomics, size_t n) {
         free(atomics);
 }
 
-const char *step_parameter_value(const StepParameters *values, SqlParameter p, char ret_number[static STEP_NUMBER_SIZE]) {
+const char *step_parameter_value(const StepParameters *values, SqlParameter p,
+                                 char ret_number[static STEP_NUMBER_SIZE]) {
         StrBuf b;
 
         strbuf_init(&b, ret_number, STEP_NUMBER_SIZE);

@@ -1,16 +1,27 @@
-/* One row's execution: a transaction under the row's role per batch, a pause between batches, progress after each commit, and what a failure means. Every kind goes through here. */
+/* One row's execution: a transaction under the row's role per batch, a pause between batches,
+ * progress after each commit, and what a failure means. Every kind goes through here. */
 #include <errno.h>
 
 #include "number.h"
 #include "step_kinds.h"
 #include "steps.h"
 
-#define STEP_PAUSE (10 * USEC_PER_MSEC)         /* between batches */
-#define STEP_GRACE USEC_PER_MINUTE               /* ours over the server's limit: other services' batches take their turn on the same connection */
-#define STEP_BATCH_TRIES 5                      /* of one batch, before the row is put back */
-#define STEP_STALLS_MAX 5                       /* batches in a row that picked rows and deleted none */
+#define STEP_PAUSE (10 * USEC_PER_MSEC) /* between batches */
+#define STEP_GRACE                                                                                 \
+        USEC_PER_MINUTE /* ours over the server's limit: other services' batches take their turn   \
+                           on the same connection */
+#define STEP_BATCH_TRIES 5 /* of one batch, before the row is put back */
+#define STEP_STALLS_MAX 5  /* batches in a row that picked rows and deleted none */
 
-typedef enum Stage { STAGE_LIMITS, STAGE_ROLE, STAGE_ASK, STAGE_STATEMENT, STAGE_RESET, STAGE_ENDED, STAGE_COMMIT } Stage;
+typedef enum Stage {
+        STAGE_LIMITS,
+        STAGE_ROLE,
+        STAGE_ASK,
+        STAGE_STATEMENT,
+        STAGE_RESET,
+        STAGE_ENDED,
+        STAGE_COMMIT
+} Stage;
 
 struct StepRun {
         Loop *loop;
@@ -27,7 +38,7 @@ struct StepRun {
         LoopTimer *timer;
         PgTransaction *transaction;
         Stage stage;
-        bool waiting;      /* a callback of pg is to come */
+        bool waiting; /* a callback of pg is to come */
         bool cancelled;
         bool first_done;
         bool asked;
@@ -113,14 +124,17 @@ static void write_failure(const StepRun *r, const PgFailure *failure, StrBuf *b)
 }
 
 static void give_up(StepRun *r, const PgFailure *failure) {
-        bool ledgers = r->stage == STAGE_RESET || r->stage == STAGE_ENDED; /* the step itself went well */
+        bool ledgers = r->stage == STAGE_RESET ||
+                       r->stage == STAGE_ENDED; /* the step itself went well */
         StepResult result = ledgers ? STEP_RETRY : STEP_FAILED;
         STRBUF(words, 1024);
 
         switch (failure->error) {
         case PG_RETRY:
                 if (r->statement.batch > 0 && ++r->tries < STEP_BATCH_TRIES) {
-                        loop_timer_set(r->timer, usec_add(loop_now(r->loop), step_retry_delay(r->tries - 1, &r->seed)));
+                        loop_timer_set(r->timer,
+                                       usec_add(loop_now(r->loop),
+                                                step_retry_delay(r->tries - 1, &r->seed)));
                         return;
                 }
                 result = STEP_RETRY;
@@ -229,8 +243,9 @@ static void send_limits(StepRun *r) {
 
         strbuf_add_u64(&timeout, r->statement.timeout / USEC_PER_MSEC);
         r->stage = STAGE_LIMITS;
-        pg_transaction_query(r->transaction, "SELECT pg_catalog.set_config('statement_timeout', $1::text, true)", 1, values,
-                             on_answer, r);
+        pg_transaction_query(r->transaction,
+                             "SELECT pg_catalog.set_config('statement_timeout', $1::text, true)", 1,
+                             values, on_answer, r);
 }
 
 static void send_role(StepRun *r) {
@@ -239,18 +254,21 @@ static void send_role(StepRun *r) {
         r->stage = STAGE_ROLE;
         strbuf_add(&sql, "SET LOCAL ROLE ");
         /* step_start() has quoted it once with success. */
-        (void) !pg_quote_identifier(r->statement.role, &sql);
+        (void)!pg_quote_identifier(r->statement.role, &sql);
         pg_transaction_query(r->transaction, sql.text, 0, NULL, on_answer, r);
 }
 
 static void send_ask(StepRun *r) {
-        const char *values[STEP_OWN_PARAMETERS_MAX] = { r->statement.ask_own[0], r->statement.ask_own[1] };
+        const char *values[STEP_OWN_PARAMETERS_MAX] = { r->statement.ask_own[0],
+                                                        r->statement.ask_own[1] };
 
         r->stage = STAGE_ASK;
-        pg_transaction_query(r->transaction, r->statement.ask_sql, STEP_OWN_PARAMETERS_MAX, values, on_answer, r);
+        pg_transaction_query(r->transaction, r->statement.ask_sql, STEP_OWN_PARAMETERS_MAX, values,
+                             on_answer, r);
 }
 
-/* A key that an earlier run reached in another order says nothing: then it begins anew, which only costs time. */
+/* A key that an earlier run reached in another order says nothing: then it begins anew, which only
+ * costs time. */
 static int learn(StepRun *r, const PgResult *result) {
         STRBUF(words, 256);
 
@@ -268,7 +286,8 @@ static void send_statement(StepRun *r) {
 
         r->stage = STAGE_STATEMENT;
         if (r->statement.first_sql && !r->first_done) {
-                pg_transaction_query(r->transaction, r->statement.first_sql, 1, first, on_answer, r);
+                pg_transaction_query(r->transaction, r->statement.first_sql, 1, first, on_answer,
+                                     r);
                 return;
         }
         for (size_t i = 0; i < r->n_values; i++)
@@ -290,7 +309,8 @@ static void send_ended(StepRun *r) {
 
         write_done(r->deleted_now, &words);
         r->stage = STAGE_ENDED;
-        pg_transaction_query(r->transaction, r->ended_sql, ELEMENTSOF(values), values, on_answer, r);
+        pg_transaction_query(r->transaction, r->ended_sql, ELEMENTSOF(values), values, on_answer,
+                             r);
 }
 
 static void send_commit(StepRun *r) {
@@ -300,14 +320,17 @@ static void send_commit(StepRun *r) {
         pg_transaction_commit(t, on_answer, r);
 }
 
-/* Ends the transaction of a run that is cancelled or has failed. A lost connection has ended it already; rolling back is then without effect. */
+/* Ends the transaction of a run that is cancelled or has failed. A lost connection has ended it
+ * already; rolling back is then without effect. */
 static void abandon(StepRun *r) {
         if (r->transaction)
                 pg_transaction_rollback(TAKE_PTR(r->transaction));
 }
 
 static void refuse_answer(StepRun *r) {
-        static const PgFailure broken = { .error = PG_REFUSED, .message = "the batch's answer cannot be read; report it" };
+        static const PgFailure broken = {
+                .error = PG_REFUSED, .message = "the batch's answer cannot be read; report it"
+        };
 
         r->waiting = false;
         abandon(r);
@@ -404,7 +427,9 @@ static void on_turn(void *userdata, _unused_ usec_t now) {
         k = pg_begin(r->pg, r->statement.timeout + STEP_GRACE, on_begun, r);
         if (k < 0) {
                 r->waiting = false;
-                finish(r, STEP_RETRY, k == -ENOTCONN ? "the database cannot be reached" : "the database's queue is full");
+                finish(r, STEP_RETRY,
+                       k == -ENOTCONN ? "the database cannot be reached" :
+                                        "the database's queue is full");
         }
 }
 
@@ -412,7 +437,8 @@ static void on_turn(void *userdata, _unused_ usec_t now) {
 static int copy_values(StepRun *r, const StepParameters *parameters, StrBuf *reterr) {
         for (size_t i = 0; i < r->statement.n_parameters; i++) {
                 char number[STEP_NUMBER_SIZE];
-                const char *value = step_parameter_value(parameters, r->statement.parameters[i], number);
+                const char *value = step_parameter_value(parameters, r->statement.parameters[i],
+                                                         number);
 
                 if (!value) {
                         strbuf_add(reterr, "the operation does not say :");
@@ -437,7 +463,10 @@ static int resume(StepRun *r, const Json *progress, StrBuf *reterr) {
         if (!after)
                 return 0;
         r->first_done = true;
-        return step_copy(after, &r->after, reterr) < 0 || step_copy(order, &r->after_order, reterr) < 0 ? -EINVAL : 0;
+        return step_copy(after, &r->after, reterr) < 0 ||
+                               step_copy(order, &r->after_order, reterr) < 0 ?
+                       -EINVAL :
+                       0;
 }
 
 static int keep_row(StepRun *r, const StepRow *row, StrBuf *reterr) {
@@ -459,7 +488,9 @@ int step_start(StepRun **ret, Loop *loop, Pg *pg, const StepRow *row, StepDoneCa
                 strbuf_add(reterr, "out of memory");
                 return -EINVAL;
         }
-        *r = (StepRun){ .loop = loop, .pg = pg, .done = done, .progress = progress, .userdata = userdata };
+        *r = (StepRun){
+                .loop = loop, .pg = pg, .done = done, .progress = progress, .userdata = userdata
+        };
         r->seed = loop_now(loop) ^ (uintptr_t)r;
         if (step_statement_build(row->kind, row->spec, &r->statement, reterr) < 0)
                 goto finish;
@@ -468,7 +499,8 @@ int step_start(StepRun **ret, Loop *loop, Pg *pg, const StepRow *row, StepDoneCa
                 strbuf_add(reterr, "\"role\" is not the name of a role");
                 goto finish;
         }
-        if (copy_values(r, &row->parameters, reterr) < 0 || resume(r, row->progress, reterr) < 0 || keep_row(r, row, reterr) < 0)
+        if (copy_values(r, &row->parameters, reterr) < 0 || resume(r, row->progress, reterr) < 0 ||
+            keep_row(r, row, reterr) < 0)
                 goto finish;
         if (loop_add_timer(loop, on_turn, r, "step", &r->timer) < 0) {
                 strbuf_add(reterr, "no timer can be made");

@@ -1,4 +1,5 @@
-/* The step kind session (store postgres): deletes the rows that the policy's condition names, in batches by their place in the table. */
+/* The step kind session (store postgres): deletes the rows that the policy's condition names, in
+ * batches by their place in the table. */
 #include <errno.h>
 
 #include "step_kinds.h"
@@ -9,7 +10,8 @@ static void session_write_spec(const StepConfig *step, Json *spec) {
         json_set_u64(spec, "batch", step->batch);
 }
 
-/* The condition is asked again at the delete: a row may have changed meanwhile, and places are told apart only within one partition. The line break ends a comment of the author's. */
+/* The condition is asked again at the delete: a row may have changed meanwhile, and places are told
+ * apart only within one partition. The line break ends a comment of the author's. */
 static void write_batch(const char *table, const char *where, uint32_t batch, StrBuf *b) {
         strbuf_add(b, "WITH picked AS MATERIALIZED (SELECT ctid AS place FROM ");
         strbuf_add(b, table);
@@ -21,11 +23,13 @@ static void write_batch(const char *table, const char *where, uint32_t batch, St
         strbuf_add(b, table);
         strbuf_add(b, " WHERE ctid = ANY (ARRAY(SELECT place FROM picked)) AND (");
         strbuf_add(b, where);
-        strbuf_add(b, "\n) RETURNING 1) SELECT (SELECT count(*) FROM picked), (SELECT count(*) FROM gone), NULL");
+        strbuf_add(b, "\n) RETURNING 1) SELECT (SELECT count(*) FROM picked), (SELECT count(*) "
+                      "FROM gone), NULL");
 }
 
 static int session_build(const Json *spec, StepStatement *ret, StrBuf *reterr) {
-        const size_t size = 2 * SQL_LEXED_SIZE + 4096; /* twice the condition, and what stands around it */
+        const size_t size = 2 * SQL_LEXED_SIZE +
+                            4096; /* twice the condition, and what stands around it */
         const char *table = step_spec_text(spec, "table", reterr);
         const char *where = table ? step_spec_text(spec, "where", reterr) : NULL;
         _cleanup_(freep) char *condition = malloc(SQL_LEXED_SIZE);
@@ -49,7 +53,8 @@ static int session_build(const Json *spec, StepStatement *ret, StrBuf *reterr) {
         if (r < 0)
                 return r;
         strbuf_init(&lexed, condition, SQL_LEXED_SIZE);
-        r = sql_lex_parameters(SQL_CONDITION, where, &lexed, ret->parameters, &ret->n_parameters, &at, reterr);
+        r = sql_lex_parameters(SQL_CONDITION, where, &lexed, ret->parameters, &ret->n_parameters,
+                               &at, reterr);
         if (r < 0)
                 return r;
         strbuf_init(&sql, storage, size);

@@ -21,7 +21,8 @@ static int sql_build(const Json *spec, StepStatement *ret, StrBuf *reterr) {
                 return -ENOMEM;
         }
         strbuf_init(&sql, storage, SQL_LEXED_SIZE);
-        r = sql_lex_parameters(SQL_STATEMENT, statement, &sql, ret->parameters, &ret->n_parameters, &at, reterr);
+        r = sql_lex_parameters(SQL_STATEMENT, statement, &sql, ret->parameters, &ret->n_parameters,
+                               &at, reterr);
         if (r < 0)
                 return r;
         return step_copy(sql.text, &ret->sql, reterr);

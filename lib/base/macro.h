@@ -45,5 +45,15 @@ static inline bool streq(const char *a, const char *b) {
         return strcmp(a, b) == 0;
 }
 
-#define MIN(a, b) ({ __typeof__(a) _min_a = (a); __typeof__(b) _min_b = (b); _min_a < _min_b ? _min_a : _min_b; })
-#define MAX(a, b) ({ __typeof__(a) _max_a = (a); __typeof__(b) _max_b = (b); _max_a > _max_b ? _max_a : _max_b; })
+#define MIN(a, b)                                                                                  \
+        ({                                                                                         \
+                __typeof__(a) _min_a = (a);                                                        \
+                __typeof__(b) _min_b = (b);                                                        \
+                _min_a < _min_b ? _min_a : _min_b;                                                 \
+        })
+#define MAX(a, b)                                                                                  \
+        ({                                                                                         \
+                __typeof__(a) _max_a = (a);                                                        \
+                __typeof__(b) _max_b = (b);                                                        \
+                _max_a > _max_b ? _max_a : _max_b;                                                 \
+        })

@@ -5,11 +5,11 @@
 
 typedef unsigned __int128 uint128;
 
-#define SIGNIFICANT_DIGITS_MAX 19  /* that many always fit 64 bits */
-#define POWER_STEP 27              /* 5^27 is the greatest power of five below 2^64 */
+#define SIGNIFICANT_DIGITS_MAX 19      /* that many always fit 64 bits */
+#define POWER_STEP 27                  /* 5^27 is the greatest power of five below 2^64 */
 #define EXACT_INTEGER_MAX (1ULL << 53) /* up to here every integer is a double */
-#define EXACT_POWER_MAX 22         /* 10^22 is the greatest power of ten that is a double */
-#define EXPONENT_MAX 1000000       /* far past every double; larger ones are clamped here */
+#define EXACT_POWER_MAX 22             /* 10^22 is the greatest power of ten that is a double */
+#define EXPONENT_MAX 1000000           /* far past every double; larger ones are clamped here */
 
 static bool is_digit(char c) {
         return c >= '0' && c <= '9';
@@ -53,7 +53,8 @@ typedef struct Decimal {
         int exponent;
 } Decimal;
 
-/* Reads "12", "1.5", ".5", "5." from the front. Returns the bytes read, 0 when there is no digit. */
+/* Reads "12", "1.5", ".5", "5." from the front. Returns the bytes read, 0 when there is no digit.
+ */
 static size_t decimal_scan(const char *text, size_t n, Decimal *ret) {
         size_t i, kept = 0, read = 0;
         int64_t exponent = 0;
@@ -75,11 +76,13 @@ static size_t decimal_scan(const char *text, size_t n, Decimal *ret) {
         }
         if (read == 0)
                 return 0;
-        *ret = (Decimal){ .digits = digits, .exponent = (int)MAX(MIN(exponent, EXPONENT_MAX), -EXPONENT_MAX) };
+        *ret = (Decimal){ .digits = digits,
+                          .exponent = (int)MAX(MIN(exponent, EXPONENT_MAX), -EXPONENT_MAX) };
         return i;
 }
 
-/* Reads "e-5" from the front into the exponent. Returns the bytes read, 0 when it is not there whole. */
+/* Reads "e-5" from the front into the exponent. Returns the bytes read, 0 when it is not there
+ * whole. */
 static size_t exponent_scan(const char *text, size_t n, Decimal *d) {
         size_t i = 1, start;
         int exponent = 0;
@@ -124,8 +127,9 @@ static const double powers[] = {
         1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 };
 
-/* Multiplies or divides by five step by step in 128 bits; a single step is exact but for a sticky last bit, each
- * further one costs less than 2^-62 of the value. The powers of two go into the exponent. */
+/* Multiplies or divides by five step by step in 128 bits; a single step is exact but for a sticky
+ * last bit, each further one costs less than 2^-62 of the value. The powers of two go into the
+ * exponent. */
 static double decimal_to_double(Decimal d) {
         int e10 = d.exponent, e = d.exponent;
         uint128 m = d.digits;
@@ -196,7 +200,8 @@ int number_parse_percent(const char *text, double *ret) {
         Decimal d;
 
         used = decimal_scan(text, n, &d);
-        if (used == 0 || text[0] == '.' || text[used - 1] == '.' || used + 1 != n || text[used] != '%')
+        if (used == 0 || text[0] == '.' || text[used - 1] == '.' || used + 1 != n ||
+            text[used] != '%')
                 return -EINVAL;
         d.exponent -= 2;
         value = decimal_to_double(d);

@@ -33,7 +33,8 @@ void strbuf_add_char(StrBuf *b, char c) {
         strbuf_add_n(b, &c, 1);
 }
 
-/* Adds all n bytes or none of them: half a number or half an escape would read as something else. */
+/* Adds all n bytes or none of them: half a number or half an escape would read as something else.
+ */
 static void add_whole(StrBuf *b, const char *text, size_t n) {
         if (n > b->size - 1 - b->length)
                 b->overflow = true;
@@ -41,7 +42,8 @@ static void add_whole(StrBuf *b, const char *text, size_t n) {
                 strbuf_add_n(b, text, n);
 }
 
-/* Writes decimal digits, at least `width` of them, so that they end before `end`. Returns their start. */
+/* Writes decimal digits, at least `width` of them, so that they end before `end`. Returns their
+ * start. */
 static char *digits_before(char *end, uint64_t value, unsigned width) {
         do {
                 *--end = (char)('0' + value % 10);
@@ -68,7 +70,8 @@ void strbuf_add_i64(StrBuf *b, int64_t value) {
         add_whole(b, start, (size_t)(end - start));
 }
 
-/* Rounds fraction * scale half to even, exactly: the product's rounding error decides what looks like a tie. */
+/* Rounds fraction * scale half to even, exactly: the product's rounding error decides what looks
+ * like a tie. */
 static uint64_t round_scaled(double fraction, double scale) {
         double product = fraction * scale, error = fma(fraction, scale, -product);
         double whole = floor(product), rest = product - whole;
@@ -80,7 +83,8 @@ static uint64_t round_scaled(double fraction, double scale) {
 }
 
 void strbuf_add_double(StrBuf *b, double value, unsigned decimals) {
-        static const uint32_t scales[] = { 1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000 };
+        static const uint32_t scales[] = { 1,      10,      100,      1000,      10000,
+                                           100000, 1000000, 10000000, 100000000, 1000000000 };
         char storage[48], *end = storage + sizeof storage, *start = end;
         double whole = trunc(fabs(value));
         uint64_t integer, fraction;
@@ -91,7 +95,8 @@ void strbuf_add_double(StrBuf *b, double value, unsigned decimals) {
         if (isinf(value))
                 return add_whole(b, value > 0 ? "+Inf" : "-Inf", 4);
         if (fabs(value) >= 1e18)
-                return value > 0 ? add_whole(b, ">1000000000000000000", 20) : add_whole(b, "<-1000000000000000000", 21);
+                return value > 0 ? add_whole(b, ">1000000000000000000", 20) :
+                                   add_whole(b, "<-1000000000000000000", 21);
 
         integer = (uint64_t)whole;
         fraction = round_scaled(fabs(value) - whole, scales[decimals]);
@@ -128,7 +133,11 @@ void strbuf_add_percent(StrBuf *b, double ratio) {
 /* Length of the valid UTF-8 sequence at p, 0 when there is none; *ret is its code point. */
 static size_t utf8_decode(const unsigned char *p, size_t n, uint32_t *ret) {
         static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-        size_t length = p[0] < 0x80 ? 1 : (p[0] & 0xE0) == 0xC0 ? 2 : (p[0] & 0xF0) == 0xE0 ? 3 : (p[0] & 0xF8) == 0xF0 ? 4 : 0;
+        size_t length = p[0] < 0x80           ? 1 :
+                        (p[0] & 0xE0) == 0xC0 ? 2 :
+                        (p[0] & 0xF0) == 0xE0 ? 3 :
+                        (p[0] & 0xF8) == 0xF0 ? 4 :
+                                                0;
         uint32_t code;
 
         if (length == 0 || length > n)
@@ -145,10 +154,12 @@ static size_t utf8_decode(const unsigned char *p, size_t n, uint32_t *ret) {
         return length;
 }
 
-/* Code points that control a terminal, break a line or turn the direction of the text around them. */
+/* Code points that control a terminal, break a line or turn the direction of the text around them.
+ */
 static bool is_control(uint32_t code) {
-        return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x61C || code == 0x200E || code == 0x200F ||
-               (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
+        return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x61C || code == 0x200E ||
+               code == 0x200F || (code >= 0x2028 && code <= 0x202E) ||
+               (code >= 0x2066 && code <= 0x2069);
 }
 
 void strbuf_add_escaped(StrBuf *b, const char *text, size_t n) {

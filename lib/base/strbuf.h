@@ -7,10 +7,10 @@
 #include "macro.h"
 
 typedef struct StrBuf {
-        char *text;      /* borrowed storage, NUL-terminated */
-        size_t size;     /* of the storage, at least 1 */
-        size_t length;   /* without the NUL */
-        bool overflow;   /* sticky */
+        char *text;    /* borrowed storage, NUL-terminated */
+        size_t size;   /* of the storage, at least 1 */
+        size_t length; /* without the NUL */
+        bool overflow; /* sticky */
 } StrBuf;
 
 /* Declares a StrBuf `name` over `bytes` of automatic storage. */

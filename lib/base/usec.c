@@ -9,12 +9,9 @@ static const struct {
         usec_t length;
         const char *words;
 } units[] = {
-        { "d", USEC_PER_DAY, " d" },
-        { "h", USEC_PER_HOUR, " h" },
-        { "m", USEC_PER_MINUTE, " min" },
-        { "s", USEC_PER_SEC, " s" },
-        { "ms", USEC_PER_MSEC, " ms" },
-        { "us", 1, " us" },
+        { "d", USEC_PER_DAY, " d" },      { "h", USEC_PER_HOUR, " h" },
+        { "m", USEC_PER_MINUTE, " min" }, { "s", USEC_PER_SEC, " s" },
+        { "ms", USEC_PER_MSEC, " ms" },   { "us", 1, " us" },
 };
 
 usec_t usec_jitter(usec_t span, uint64_t *seed) {

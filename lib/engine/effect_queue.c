@@ -126,8 +126,7 @@ static void fill_effect(const Service *s, const EffectItem *item, Effect *ret) {
                 .evidence = item->evidence ? &s->evidence : NULL,
         };
         /* The plan stands until the next operation takes its place. */
-        if (item->kind == EFFECT_COMMIT ||
-            (item->id != 0 && streq(words + item->id, s->plan.id)))
+        if (item->kind == EFFECT_COMMIT || (item->id != 0 && streq(words + item->id, s->plan.id)))
                 ret->operation = s->plan;
         else {
                 text_copy(ret->operation.id, sizeof ret->operation.id, words + item->id);

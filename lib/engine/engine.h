@@ -18,8 +18,8 @@ typedef struct Engine Engine;
 #define ENGINE_UNVERIFIED_FACTOR 10
 
 typedef enum EffectKind {
-        EFFECT_PROBE_NOW,      /* probe every target of dependency probe `probe` now */
-        EFFECT_COMMIT,         /* run the short transaction of `operation` */
+        EFFECT_PROBE_NOW, /* probe every target of dependency probe `probe` now */
+        EFFECT_COMMIT,    /* run the short transaction of `operation` */
         /* run the steps of `operation` (adopting it first when it has none) */
         EFFECT_RUN_STEPS,
         EFFECT_MOVE_OPERATION, /* write `state` of `operation` to the ledger, with evidence */
@@ -27,7 +27,7 @@ typedef enum EffectKind {
         EFFECT_RECORD,
         /* tell the operator: event `event`, raise or over; `key` tells reasons apart */
         EFFECT_ALERT,
-        EFFECT_MARK_STABLE,    /* the bake is complete for (service, epoch) */
+        EFFECT_MARK_STABLE, /* the bake is complete for (service, epoch) */
         _EFFECT_KIND_MAX,
 } EffectKind;
 
@@ -37,7 +37,7 @@ typedef struct OperationPlan {
         bool automatic;
         uint64_t from_epoch;
         char from_version[NAME_SIZE], to_version[NAME_SIZE];
-        char actor[NAME_SIZE];   /* "rollbackd" or the person */
+        char actor[NAME_SIZE]; /* "rollbackd" or the person */
         char reason[160];
 } OperationPlan;
 
@@ -45,14 +45,15 @@ typedef struct Effect {
         EffectKind kind;
         uint32_t service;
         uint16_t probe;
-        uint16_t row;               /* number of the machine's row that asked for it, 0: none */
-        /* COMMIT; of the others id, kind and automatic, and the rest while it is the latest; of RECORD the id of the event */
+        uint16_t row; /* number of the machine's row that asked for it, 0: none */
+        /* COMMIT; of the others id, kind and automatic, and the rest while it is the latest; of
+         * RECORD the id of the event */
         OperationPlan operation;
-        OperationState state;       /* MOVE_OPERATION */
+        OperationState state; /* MOVE_OPERATION */
         /* RUN_STEPS: the operation has no step rows yet (break-glass): insert the policy's first */
         bool adopt;
-        EventKind event;            /* ALERT, RECORD */
-        bool raise;                 /* ALERT: raise, or over */
+        EventKind event; /* ALERT, RECORD */
+        bool raise;      /* ALERT: raise, or over */
         /* ALERT: what tells this reason from another of the same event: the guard's or the
          * rule's name */
         char key[NAME_SIZE];
@@ -83,7 +84,8 @@ DEFINE_CLEANUP(Engine *, engine_free);
  * equal name and identity keep their windows, counters and holds. Borrows *policy until it is
  * replaced or removed. Returns 0 and the handle, which stays the same over a replacement;
  * -ENOMEM; -ENOSPC. */
-int engine_put_service(Engine *e, const Policy *policy, usec_t now, uint32_t *ret_service) _must_check_;
+int engine_put_service(Engine *e, const Policy *policy, usec_t now,
+                       uint32_t *ret_service) _must_check_;
 /* Removes a service; what is queued for it is dropped. Results that come later for it are
  * ignored. */
 void engine_remove_service(Engine *e, uint32_t service);
@@ -104,8 +106,9 @@ void engine_clear_evidence(Engine *e, usec_t now);
  * NULL: the version that was left). Returns 0 with the operation's id, or -EBUSY (one is in
  * flight, or the service is pinned), -ESTALE (`epoch` is not the active one; 0: any), -ENOENT
  * (no target), -EHOSTDOWN (ledger), -ENODATA (no facts yet), and the sentence in *why. */
-int engine_request(Engine *e, uint32_t service, OperationKind kind, const char *target, uint64_t epoch, const char *actor,
-                   const char *reason, usec_t now, char ret_id[static OPERATION_ID_SIZE], StrBuf *why) _must_check_;
+int engine_request(Engine *e, uint32_t service, OperationKind kind, const char *target,
+                   uint64_t epoch, const char *actor, const char *reason, usec_t now,
+                   char ret_id[static OPERATION_ID_SIZE], StrBuf *why) _must_check_;
 
 /* Moves everything that is due or was fed to `now`. O(due services). */
 void engine_step(Engine *e, usec_t now);
@@ -115,7 +118,8 @@ bool engine_take_effect(Engine *e, Effect *ret);
 usec_t engine_deadline(const Engine *e);
 
 /* Results of effects. An id that is not the service's operation in flight is ignored. */
-void engine_commit_done(Engine *e, uint32_t service, const char *id, CommitResult result, uint64_t epoch, const char *detail, usec_t now);
+void engine_commit_done(Engine *e, uint32_t service, const char *id, CommitResult result,
+                        uint64_t epoch, const char *detail, usec_t now);
 void engine_steps_started(Engine *e, uint32_t service, const char *id, usec_t now);
 void engine_steps_done(Engine *e, uint32_t service, const char *id, uint32_t failed, usec_t now);
 

@@ -53,8 +53,8 @@ static void init_rules(Service *s, Window *windows, usec_t now) {
         for (size_t i = 0; i < s->policy->n_rules; i++) {
                 const RulePolicy *r = &s->policy->rules[i];
                 uint32_t bit = 1U << i;
-                uint16_t probe =
-                        r->kind == RULE_DOWN ? r->probe : s->policy->signals[r->signal].probe;
+                uint16_t probe = r->kind == RULE_DOWN ? r->probe :
+                                                        s->policy->signals[r->signal].probe;
 
                 s->probes[probe].rules |= bit;
                 if (r->response > RESPONSE_NOTIFY)

@@ -15,8 +15,8 @@ static void fill_rules(const Service *s, usec_t now, ServiceSnapshot *ret) {
                 bool down = r->kind == RULE_DOWN;
                 ret->rules[i] = (RuleSnapshot){
                         .policy = r,
-                        .signal_kind =
-                                down ? SIGNAL_AVAILABILITY : s->policy->signals[r->signal].kind,
+                        .signal_kind = down ? SIGNAL_AVAILABILITY :
+                                              s->policy->signals[r->signal].kind,
                         .verdict = s->rules[i].verdict,
                         .bad_for = judging_bad_for(s, i, now),
                         .firing = s->firing >> i & 1,
@@ -97,10 +97,10 @@ bool engine_snapshot_target(const Engine *e, uint32_t service, uint16_t probe, u
                 .outcome = (ProbeOutcome)t->outcome,
                 .status = t->status,
                 .run = t->run,
-                .needed =
-                        t->run_tri == TRI_BAD || (t->run_tri == TRI_UNKNOWN && t->state == TRI_GOOD)
-                                ? p->fall
-                                : p->rise,
+                .needed = t->run_tri == TRI_BAD ||
+                                          (t->run_tri == TRI_UNKNOWN && t->state == TRI_GOOD) ?
+                                  p->fall :
+                                  p->rise,
                 .straggler = t->straggler,
                 .at = t->at,
         };

@@ -5,44 +5,44 @@
 #include "engine.h"
 
 typedef struct TargetSnapshot {
-        Tri state;             /* after rise and fall */
-        ProbeOutcome outcome;  /* of the last sample */
+        Tri state;            /* after rise and fall */
+        ProbeOutcome outcome; /* of the last sample */
         uint16_t status;
-        uint16_t run, needed;  /* samples in a row that deviate from `state`, of how many: "4/5" */
-        bool straggler;        /* answers a version that is not the active one */
+        uint16_t run, needed; /* samples in a row that deviate from `state`, of how many: "4/5" */
+        bool straggler;       /* answers a version that is not the active one */
         char version[NAME_SIZE]; /* that answered last; "" : cannot tell */
-        usec_t at;             /* 0: never */
+        usec_t at;               /* 0: never */
 } TargetSnapshot;
 
 typedef struct RuleSnapshot {
         const RulePolicy *policy;
         SignalKind signal_kind;
         Verdict verdict;
-        TargetCounts counts;   /* down rules */
-        usec_t bad_for;        /* how much of the hold has run */
+        TargetCounts counts; /* down rules */
+        usec_t bad_for;      /* how much of the hold has run */
         bool firing;
 } RuleSnapshot;
 
 typedef struct ServiceSnapshot {
         const Policy *policy;
-        bool known;            /* the ledger knows the service */
-        ServiceFacts facts;    /* as last read */
+        bool known;         /* the ledger knows the service */
+        ServiceFacts facts; /* as last read */
         usec_t facts_at;
         Health health;
         usec_t health_since;
-        uint16_t health_row;   /* number of the row that led here */
+        uint16_t health_row; /* number of the row that led here */
         RuleSnapshot rules[POLICY_RULES_MAX];
         size_t n_rules;
         GuardAnswer guards[_GUARD_MAX];
         size_t n_guards;
-        int holding;           /* index in guards of the one that would hold now, -1: none */
+        int holding; /* index in guards of the one that would hold now, -1: none */
         char guard_text[160];
-        TargetChoice target;   /* candidate borrows from `facts` of this snapshot */
+        TargetChoice target; /* candidate borrows from `facts` of this snapshot */
         char target_text[160];
         OperationState operation_state; /* OPERATION_NONE when nothing is in flight */
         OperationPlan operation;
         usec_t operation_since;
-        usec_t bake_left;      /* of good time; 0: earned or not baking */
+        usec_t bake_left; /* of good time; 0: earned or not baking */
         double bake_requests_left;
         usec_t warm_until, watch_until;
         usec_t now;
@@ -53,6 +53,7 @@ size_t engine_service_slots(const Engine *e);
 /* Fills *ret for a present service; returns false for an empty slot. */
 bool engine_snapshot_service(const Engine *e, uint32_t service, usec_t now, ServiceSnapshot *ret);
 /* One target of one probe. Returns false when the indexes are out of range. */
-bool engine_snapshot_target(const Engine *e, uint32_t service, uint16_t probe, uint16_t target, TargetSnapshot *ret);
+bool engine_snapshot_target(const Engine *e, uint32_t service, uint16_t probe, uint16_t target,
+                            TargetSnapshot *ret);
 /* The evidence as it would be stored now for rule `rule`: what explain shows of a service. */
 bool engine_explain(const Engine *e, uint32_t service, uint16_t rule, usec_t now, Evidence *ret);

@@ -6,24 +6,24 @@
 #include "policy.h"
 
 typedef enum Health {
-        HEALTH_NEW,      /* no release known, or nothing judged yet */
+        HEALTH_NEW, /* no release known, or nothing judged yet */
         HEALTH_WARMING,
         HEALTH_WATCHING, /* no rule bad */
         HEALTH_SUSPECT,  /* a rule is bad, within its hold */
         HEALTH_BAD,
-        HEALTH_BLIND,    /* every rule with a response above notify is unknown for unknown_after */
+        HEALTH_BLIND, /* every rule with a response above notify is unknown for unknown_after */
         _HEALTH_MAX,
 } Health;
 
 /* What the engine saw at a step, strongest first. */
 typedef enum HealthEvent {
-        HEALTH_EVENT_RELEASE,  /* evidence starts anew at a release or after a settled change */
-        HEALTH_EVENT_WARM,     /* warm-up or settle is over */
-        HEALTH_EVENT_FIRING,   /* a rule was bad for its hold */
-        HEALTH_EVENT_BREACH,   /* a rule is bad, within its hold */
-        HEALTH_EVENT_BLIND,    /* unknown for unknown_after */
-        HEALTH_EVENT_CLEAR,    /* no rule is bad, at least one is known */
-        HEALTH_EVENT_QUIET,    /* no rule is bad and none is known, not yet for unknown_after */
+        HEALTH_EVENT_RELEASE, /* evidence starts anew at a release or after a settled change */
+        HEALTH_EVENT_WARM,    /* warm-up or settle is over */
+        HEALTH_EVENT_FIRING,  /* a rule was bad for its hold */
+        HEALTH_EVENT_BREACH,  /* a rule is bad, within its hold */
+        HEALTH_EVENT_BLIND,   /* unknown for unknown_after */
+        HEALTH_EVENT_CLEAR,   /* no rule is bad, at least one is known */
+        HEALTH_EVENT_QUIET,   /* no rule is bad and none is known, not yet for unknown_after */
         _HEALTH_EVENT_MAX,
 } HealthEvent;
 

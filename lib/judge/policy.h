@@ -27,8 +27,8 @@ typedef struct ProbePolicy {
 typedef enum SignalKind {
         /* share of a probe's samples that were bad; unknown ones do not count */
         SIGNAL_AVAILABILITY,
-        SIGNAL_RATIO,        /* bad / total, of summed increases */
-        SIGNAL_RATE,         /* increases per second */
+        SIGNAL_RATIO, /* bad / total, of summed increases */
+        SIGNAL_RATE,  /* increases per second */
         _SIGNAL_KIND_MAX,
 } SignalKind;
 
@@ -63,10 +63,10 @@ typedef struct RulePolicy {
         double at_least; /* down: share of targets, 0..1 */
         uint16_t signal; /* threshold */
         usec_t over;
-        double enter, leave;  /* shares 0..1, or per second for a rate */
-        double dispersion;    /* >= 1 */
-        double min_samples;   /* threshold on a share: samples after division by the dispersion */
-        double min_bad;       /* bad ones after division by the dispersion */
+        double enter, leave; /* shares 0..1, or per second for a rate */
+        double dispersion;   /* >= 1 */
+        double min_samples;  /* threshold on a share: samples after division by the dispersion */
+        double min_bad;      /* bad ones after division by the dispersion */
 } RulePolicy;
 
 typedef enum RollbackMode {

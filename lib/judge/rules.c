@@ -75,8 +75,8 @@ static Verdict judge_certainty(const RulePolicy *r, SignalKind kind, double k, d
         if (above && enough) {
                 v.tri = TRI_BAD;
                 v.why = WHY_ABOVE;
-                v.fewer = was_bad ? fewer_to_fall_below(k, r->leave * n)
-                                  : fewer_to_pass(r, kind, k, n);
+                v.fewer = was_bad ? fewer_to_fall_below(k, r->leave * n) :
+                                    fewer_to_pass(r, kind, k, n);
         } else if (value < r->leave) {
                 v.tri = TRI_GOOD;
                 v.why = WHY_BELOW;

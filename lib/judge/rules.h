@@ -16,31 +16,31 @@ typedef struct TargetCounts {
  * show. */
 typedef enum VerdictWhy {
         WHY_NONE,
-        WHY_NO_DATA,           /* nothing has been sampled since the evidence began */
-        WHY_FEW_SAMPLES,       /* n / dispersion below min_samples */
-        WHY_FEW_BAD,           /* above the limit, but k / dispersion below min_bad */
-        WHY_BETWEEN,           /* between the leave limit and certainty about the enter limit */
-        WHY_UNCOVERED,         /* a rate with less than half of its window covered */
-        WHY_TARGETS_UNKNOWN,   /* too many targets unknown to say */
-        WHY_NO_TARGETS,        /* all targets are stragglers */
-        WHY_STALE,             /* what was known is too old to act upon */
-        WHY_WARMING,           /* within warm-up or settle, which convict nobody */
-        WHY_ABOVE,             /* bad: above the enter limit with certainty */
-        WHY_NOT_BELOW,         /* still bad: not yet below the leave limit */
-        WHY_BELOW,             /* good: below the leave limit */
-        WHY_DOWN,              /* bad: share of targets down */
-        WHY_UP,                /* good: too few targets could be down */
+        WHY_NO_DATA,         /* nothing has been sampled since the evidence began */
+        WHY_FEW_SAMPLES,     /* n / dispersion below min_samples */
+        WHY_FEW_BAD,         /* above the limit, but k / dispersion below min_bad */
+        WHY_BETWEEN,         /* between the leave limit and certainty about the enter limit */
+        WHY_UNCOVERED,       /* a rate with less than half of its window covered */
+        WHY_TARGETS_UNKNOWN, /* too many targets unknown to say */
+        WHY_NO_TARGETS,      /* all targets are stragglers */
+        WHY_STALE,           /* what was known is too old to act upon */
+        WHY_WARMING,         /* within warm-up or settle, which convict nobody */
+        WHY_ABOVE,           /* bad: above the enter limit with certainty */
+        WHY_NOT_BELOW,       /* still bad: not yet below the leave limit */
+        WHY_BELOW,           /* good: below the leave limit */
+        WHY_DOWN,            /* bad: share of targets down */
+        WHY_UP,              /* good: too few targets could be down */
         _VERDICT_WHY_MAX,
 } VerdictWhy;
 
 typedef struct Verdict {
         Tri tri;
         VerdictWhy why;
-        double k, n;      /* raw: bad and all (requests, samples, targets, or events and seconds) */
-        double value;     /* k / n */
-        double lower;     /* lower bound after dispersion */
-        double limit;     /* enter, leave or at_least: the one that decided */
-        double fewer;     /* bad ones fewer for which it would not be bad; 0 when it is not bad */
+        double k, n;  /* raw: bad and all (requests, samples, targets, or events and seconds) */
+        double value; /* k / n */
+        double lower; /* lower bound after dispersion */
+        double limit; /* enter, leave or at_least: the one that decided */
+        double fewer; /* bad ones fewer for which it would not be bad; 0 when it is not bad */
 } Verdict;
 
 /* With k bad of n and dispersion phi: unknown if n/phi < min_samples; bad if k/phi >= min_bad

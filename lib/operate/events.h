@@ -6,14 +6,19 @@
 #include "macro.h"
 #include "strbuf.h"
 
-typedef enum Severity { SEVERITY_INFO, SEVERITY_NOTICE, SEVERITY_WARNING, SEVERITY_CRITICAL } Severity;
+typedef enum Severity {
+        SEVERITY_INFO,
+        SEVERITY_NOTICE,
+        SEVERITY_WARNING,
+        SEVERITY_CRITICAL
+} Severity;
 
 typedef enum EventKind {
         EVENT_RELEASE_DEPLOYED,
         EVENT_RELEASE_STABLE,
-        EVENT_RELEASE_NO_TARGET,      /* told at deploy time: a rollback would have nowhere to go */
-        EVENT_ROLLBACK_WOULD,         /* observe */
-        EVENT_ROLLBACK_CONFIRM,       /* confirm: the ready command */
+        EVENT_RELEASE_NO_TARGET, /* told at deploy time: a rollback would have nowhere to go */
+        EVENT_ROLLBACK_WOULD,    /* observe */
+        EVENT_ROLLBACK_CONFIRM,  /* confirm: the ready command */
         EVENT_ROLLBACK_HELD,
         EVENT_ROLLBACK_COMMITTED,
         EVENT_ROLLBACK_RECOVERED,
@@ -27,7 +32,7 @@ typedef enum EventKind {
         EVENT_RESTORE_UNVERIFIED,
         EVENT_RESTORE_SUPERSEDED,
         EVENT_RESTORE_FAILED,
-        EVENT_RULE_BAD,               /* a rule whose response is notify fired */
+        EVENT_RULE_BAD, /* a rule whose response is notify fired */
         EVENT_SERVICE_BLIND,
         EVENT_SERVICE_UNCONFIGURED,
         EVENT_STEP_FAILED,
@@ -39,14 +44,14 @@ typedef enum EventKind {
 } EventKind;
 
 typedef struct EventRow {
-        const char *type;     /* "rollback.committed" */
+        const char *type; /* "rollback.committed" */
         Severity severity;
         /* a state that ends: alerted once, again hourly, and when it is over */
         bool lasting;
-        const char *text;     /* sentence with {field} places */
-        const char *over;     /* lasting: the sentence when it is over */
-        const char *type_now; /* what to type now, with {field} places; NULL: nothing to do */
-        const char *example;  /* JSON object of its fields */
+        const char *text;       /* sentence with {field} places */
+        const char *over;       /* lasting: the sentence when it is over */
+        const char *type_now;   /* what to type now, with {field} places; NULL: nothing to do */
+        const char *example;    /* JSON object of its fields */
         const char *message_id; /* 128-bit lowercase hex for the journal */
 } EventRow;
 

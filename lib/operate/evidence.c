@@ -1,10 +1,10 @@
 #include "evidence.h"
 
-#define ARRAY_FIELD(member, words) \
+#define ARRAY_FIELD(member, words)                                                                 \
         { #member, FIELD_TEXT, offsetof(Evidence, member), false, words }
-#define POINTER_FIELD(member, words) \
+#define POINTER_FIELD(member, words)                                                               \
         { #member, FIELD_TEXT, offsetof(Evidence, member), true, words }
-#define PLAIN_FIELD(member, type, words) \
+#define PLAIN_FIELD(member, type, words)                                                           \
         { #member, type, offsetof(Evidence, member), false, words }
 
 const EvidenceField evidence_fields[] = {

@@ -21,7 +21,7 @@ typedef struct Candidate {
         char version[NAME_SIZE];
         uint64_t epoch; /* of its newest release */
         bool stable, quarantined, behind_barrier, schema_fits;
-        bool previous;  /* active just before the active release */
+        bool previous; /* active just before the active release */
 } Candidate;
 
 typedef struct OpenOperation {
@@ -39,10 +39,10 @@ typedef struct ServiceFacts {
         char version[NAME_SIZE];
         uint64_t epoch;
         ReleaseKind kind;
-        usec_t released;      /* may be before boot: then 0 */
-        bool automatic;       /* false: off for this epoch, since a restore or deploy --force */
-        bool stable;          /* the active release has earned or been given its mark */
-        bool deploying;       /* a rolling deploy has not said that it is done */
+        usec_t released; /* may be before boot: then 0 */
+        bool automatic;  /* false: off for this epoch, since a restore or deploy --force */
+        bool stable;     /* the active release has earned or been given its mark */
+        bool deploying;  /* a rolling deploy has not said that it is done */
         usec_t paused_until, pinned_until, cooldown_until; /* 0: not */
         uint32_t budget_used;
         usec_t budget_free_at; /* when the oldest counted rollback leaves the budget's span */

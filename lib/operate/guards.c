@@ -28,8 +28,8 @@ static GuardAnswer ask_pin(const GuardInput *in) {
 }
 
 static GuardAnswer ask_pause(const GuardInput *in) {
-        return in->facts->automatic ? ask_deadline(in, in->facts->paused_until)
-                                    : holds_until(USEC_INFINITY);
+        return in->facts->automatic ? ask_deadline(in, in->facts->paused_until) :
+                                      holds_until(USEC_INFINITY);
 }
 
 static GuardAnswer ask_warmup(const GuardInput *in) {
@@ -127,13 +127,13 @@ int guard_from_string(const char *s) {
 }
 
 static const char *words_of_ledger(const GuardInput *in) {
-        return in->ledger_reachable ? "what the ledger last said is too old"
-                                    : "the ledger cannot be reached";
+        return in->ledger_reachable ? "what the ledger last said is too old" :
+                                      "the ledger cannot be reached";
 }
 
 static const char *words_of_dependency(const GuardInput *in) {
-        return in->dependency == TRI_BAD ? " was bad or unknown since the rule left good"
-                                         : " has no result yet since the rule left good";
+        return in->dependency == TRI_BAD ? " was bad or unknown since the rule left good" :
+                                           " has no result yet since the rule left good";
 }
 
 /* The words of a guard that holds, without its deadline. */
@@ -151,8 +151,8 @@ static void describe_hold(const GuardInput *in, Guard g, StrBuf *b) {
                 strbuf_add(b, "the service is pinned");
                 break;
         case GUARD_PAUSE:
-                strbuf_add(b, in->facts->automatic ? "the service is paused"
-                                                   : "automation is off for this release");
+                strbuf_add(b, in->facts->automatic ? "the service is paused" :
+                                                     "automation is off for this release");
                 break;
         case GUARD_WARMUP:
                 strbuf_add(b, "samples of the warm-up do not count");

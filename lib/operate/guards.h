@@ -8,17 +8,17 @@ typedef enum Guard {
         GUARD_NONE,
         /* the ledger cannot be reached, or its facts are older than GUARD_FACTS_MAX_AGE */
         GUARD_LEDGER,
-        GUARD_DEPTH,       /* the active release is not a deploy */
+        GUARD_DEPTH, /* the active release is not a deploy */
         GUARD_PIN,
-        GUARD_PAUSE,       /* paused, or automation is off for this release */
+        GUARD_PAUSE, /* paused, or automation is off for this release */
         GUARD_WARMUP,
-        GUARD_WATCH,       /* the watch window is over: page with the ready command */
+        GUARD_WATCH, /* the watch window is over: page with the ready command */
         GUARD_DEPLOYING,
-        GUARD_OPERATION,   /* another operation is in flight */
+        GUARD_OPERATION, /* another operation is in flight */
         GUARD_COOLDOWN,
         GUARD_BUDGET,
-        GUARD_BARRIER,     /* only targets behind a barrier or outside the schema range */
-        GUARD_TARGET,      /* no target */
+        GUARD_BARRIER, /* only targets behind a barrier or outside the schema range */
+        GUARD_TARGET,  /* no target */
         /* a declared dependency is bad, unknown or not yet probed since the rule left good */
         GUARD_DEPENDENCY,
         /* observe or confirm: last, so that the would-have event says what only the mode
@@ -34,7 +34,7 @@ typedef struct GuardInput {
         const Policy *policy;
         const ServiceFacts *facts;
         bool ledger_reachable;
-        usec_t facts_at;       /* when the facts were read */
+        usec_t facts_at; /* when the facts were read */
         /* within warm-up or settle, and the exception for all targets down does not apply */
         bool warming;
         usec_t warm_until;
@@ -48,7 +48,7 @@ typedef struct GuardInput {
 
 typedef struct GuardAnswer {
         Guard guard;
-        Tri answer;  /* good: passes; bad: holds; unknown: waits for a result (dependency only) */
+        Tri answer;   /* good: passes; bad: holds; unknown: waits for a result (dependency only) */
         usec_t until; /* when it will pass by itself; USEC_INFINITY: not by itself */
 } GuardAnswer;
 

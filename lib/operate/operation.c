@@ -58,11 +58,11 @@ const size_t operation_rows_n = ELEMENTSOF(operation_rows);
  * end. */
 static const unsigned ignored[_OPERATION_STATE_MAX] = {
         [OPERATION_NONE] = EVENTS_ALL & ~EVENT_BIT(DECIDED),
-        [OPERATION_PROPOSED] =
-                EVENTS_ALL & ~(EVENT_BIT(SENT) | EVENT_BIT(CLEARED) | EVENT_BIT(LOST)),
-        [OPERATION_COMMITTING] =
-                EVENTS_ALL & ~(EVENT_BIT(COMMITTED) | EVENT_BIT(IN_DOUBT) | EVENT_BIT(LOST) |
-                               EVENT_BIT(REFUSED) | EVENT_BIT(FAILED)),
+        [OPERATION_PROPOSED] = EVENTS_ALL &
+                               ~(EVENT_BIT(SENT) | EVENT_BIT(CLEARED) | EVENT_BIT(LOST)),
+        [OPERATION_COMMITTING] = EVENTS_ALL &
+                                 ~(EVENT_BIT(COMMITTED) | EVENT_BIT(IN_DOUBT) | EVENT_BIT(LOST) |
+                                   EVENT_BIT(REFUSED) | EVENT_BIT(FAILED)),
         [OPERATION_IN_DOUBT] = EVENTS_ALL & ~(EVENT_BIT(COMMITTED) | EVENT_BIT(LOST) |
                                               EVENT_BIT(REFUSED) | EVENT_BIT(FAILED)),
         [OPERATION_COMMITTED] = EVENTS_ALL & ~(EVENT_BIT(EFFECTING) | EVENT_BIT(STEPS_DONE) |

@@ -12,13 +12,13 @@ typedef enum OperationKind {
 } OperationKind;
 
 typedef enum OperationState {
-        OPERATION_NONE,        /* no operation */
+        OPERATION_NONE, /* no operation */
         /* in memory: decided, waiting for its dependencies or for the ledger */
         OPERATION_PROPOSED,
-        OPERATION_COMMITTING,  /* sent to the ledger */
-        OPERATION_IN_DOUBT,    /* the connection was lost at COMMIT; being asked again */
-        OPERATION_COMMITTED,   /* the first state that a row can have */
-        OPERATION_EFFECTING,   /* steps run */
+        OPERATION_COMMITTING, /* sent to the ledger */
+        OPERATION_IN_DOUBT,   /* the connection was lost at COMMIT; being asked again */
+        OPERATION_COMMITTED,  /* the first state that a row can have */
+        OPERATION_EFFECTING,  /* steps run */
         OPERATION_VERIFYING,
         OPERATION_RECOVERED,
         OPERATION_NOT_RECOVERED,
@@ -30,21 +30,21 @@ typedef enum OperationState {
 } OperationState;
 
 typedef enum OperationEvent {
-        OPERATION_EVENT_DECIDED,     /* a rule fired and no guard holds, or a person asked */
-        OPERATION_EVENT_SENT,        /* the shell has taken the commit */
-        OPERATION_EVENT_CLEARED,     /* the reason went away before the commit was sent */
-        OPERATION_EVENT_COMMITTED,   /* committed, or a replay said that it was */
+        OPERATION_EVENT_DECIDED,   /* a rule fired and no guard holds, or a person asked */
+        OPERATION_EVENT_SENT,      /* the shell has taken the commit */
+        OPERATION_EVENT_CLEARED,   /* the reason went away before the commit was sent */
+        OPERATION_EVENT_COMMITTED, /* committed, or a replay said that it was */
         OPERATION_EVENT_IN_DOUBT,
-        OPERATION_EVENT_LOST,        /* the pointer moved meanwhile: a person won */
-        OPERATION_EVENT_REFUSED,     /* a guard under the lock */
+        OPERATION_EVENT_LOST,    /* the pointer moved meanwhile: a person won */
+        OPERATION_EVENT_REFUSED, /* a guard under the lock */
         /* given up: three tries of an atomic step, or an error of configuration */
         OPERATION_EVENT_FAILED,
-        OPERATION_EVENT_EFFECTING,   /* the first step has been claimed */
-        OPERATION_EVENT_STEPS_DONE,  /* every step is terminal */
-        OPERATION_EVENT_BAD,         /* a rule above notify is bad on the restored version */
-        OPERATION_EVENT_PROVEN,      /* all good at the end of verify */
-        OPERATION_EVENT_UNPROVEN,    /* still unknown after ten times verify */
-        OPERATION_EVENT_SUPERSEDED,  /* the ledger says that a person's act closed it */
+        OPERATION_EVENT_EFFECTING,  /* the first step has been claimed */
+        OPERATION_EVENT_STEPS_DONE, /* every step is terminal */
+        OPERATION_EVENT_BAD,        /* a rule above notify is bad on the restored version */
+        OPERATION_EVENT_PROVEN,     /* all good at the end of verify */
+        OPERATION_EVENT_UNPROVEN,   /* still unknown after ten times verify */
+        OPERATION_EVENT_SUPERSEDED, /* the ledger says that a person's act closed it */
         _OPERATION_EVENT_MAX,
 } OperationEvent;
 

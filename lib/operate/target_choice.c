@@ -10,9 +10,9 @@ static bool is_eligible(const Candidate *c) {
 
 static void describe_obstacle(const Candidate *c, StrBuf *why) {
         strbuf_add(why, c->version);
-        strbuf_add(why, c->quarantined      ? " is quarantined"
-                        : c->behind_barrier ? " is behind a barrier"
-                                            : " does not fit the current schema");
+        strbuf_add(why, c->quarantined    ? " is quarantined" :
+                        c->behind_barrier ? " is behind a barrier" :
+                                            " does not fit the current schema");
 }
 
 static TargetChoice choose_none(const Candidate *obstacle, const char *words, StrBuf *why) {
@@ -21,8 +21,8 @@ static TargetChoice choose_none(const Candidate *obstacle, const char *words, St
                 describe_obstacle(obstacle, why);
         else
                 strbuf_add(why, words);
-        return (TargetChoice){ .barrier =
-                                       obstacle && !obstacle->quarantined && is_behind(obstacle) };
+        return (TargetChoice){ .barrier = obstacle && !obstacle->quarantined &&
+                                          is_behind(obstacle) };
 }
 
 static TargetChoice choose_one(const Candidate *c, const char *as, StrBuf *why) {
@@ -52,8 +52,8 @@ static TargetChoice choose_previous(const ServiceFacts *facts, StrBuf *why) {
         for (size_t i = 0; i < facts->n_candidates; i++) {
                 const Candidate *c = &facts->candidates[i];
                 if (c->previous)
-                        return is_eligible(c) ? choose_one(c, ", previous", why)
-                                              : choose_none(c, NULL, why);
+                        return is_eligible(c) ? choose_one(c, ", previous", why) :
+                                                choose_none(c, NULL, why);
         }
         return choose_none(NULL, "no version was active before", why);
 }

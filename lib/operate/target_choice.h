@@ -14,4 +14,5 @@ typedef struct TargetChoice {
  * or outside the schema range: last_stable passes over these, the other two then have no target.
  * `wanted` (a person's choice) overrides the strategy when not NULL. Appends the reason in
  * words: "2.3.0, stable" or "no target: 2.3.0 is behind a barrier". */
-TargetChoice target_choose(const RollbackPolicy *p, const ServiceFacts *facts, const char *wanted, StrBuf *why);
+TargetChoice target_choose(const RollbackPolicy *p, const ServiceFacts *facts, const char *wanted,
+                           StrBuf *why);

@@ -39,7 +39,8 @@ static bool skip_char(Cursor *c, char wanted) {
         return true;
 }
 
-/* A word whose first byte is of class `start` and the others of class `rest`; empty when there is none. */
+/* A word whose first byte is of class `start` and the others of class `rest`; empty when there is
+ * none. */
 static Slice scan_word(Cursor *c, unsigned start, unsigned rest) {
         const char *from = c->p;
 

@@ -7,7 +7,8 @@
 
 #include "macro.h"
 
-#define EXPOSITION_LINE_MAX (64 * 1024) /* bytes of one line without its end; longer is malformed */
+#define EXPOSITION_LINE_MAX (64 * 1024) /* bytes of one line without its end; longer is malformed  \
+                                         */
 /* of one line; keeps the search for a name that stands twice short */
 #define EXPOSITION_LABELS_MAX 64
 
@@ -17,8 +18,8 @@ typedef struct Slice {
 } Slice;
 
 typedef struct ExpositionLine {
-        Slice name;    /* metric name */
-        Slice labels;  /* raw text between { and }, empty when there are none */
+        Slice name;   /* metric name */
+        Slice labels; /* raw text between { and }, empty when there are none */
         double value;
         bool has_timestamp;
         int64_t timestamp_ms;
@@ -27,7 +28,7 @@ typedef struct ExpositionLine {
 typedef struct Exposition {
         const char *text; /* borrowed page */
         size_t size, position;
-        unsigned line;    /* number of the line last returned or found malformed, from 1 */
+        unsigned line;     /* number of the line last returned or found malformed, from 1 */
         const char *error; /* static text after -EBADMSG: what is wrong with the line */
 } Exposition;
 

@@ -83,7 +83,8 @@ static bool is_token(Slice s) {
         for (size_t i = 0; i < s.n; i++) {
                 char c = lower(s.p[i]);
 
-                if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && !memchr(signs, c, sizeof signs - 1))
+                if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') &&
+                    !memchr(signs, c, sizeof signs - 1))
                         return false;
         }
         return s.n > 0;
@@ -95,7 +96,8 @@ static int take_status(HttpResponse *r, Slice line) {
         const char *digits = line.p + 9;
         uint64_t status;
 
-        if (line.n < 12 || memcmp(line.p, start, sizeof start - 1) != 0 || line.p[8] != ' ' || (line.n > 12 && line.p[12] != ' '))
+        if (line.n < 12 || memcmp(line.p, start, sizeof start - 1) != 0 || line.p[8] != ' ' ||
+            (line.n > 12 && line.p[12] != ' '))
                 return fail(r, "malformed status line");
         if (line.p[7] < '0' || line.p[7] > '9' || number_parse_u64(digits, 3, &status) < 0)
                 return fail(r, "malformed status line");
@@ -147,7 +149,8 @@ static void take_connection(HttpResponse *r, Slice value) {
                 r->close = false;
 }
 
-/* A header or trailer line that is not empty. Only the first bytes of a long one are there: enough for its name. */
+/* A header or trailer line that is not empty. Only the first bytes of a long one are there: enough
+ * for its name. */
 static int take_header(HttpResponse *r, Slice line) {
         const char *colon = memchr(line.p, ':', line.n);
         bool whole = r->line_length <= sizeof r->line, framing, capture;
@@ -161,7 +164,8 @@ static int take_header(HttpResponse *r, Slice line) {
                 return 0;
         name = (Slice){ .p = line.p, .n = (size_t)(colon - line.p) };
         value = trim((Slice){ .p = colon + 1, .n = line.n - name.n - 1 });
-        framing = slice_is(name, "content-length") || slice_is(name, "transfer-encoding") || slice_is(name, "connection");
+        framing = slice_is(name, "content-length") || slice_is(name, "transfer-encoding") ||
+                  slice_is(name, "connection");
         capture = r->capture_name && slice_is(name, r->capture_name);
         if (!whole && (framing || capture))
                 return fail(r, "a header that is needed is longer than 1024 bytes");
@@ -233,7 +237,8 @@ static int take_line(HttpResponse *r, Slice line) {
         case STATE_HEADER:
                 return line.n > 0 ? take_header(r, line) : end_headers(r);
         case STATE_CHUNK_SIZE:
-                return r->cr ? take_chunk_size(r, line) : fail(r, "chunk size line without carriage return");
+                return r->cr ? take_chunk_size(r, line) :
+                               fail(r, "chunk size line without carriage return");
         case STATE_CHUNK_END:
                 if (!r->cr)
                         return fail(r, "chunk end without carriage return");
@@ -286,7 +291,8 @@ static bool begins_well(const HttpResponse *r) {
 static ssize_t feed_line(HttpResponse *r, const char *data, size_t n) {
         const char *newline = memchr(data, '\n', n);
         size_t piece = newline ? (size_t)(newline - data) : n, used = piece + (newline != NULL);
-        bool counted = r->state == STATE_STATUS || r->state == STATE_HEADER || r->state == STATE_TRAILER;
+        bool counted = r->state == STATE_STATUS || r->state == STATE_HEADER ||
+                       r->state == STATE_TRAILER;
         int error;
 
         if (counted) {
@@ -332,7 +338,8 @@ ssize_t http_response_feed(HttpResponse *r, const char *data, size_t n, Slice *r
         if (r->state == STATE_FAILED)
                 return -EBADMSG;
         while (used < n && !r->done) {
-                if (r->state == STATE_BODY_LENGTH || r->state == STATE_BODY_CLOSE || r->state == STATE_CHUNK_DATA)
+                if (r->state == STATE_BODY_LENGTH || r->state == STATE_BODY_CLOSE ||
+                    r->state == STATE_CHUNK_DATA)
                         return (ssize_t)(used + feed_body(r, data + used, n - used, ret_body));
                 piece = feed_line(r, data + used, n - used);
                 if (piece < 0)
@@ -350,6 +357,7 @@ int http_response_close(HttpResponse *r) {
         if (r->state == STATE_FAILED)
                 return -EBADMSG;
         if (r->state == STATE_STATUS || r->state == STATE_HEADER)
-                return fail(r, r->header_bytes == 0 ? "closed before an answer" : "closed in the middle of the headers");
+                return fail(r, r->header_bytes == 0 ? "closed before an answer" :
+                                                      "closed in the middle of the headers");
         return fail(r, "closed in the middle of the body");
 }

@@ -18,9 +18,9 @@ typedef struct HttpResponse {
         /* result */
         /* 200..599 once the headers have been seen, else 0 or that of a 1xx being passed over */
         unsigned status;
-        bool done;               /* the whole message has been seen */
-        bool close;              /* the connection cannot be used again */
-        const char *error;       /* static text after -EBADMSG */
+        bool done;         /* the whole message has been seen */
+        bool close;        /* the connection cannot be used again */
+        const char *error; /* static text after -EBADMSG */
         /* value of the captured header, "" when absent; longer values are an error */
         char capture[HTTP_CAPTURE_MAX];
         /* inner state: http_response.c alone reads it */

@@ -18,10 +18,12 @@ static const struct {
         [OUTCOME_BAD_BODY] = { TRI_BAD, "bad_body", "unexpected body" },
         [OUTCOME_TOO_LARGE] = { TRI_BAD, "too_large", "the body is over its size limit" },
         [OUTCOME_NETWORK_DOWN] = { TRI_UNKNOWN, "network_down", "our own network is down" },
-        [OUTCOME_RESOURCES] = { TRI_UNKNOWN, "resources", "no descriptor, port or memory left for the probe" },
+        [OUTCOME_RESOURCES] = { TRI_UNKNOWN, "resources",
+                                "no descriptor, port or memory left for the probe" },
         [OUTCOME_RESOLVER] = { TRI_UNKNOWN, "resolver", "the name could not be resolved" },
         [OUTCOME_NO_DATA] = { TRI_UNKNOWN, "no_data", "no usable series on the page" },
-        [OUTCOME_OVERDUE] = { TRI_UNKNOWN, "overdue", "our own schedule was late or the probe was cancelled" },
+        [OUTCOME_OVERDUE] = { TRI_UNKNOWN, "overdue",
+                              "our own schedule was late or the probe was cancelled" },
 };
 
 _Static_assert(ELEMENTSOF(outcomes) == _OUTCOME_MAX, "every outcome has its row");
@@ -77,7 +79,9 @@ ProbeOutcome outcome_from_errno(int error) {
 }
 
 const char *tri_to_string(Tri t) {
-        static const char *const names[] = { [TRI_UNKNOWN] = "unknown", [TRI_GOOD] = "good", [TRI_BAD] = "bad" };
+        static const char *const names[] = {
+                [TRI_UNKNOWN] = "unknown", [TRI_GOOD] = "good", [TRI_BAD] = "bad"
+        };
 
         assert((unsigned)t < _TRI_MAX);
         return names[t];

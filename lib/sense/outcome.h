@@ -19,12 +19,12 @@ typedef enum ProbeOutcome {
         OUTCOME_REFUSED,
         OUTCOME_RESET,
         OUTCOME_TIMEOUT,
-        OUTCOME_NO_ROUTE,     /* EHOSTUNREACH: what a dead host of the local network gives */
-        OUTCOME_CLOSED,       /* closed before a whole answer */
-        OUTCOME_PROTOCOL,     /* not the protocol asked for */
+        OUTCOME_NO_ROUTE, /* EHOSTUNREACH: what a dead host of the local network gives */
+        OUTCOME_CLOSED,   /* closed before a whole answer */
+        OUTCOME_PROTOCOL, /* not the protocol asked for */
         OUTCOME_BAD_STATUS,
         OUTCOME_BAD_BODY,
-        OUTCOME_TOO_LARGE,    /* over the body cap */
+        OUTCOME_TOO_LARGE, /* over the body cap */
         /* Ours, or nobody's: unknown. */
         OUTCOME_NETWORK_DOWN, /* ENETUNREACH, EADDRNOTAVAIL */
         OUTCOME_RESOURCES,    /* EMFILE, ENFILE, ENOBUFS, ENOMEM */

@@ -13,9 +13,9 @@ typedef struct Sample {
         uint16_t probe;   /* index in the service's policy */
         uint16_t target;  /* index in the probe's targets */
         ProbeOutcome outcome;
-        uint16_t status;  /* HTTP status, 0: none */
-        usec_t started;   /* when the probe was sent */
-        usec_t at;        /* when its result was known */
+        uint16_t status; /* HTTP status, 0: none */
+        usec_t started;  /* when the probe was sent */
+        usec_t at;       /* when its result was known */
         /* `at` of the previous page whose counters these increases start from; 0: this sample
          * only set a base */
         usec_t since;

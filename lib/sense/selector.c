@@ -68,7 +68,8 @@ static const char *take_value(Parser *x) {
                 if (c == '\\') {
                         c = x->p[1];
                         if (c != '\\' && c != '"' && c != 'n') {
-                                x->why = "unknown escape: write \\\\ for a backslash, \\\" for a quote, \\n for a line end";
+                                x->why = "unknown escape: write \\\\ for a backslash, \\\" for a "
+                                         "quote, \\n for a line end";
                                 return NULL;
                         }
                         c = c == 'n' ? '\n' : c;
@@ -140,7 +141,8 @@ static bool take_selector(Parser *x, Selector *s) {
         skip_blanks(x);
         if (*x->p == '\0')
                 return true;
-        x->why = s->n_matchers > 0 ? "text after the selector" : "{ or the end of the selector expected";
+        x->why = s->n_matchers > 0 ? "text after the selector" :
+                                     "{ or the end of the selector expected";
         return false;
 }
 
@@ -205,14 +207,16 @@ bool selector_matches_plain(const Selector *s, const ExpositionLine *line) {
         return true;
 }
 
-int selector_parse_label_path(const char *text, char *metric, size_t metric_size, char *label, size_t label_size) {
+int selector_parse_label_path(const char *text, char *metric, size_t metric_size, char *label,
+                              size_t label_size) {
         size_t n_metric = name_length(text, true), n_label;
         const char *second = text + n_metric + 1;
 
         if (n_metric == 0 || text[n_metric] != '.')
                 return -EINVAL;
         n_label = name_length(second, false);
-        if (n_label == 0 || second[n_label] != '\0' || n_metric >= metric_size || n_label >= label_size)
+        if (n_label == 0 || second[n_label] != '\0' || n_metric >= metric_size ||
+            n_label >= label_size)
                 return -EINVAL;
         memcpy(metric, text, n_metric);
         metric[n_metric] = '\0';

@@ -7,7 +7,12 @@
 #define SELECTOR_MATCHERS_MAX 8
 #define SELECTOR_TEXT_MAX 512
 
-typedef enum MatcherKind { MATCHER_EQUAL, MATCHER_NOT_EQUAL, MATCHER_REGEX, MATCHER_NOT_REGEX } MatcherKind;
+typedef enum MatcherKind {
+        MATCHER_EQUAL,
+        MATCHER_NOT_EQUAL,
+        MATCHER_REGEX,
+        MATCHER_NOT_REGEX
+} MatcherKind;
 
 typedef struct Matcher {
         MatcherKind kind;
@@ -26,7 +31,8 @@ typedef struct Selector {
 
 /* Parses into *ret. Returns 0, or -EINVAL with *reterr_at (offset) and *reterr_why (static
  * text). */
-int selector_parse(const char *text, Selector *ret, size_t *reterr_at, const char **reterr_why) _must_check_;
+int selector_parse(const char *text, Selector *ret, size_t *reterr_at,
+                   const char **reterr_why) _must_check_;
 
 /* True when the name and every matcher but the regular ones agree. A label that the line lacks
  * counts as the empty string, as in Prometheus. */
@@ -37,4 +43,5 @@ Slice selector_label(const ExpositionLine *line, const char *label);
 
 /* Parses the form `metric.label` of version_label into its two halves, in caller's storage.
  * Returns 0 or -EINVAL. */
-int selector_parse_label_path(const char *text, char *metric, size_t metric_size, char *label, size_t label_size) _must_check_;
+int selector_parse_label_path(const char *text, char *metric, size_t metric_size, char *label,
+                              size_t label_size) _must_check_;

@@ -76,7 +76,8 @@ static size_t most_used(const Series *s) {
 static SeriesEntry *place_of(const Series *s, uint64_t hash, uint64_t check) {
         size_t mask = s->capacity - 1, i = hash & mask;
 
-        while (s->entries[i].hash != 0 && (s->entries[i].hash != hash || s->entries[i].check != check))
+        while (s->entries[i].hash != 0 &&
+               (s->entries[i].hash != hash || s->entries[i].check != check))
                 i = (i + 1) & mask;
         return &s->entries[i];
 }
@@ -127,7 +128,8 @@ void series_take(Series *s, SeriesEntry *e, double value) {
         if (value < e->value) {
                 s->resets += wanted;
                 count(s, e->operands, value);
-        } else if (!isnan(e->value)) /* a new one stands at 0; what a base page adds up is dropped at its end */
+        } else if (!isnan(e->value)) /* a new one stands at 0; what a base page adds up is dropped
+                                        at its end */
                 count(s, e->operands, value - e->value);
         e->value = value;
 }
@@ -161,7 +163,9 @@ bool series_end_page(Series *s, size_t n_operands, double ret_increases[]) {
 
         assert(n_operands <= SAMPLE_VALUES_MAX);
         for (size_t i = 0; i < n_operands; i++)
-                ret_increases[i] = !(s->seen >> i & 1) ? (double)NAN : was_based ? s->increases[i] : 0;
+                ret_increases[i] = !(s->seen >> i & 1) ? (double)NAN :
+                                   was_based           ? s->increases[i] :
+                                                         0;
         s->based = true;
         if (s->used - s->taken > s->capacity / 4)
                 forget_left(s);

@@ -13,21 +13,21 @@ typedef struct SeriesEntry {
         /* of name and raw labels, 128-bit pair below makes an accidental match negligible; 0:
          * free */
         uint64_t hash;
-        uint64_t check;    /* second hash, keyed by another seed */
+        uint64_t check; /* second hash, keyed by another seed */
         /* bit i: feeds operand i; 0 is remembered too, so that a regex is asked once */
         uint32_t operands;
-        uint32_t page;     /* number of the page on which it was last seen, 0: on none yet */
-        double value;      /* last finite one, NAN: none yet */
+        uint32_t page; /* number of the page on which it was last seen, 0: on none yet */
+        double value;  /* last finite one, NAN: none yet */
 } SeriesEntry;
 
 typedef struct Series {
         SeriesEntry *entries; /* borrowed storage */
         size_t capacity;      /* a power of two */
         size_t used;
-        size_t taken;         /* entries seen on the page being read */
-        uint32_t page;        /* of the page being read; 1 is the first */
-        bool based;           /* the page before was read to its end */
-        unsigned resets;      /* counters that fell on the page being read */
+        size_t taken;    /* entries seen on the page being read */
+        uint32_t page;   /* of the page being read; 1 is the first */
+        bool based;      /* the page before was read to its end */
+        unsigned resets; /* counters that fell on the page being read */
         /* a series that feeds an operand stood twice on the page being read; the first one was
          * taken */
         bool duplicate;
@@ -35,7 +35,7 @@ typedef struct Series {
          * it was not taken */
         bool not_finite;
         double increases[SAMPLE_VALUES_MAX]; /* of the page being read */
-        uint32_t seen;        /* bit i: operand i had a series on the page being read */
+        uint32_t seen; /* bit i: operand i had a series on the page being read */
 } Series;
 
 /* Starts empty over `capacity` entries (a power of two, at least 4), which it clears; borrowed

@@ -63,7 +63,8 @@ bool window_add(Window *w, usec_t at, double bad, double total) {
         size_t i = w->index;
         usec_t age;
 
-        if (at <= w->since || at > USEC_INFINITY - w->bucket || !is_countable(bad) || !is_countable(total))
+        if (at <= w->since || at > USEC_INFINITY - w->bucket || !is_countable(bad) ||
+            !is_countable(total))
                 return false;
         if (at > w->head) {
                 turn(w, at);

@@ -1,7 +1,9 @@
-/* From a decision to its committed pointer, through daemon/ledger on the loop. The services PREFIX0, PREFIX1, ... stand at v2, epoch 2, with v1 to go back to; each is rolled
- * back once, PACE microseconds after everything that followed from the one before was read. With a second conninfo, of an administrator, the server ends the ledger's connection
- * before each, and the decision falls as soon as the service's facts are read again, which is the first moment at which there can be one.
- * Prints one line of JSON: the microseconds of each commit, in order. */
+/* From a decision to its committed pointer, through daemon/ledger on the loop. The services
+ * PREFIX0, PREFIX1, ... stand at v2, epoch 2, with v1 to go back to; each is rolled back once, PACE
+ * microseconds after everything that followed from the one before was read. With a second conninfo,
+ * of an administrator, the server ends the ledger's connection before each, and the decision falls
+ * as soon as the service's facts are read again, which is the first moment at which there can be
+ * one. Prints one line of JSON: the microseconds of each commit, in order. */
 #include <stdio.h>
 #include <sys/random.h>
 #include <time.h>
@@ -14,7 +16,7 @@
 typedef struct Bench {
         Loop *loop;
         Ledger *ledger;
-        PgSync *killer;      /* NULL: the connection stays */
+        PgSync *killer; /* NULL: the connection stays */
         LoopTimer *timer;
         const char *prefix, *evidence, *steps;
         char names[SERVICES_MAX][NAME_SIZE];
@@ -42,7 +44,8 @@ static void make_id(char ret[static OPERATION_ID_SIZE]) {
 
         if (getrandom(w, sizeof w, 0) != sizeof w)
                 abort();
-        snprintf(ret, OPERATION_ID_SIZE, "%04x%04x-%04x-4%03x-8%03x-%04x%04x%04x", w[0], w[1], w[2], w[3] & 0xfff, w[4] & 0xfff, w[5], w[6], w[7]);
+        snprintf(ret, OPERATION_ID_SIZE, "%04x%04x-%04x-4%03x-8%03x-%04x%04x%04x", w[0], w[1], w[2],
+                 w[3] & 0xfff, w[4] & 0xfff, w[5], w[6], w[7]);
 }
 
 static void on_committed(void *userdata, CommitResult result, uint64_t epoch, const char *detail) {
@@ -60,10 +63,21 @@ static void on_committed(void *userdata, CommitResult result, uint64_t epoch, co
 }
 
 static void commit(Bench *b) {
-        OperationPlan plan = { .kind = OPERATION_ROLLBACK, .automatic = true, .from_epoch = 2, .from_version = "v2", .to_version = "v1",
-                               .actor = "rollbackd", .reason = "errors above 5 % for 30 s" };
-        CommitRequest request = { .operation = &plan, .service = b->names[b->at], .policy_hash = "0123456789abcdef", .evidence = b->evidence, .steps = b->steps,
-                                  .cooldown = 10 * USEC_PER_MINUTE, .budget_per = USEC_PER_DAY, .budget_count = 2 };
+        OperationPlan plan = { .kind = OPERATION_ROLLBACK,
+                               .automatic = true,
+                               .from_epoch = 2,
+                               .from_version = "v2",
+                               .to_version = "v1",
+                               .actor = "rollbackd",
+                               .reason = "errors above 5 % for 30 s" };
+        CommitRequest request = { .operation = &plan,
+                                  .service = b->names[b->at],
+                                  .policy_hash = "0123456789abcdef",
+                                  .evidence = b->evidence,
+                                  .steps = b->steps,
+                                  .cooldown = 10 * USEC_PER_MINUTE,
+                                  .budget_per = USEC_PER_DAY,
+                                  .budget_count = 2 };
 
         make_id(plan.id);
         b->begin = microseconds();
@@ -74,10 +88,14 @@ static void commit(Bench *b) {
 /* Ends the ledger's connection; what follows is told to on_state(). */
 static void cut(Bench *b) {
         PgFailure failure;
-        PgResult *r = pg_sync_query(b->killer, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'rollbackd'", 0, NULL, &failure);
+        PgResult *r = pg_sync_query(b->killer,
+                                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
+                                    "application_name = 'rollbackd'",
+                                    0, NULL, &failure);
 
         if (!r || pg_rows(r) != 1)
-                give_up(b, "the ledger's connection could not be ended", r ? "there is not exactly one" : failure.message);
+                give_up(b, "the ledger's connection could not be ended",
+                        r ? "there is not exactly one" : failure.message);
         pg_result_free(r);
         b->waits_for_facts = true;
 }
@@ -99,7 +117,8 @@ static void on_state(void *userdata, bool up, const PgFailure *failure) {
                 give_up(b, "the ledger is down", failure->message);
 }
 
-static void on_facts(void *userdata, const char *service, const ServiceFacts *facts, _unused_ usec_t at) {
+static void on_facts(void *userdata, const char *service, const ServiceFacts *facts,
+                     _unused_ usec_t at) {
         Bench *b = userdata;
 
         if (!facts) {
@@ -124,7 +143,9 @@ static void on_recent(void *userdata, Json *operations, Json *events) {
 }
 
 static int run(Bench *b, const char *conninfo, const char *killer_conninfo) {
-        LedgerOwner owner = { .userdata = b, .on_state = on_state, .on_facts = on_facts, .on_recent = on_recent };
+        LedgerOwner owner = {
+                .userdata = b, .on_state = on_state, .on_facts = on_facts, .on_recent = on_recent
+        };
         _cleanup_(offload_freep) Offload *offload = NULL;
         LedgerService watched[SERVICES_MAX];
         PgFailure failure;
@@ -138,8 +159,10 @@ static int run(Bench *b, const char *conninfo, const char *killer_conninfo) {
                 fprintf(stderr, "bench_commit: %s\n", failure.message);
                 return 1;
         }
-        if (loop_new(&b->loop) < 0 || offload_new(&offload, b->loop, 2, 16) < 0 || loop_add_timer(b->loop, on_timer, b, "next", &b->timer) < 0 ||
-            ledger_new(&b->ledger, b->loop, offload, conninfo, NULL, &owner, 1) < 0 || ledger_watch(b->ledger, watched, b->n) < 0)
+        if (loop_new(&b->loop) < 0 || offload_new(&offload, b->loop, 2, 16) < 0 ||
+            loop_add_timer(b->loop, on_timer, b, "next", &b->timer) < 0 ||
+            ledger_new(&b->ledger, b->loop, offload, conninfo, NULL, &owner, 1) < 0 ||
+            ledger_watch(b->ledger, watched, b->n) < 0)
                 return 1;
         r = loop_run(b->loop);
         b->ledger = ledger_free(b->ledger);
@@ -153,9 +176,10 @@ int main(int argc, char *argv[]) {
         uint64_t n, pace;
         int r;
 
-        if (argc < 7 || argc > 8 || number_parse_u64(argv[3], strlen(argv[3]), &n) < 0 || n == 0 || n > SERVICES_MAX ||
-            number_parse_u64(argv[4], strlen(argv[4]), &pace) < 0) {
-                fprintf(stderr, "usage: bench_commit CONNINFO PREFIX COUNT PACE EVIDENCE STEPS [CONNINFO-TO-RECONNECT]\n");
+        if (argc < 7 || argc > 8 || number_parse_u64(argv[3], strlen(argv[3]), &n) < 0 || n == 0 ||
+            n > SERVICES_MAX || number_parse_u64(argv[4], strlen(argv[4]), &pace) < 0) {
+                fprintf(stderr, "usage: bench_commit CONNINFO PREFIX COUNT PACE EVIDENCE STEPS "
+                                "[CONNINFO-TO-RECONNECT]\n");
                 return 2;
         }
         b.prefix = argv[2];

@@ -9,7 +9,7 @@
 #define TARGETS 2
 #define SAMPLES 12000000
 #define WARM 600000
-#define SAMPLE_GAP \
+#define SAMPLE_GAP                                                                                 \
         166 /* microseconds of virtual time: every target is sampled about once a second */
 
 enum { LIVE, RED, DB, PROBES };
@@ -67,8 +67,8 @@ static const SignalPolicy signals[SIGNALS] = {
         [LOAD] = { .name = "load", .kind = SIGNAL_RATE, .probe = RED, .bad = 3 },
 };
 
-#define THRESHOLD                                                                             \
-        .kind = RULE_THRESHOLD, .over = USEC_PER_MINUTE, .dispersion = 5, .min_samples = 100, \
+#define THRESHOLD                                                                                  \
+        .kind = RULE_THRESHOLD, .over = USEC_PER_MINUTE, .dispersion = 5, .min_samples = 100,      \
         .min_bad = 10, .hold = 30 * USEC_PER_SEC
 
 static const RulePolicy rules[] = {

@@ -1,5 +1,6 @@
-/* The target of the benches: one process that answers every HTTP request with the same status and counts them. GET /count tells how many it answered; GET /answer/503
- * changes the status for all from then on; neither is counted. Prints "target PORT" once it listens on 127.0.0.1. */
+/* The target of the benches: one process that answers every HTTP request with the same status and
+ * counts them. GET /count tells how many it answered; GET /answer/503 changes the status for all
+ * from then on; neither is counted. Prints "target PORT" once it listens on 127.0.0.1. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -37,7 +38,8 @@ static bool take_control(const Client *c) {
 
         if (left > 7 && memcmp(path, " /count", 7) == 0)
                 return true;
-        if (left < 12 || memcmp(path, " /answer/", 9) != 0 || number_parse_u64(path + 9, 3, &value) < 0)
+        if (left < 12 || memcmp(path, " /answer/", 9) != 0 ||
+            number_parse_u64(path + 9, 3, &value) < 0)
                 return false;
         status = (unsigned)value;
         return true;
@@ -50,8 +52,10 @@ static void answer(int fd) {
 
         answered += !control;
         int n_body = snprintf(body, sizeof body, "%llu\n", (unsigned long long)answered);
-        int n = snprintf(text, sizeof text, "HTTP/1.1 %u %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", told,
-                         told < 400 ? "OK" : "Unavailable", n_body, body);
+        int n = snprintf(text, sizeof text,
+                         "HTTP/1.1 %u %s\r\nContent-Type: text/plain\r\nContent-Length: "
+                         "%d\r\nConnection: close\r\n\r\n%s",
+                         told, told < 400 ? "OK" : "Unavailable", n_body, body);
 
         (void)!send(fd, text, (size_t)n, MSG_NOSIGNAL);
         hang_up(fd);
@@ -88,12 +92,13 @@ static void accept_all(int listener, int epoll) {
 }
 
 static int open_listener(void) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct sockaddr_in address = { .sin_family = AF_INET,
+                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         socklen_t size = sizeof address;
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-        if (fd < 0 || bind(fd, (const struct sockaddr *)&address, size) < 0 || listen(fd, 4096) < 0 ||
-            getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+        if (fd < 0 || bind(fd, (const struct sockaddr *)&address, size) < 0 ||
+            listen(fd, 4096) < 0 || getsockname(fd, (struct sockaddr *)&address, &size) < 0)
                 return -errno;
         printf("target %u\n", ntohs(address.sin_port));
         (void)fflush(stdout);
@@ -104,7 +109,8 @@ int main(void) {
         int listener = open_listener(), epoll = epoll_create1(EPOLL_CLOEXEC);
         struct epoll_event events[EVENTS] = { { .events = EPOLLIN, .data.fd = listener } };
 
-        if (listener < 0 || epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &events[0]) < 0) {
+        if (listener < 0 || epoll < 0 ||
+            epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &events[0]) < 0) {
                 perror("bench_target");
                 return 1;
         }

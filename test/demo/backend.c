@@ -25,9 +25,9 @@ static int listen_on(uint16_t port) {
         if (fd < 0)
                 return -errno;
         /* The port is taken again after a stop, while old connections linger. */
-        if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0
-            || bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, 128) < 0
-            || getsockname(fd, (struct sockaddr *)&address, &size) < 0) {
+        if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
+            bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, 128) < 0 ||
+            getsockname(fd, (struct sockaddr *)&address, &size) < 0) {
                 int r = -errno;
 
                 (void)close(fd);
@@ -65,11 +65,11 @@ bool backend_answers(uint16_t port) {
 
         if (fd < 0)
                 return false;
-        yes = setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0
-                && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0
-                && connect(fd, (struct sockaddr *)&address, sizeof address) == 0
-                && recv(fd, answer, sizeof answer, MSG_WAITALL) == (ssize_t)sizeof answer
-                && memcmp(answer, "ok\n", sizeof answer) == 0;
+        yes = setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0 &&
+              setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0 &&
+              connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+              recv(fd, answer, sizeof answer, MSG_WAITALL) == (ssize_t)sizeof answer &&
+              memcmp(answer, "ok\n", sizeof answer) == 0;
         (void)close(fd);
         return yes;
 }

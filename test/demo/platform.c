@@ -28,8 +28,8 @@ typedef struct Platform {
         HttpServer *server;
         Users *users;
         Faults faults;
-        uint16_t backend;          /* 0: leans on none */
-        char active[VERSION_MAX];  /* "" until the pointer was read */
+        uint16_t backend;         /* 0: leans on none */
+        char active[VERSION_MAX]; /* "" until the pointer was read */
         uint64_t epoch;
         Counter counters[COUNTERS_MAX];
         size_t n_counters;
@@ -61,8 +61,8 @@ static void on_pointer(void *userdata, const PgFailure *failure, const PgResult 
         const char *epoch = result ? pg_value(result, 0, "epoch") : NULL;
         Platform *p = userdata;
 
-        if (failure->error != PG_OK || !version || !epoch || strlen(version) >= VERSION_MAX
-            || number_parse_u64(epoch, strlen(epoch), &p->epoch) < 0) {
+        if (failure->error != PG_OK || !version || !epoch || strlen(version) >= VERSION_MAX ||
+            number_parse_u64(epoch, strlen(epoch), &p->epoch) < 0) {
                 fprintf(stderr, "platform: the version pointer cannot be read: %s\n",
                         failure->message);
                 return;
@@ -76,9 +76,8 @@ static void on_pointer(void *userdata, const PgFailure *failure, const PgResult 
 }
 
 static void read_pointer(Platform *p) {
-        static const char sql[] =
-                "SELECT rollbackd.active('users-api') AS version, epoch "
-                "FROM rollbackd.service_status WHERE service = 'users-api'";
+        static const char sql[] = "SELECT rollbackd.active('users-api') AS version, epoch "
+                                  "FROM rollbackd.service_status WHERE service = 'users-api'";
         int r = pg_query(p->pointer, sql, 0, NULL, 5 * USEC_PER_SEC, on_pointer, p);
 
         /* A connection that is down reads the pointer when it is up again. */
@@ -210,11 +209,11 @@ static int start(Platform *p, const char *conninfo) {
         char bound[128];
         int r, fd;
 
-        if ((r = loop_new(&p->loop)) < 0 || (r = offload_new(&p->offload, p->loop, 1, 8)) < 0
-            || (r = users_new(&p->users, conninfo)) < 0
-            || (r = pg_new(&p->pointer, p->loop, p->offload, &setup, p->faults.random)) < 0
-            || (r = loop_add_signal(p->loop, SIGTERM, on_signal, p)) < 0
-            || (r = loop_add_signal(p->loop, SIGINT, on_signal, p)) < 0)
+        if ((r = loop_new(&p->loop)) < 0 || (r = offload_new(&p->offload, p->loop, 1, 8)) < 0 ||
+            (r = users_new(&p->users, conninfo)) < 0 ||
+            (r = pg_new(&p->pointer, p->loop, p->offload, &setup, p->faults.random)) < 0 ||
+            (r = loop_add_signal(p->loop, SIGTERM, on_signal, p)) < 0 ||
+            (r = loop_add_signal(p->loop, SIGINT, on_signal, p)) < 0)
                 return r;
         fd = http_listen_tcp("127.0.0.1:0", bound, sizeof bound);
         if (fd < 0)

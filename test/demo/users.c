@@ -62,8 +62,8 @@ static PgResult *ask(Users *u, const char *sql, size_t n, const char *const para
 
 static bool find_version(Users *u, const char *requested, char ret[static VERSION_MAX]) {
         const char *parameters[] = { requested };
-        _cleanup_(pg_result_freep) PgResult *r =
-                ask(u, "SELECT rollbackd.version_for('users-api', $1::text)", 1, parameters);
+        _cleanup_(pg_result_freep) PgResult *r = ask(
+                u, "SELECT rollbackd.version_for('users-api', $1::text)", 1, parameters);
         const char *version = r ? pg_cell(r, 0, 0) : NULL;
 
         if (!version || strlen(version) >= VERSION_MAX)

@@ -13,7 +13,8 @@ static void check_labels(Slice labels) {
         while (exposition_next_label(labels, &position, &name, &value) > 0) {
                 ssize_t length = exposition_unescape(value, storage, sizeof storage);
 
-                if (name.n == 0 || name.p < labels.p || value.p + value.n >= labels.p + labels.n || n == EXPOSITION_LABELS_MAX)
+                if (name.n == 0 || name.p < labels.p || value.p + value.n >= labels.p + labels.n ||
+                    n == EXPOSITION_LABELS_MAX)
                         abort();
                 if (length > (ssize_t)value.n || (length < 0 && value.n <= sizeof storage))
                         abort();

@@ -1,4 +1,5 @@
-/* Any bytes as an answer: fed whole and byte by byte, it must come to the same. The first byte holds the request's options. */
+/* Any bytes as an answer: fed whole and byte by byte, it must come to the same. The first byte
+ * holds the request's options. */
 #include <stdlib.h>
 
 #include "http_response.h"
@@ -19,7 +20,8 @@ static Result feed(const char *data, size_t size, uint8_t options, size_t piece)
         http_response_init(&r, options & 1, options & 2 ? "x-version" : NULL);
         while (result.used < size && !r.done) {
                 Slice body;
-                ssize_t used = http_response_feed(&r, data + result.used, MIN(piece, size - result.used), &body);
+                ssize_t used = http_response_feed(&r, data + result.used,
+                                                  MIN(piece, size - result.used), &body);
 
                 if (used < 0) {
                         result.failed = true;
@@ -49,9 +51,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 return 0;
         whole = feed((const char *)data + 1, size - 1, data[0], size);
         cut = feed((const char *)data + 1, size - 1, data[0], 1);
-        if (whole.failed != cut.failed || whole.done != cut.done || whole.close != cut.close || whole.status != cut.status)
+        if (whole.failed != cut.failed || whole.done != cut.done || whole.close != cut.close ||
+            whole.status != cut.status)
                 abort();
-        if (!whole.failed && (whole.used != cut.used || whole.body != cut.body || whole.sum != cut.sum))
+        if (!whole.failed &&
+            (whole.used != cut.used || whole.body != cut.body || whole.sum != cut.sum))
                 abort();
         return 0;
 }

@@ -1,4 +1,5 @@
-/* Any text as a selector, and as a label path: what is taken lies inside its room and matches what it names. */
+/* Any text as a selector, and as a label path: what is taken lies inside its room and matches what
+ * it names. */
 #include <stdlib.h>
 
 #include "selector.h"
@@ -6,7 +7,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check(const Selector *s, const char *p) {
-        if (p < s->text || p >= s->text + sizeof s->text || memchr(p, '\0', (size_t)(s->text + sizeof s->text - p)) == NULL)
+        if (p < s->text || p >= s->text + sizeof s->text ||
+            memchr(p, '\0', (size_t)(s->text + sizeof s->text - p)) == NULL)
                 abort();
 }
 

@@ -13,35 +13,44 @@ static const char web_policy[] =
         "service = \"web\";\n"
         "release = { warmup = \"1s\"; bake = { time = \"30m\"; requests = 5000; }; };\n"
         "probes = {\n"
-        " live = { kind = \"http\"; targets = [ \"http://10.0.0.1:80/\", \"http://10.0.0.2:80/\" ]; rise = 2; fall = 3; };\n"
+        " live = { kind = \"http\"; targets = [ \"http://10.0.0.1:80/\", \"http://10.0.0.2:80/\" "
+        "]; rise = 2; fall = 3; };\n"
         " red = { kind = \"metrics\"; targets = [ \"http://10.0.0.1:81/metrics\" ]; };\n"
         "};\n"
-        "signals = { errors = { kind = \"ratio\"; probe = \"red\"; bad = \"bad_total\"; total = \"all_total\"; }; };\n"
+        "signals = { errors = { kind = \"ratio\"; probe = \"red\"; bad = \"bad_total\"; total = "
+        "\"all_total\"; }; };\n"
         "rules = (\n"
-        " { name = \"down\"; kind = \"down\"; probe = \"live\"; at_least = \"50%\"; hold = \"20s\"; response = \"rollback\"; },\n"
-        " { name = \"errors\"; kind = \"threshold\"; signal = \"errors\"; over = \"60s\"; enter = \"5%\"; leave = \"2%\"; hold = \"30s\"; response = \"notify\"; }\n"
+        " { name = \"down\"; kind = \"down\"; probe = \"live\"; at_least = \"50%\"; hold = "
+        "\"20s\"; response = \"rollback\"; },\n"
+        " { name = \"errors\"; kind = \"threshold\"; signal = \"errors\"; over = \"60s\"; enter = "
+        "\"5%\"; leave = \"2%\"; hold = \"30s\"; response = \"notify\"; }\n"
         ");\n"
         "rollback = { mode = \"automatic\"; };\n";
 
 static const char shop_policy[] =
         "service = \"shop\";\n"
         "probes = { port = { kind = \"tcp\"; targets = [ \"10.0.0.3:80\" ]; }; };\n"
-        "rules = ( { name = \"down\"; kind = \"down\"; probe = \"port\"; at_least = \"100%\"; hold = \"20s\"; } );\n";
+        "rules = ( { name = \"down\"; kind = \"down\"; probe = \"port\"; at_least = \"100%\"; hold "
+        "= \"20s\"; } );\n";
 
 static const char operations[] =
-        "[ {\"id\": \"0b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11\", \"service\": \"web\", \"kind\": \"rollback\", \"evidence\": {\"rule\": \"down\"}},"
-        "  {\"id\": \"1b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11\", \"service\": \"shop\", \"kind\": \"restore\"} ]";
-static const char events[] =
-        "[ {\"id\": \"2b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11\", \"service\": \"web\", \"kind\": \"service.paused\"},"
-        "  {\"id\": \"3b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11\", \"service\": \"web\", \"kind\": \"service.resumed\"},"
-        "  {\"id\": \"4b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11\", \"service\": \"shop\", \"kind\": \"release.deployed\"} ]";
+        "[ {\"id\": \"0b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11\", \"service\": \"web\", \"kind\": "
+        "\"rollback\", \"evidence\": {\"rule\": \"down\"}},"
+        "  {\"id\": \"1b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11\", \"service\": \"shop\", \"kind\": "
+        "\"restore\"} ]";
+static const char events[] = "[ {\"id\": \"2b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11\", \"service\": "
+                             "\"web\", \"kind\": \"service.paused\"},"
+                             "  {\"id\": \"3b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11\", \"service\": "
+                             "\"web\", \"kind\": \"service.resumed\"},"
+                             "  {\"id\": \"4b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11\", \"service\": "
+                             "\"shop\", \"kind\": \"release.deployed\"} ]";
 
 /* The server's side: made before the fork, so that the process has it. */
 static struct {
         Engine *engine;
         Api *api;
         ServiceConfig *web, *shop;
-        Policy *others;       /* web's under other names */
+        Policy *others; /* web's under other names */
         char (*names)[NAME_SIZE];
         size_t n_others;
         bool ledger_up;
@@ -49,8 +58,15 @@ static struct {
 
 static void fill_status(_unused_ void *userdata, ApiStatus *ret) {
         *ret = (ApiStatus){
-                .ready = world.ledger_up, .ledger_up = world.ledger_up, .reload_ok = world.ledger_up, .started_at = 1.7e9, .reloaded_at = 1.7e9,
-                .probes = 10, .targets = 4, .commits = 3, .longest_turn = 1500,
+                .ready = world.ledger_up,
+                .ledger_up = world.ledger_up,
+                .reload_ok = world.ledger_up,
+                .started_at = 1.7e9,
+                .reloaded_at = 1.7e9,
+                .probes = 10,
+                .targets = 4,
+                .commits = 3,
+                .longest_turn = 1500,
         };
         memcpy(ret->words, "2 services", 11);
         memcpy(ret->ledger_words, "connection refused", 19);
@@ -61,20 +77,27 @@ static usec_t now(_unused_ void *userdata) {
 }
 
 static const ServiceConfig *find_config(_unused_ void *userdata, uint32_t service) {
-        return service == 0 ? world.web : service == 1 ? world.shop : service < 2 + world.n_others ? world.web : NULL;
+        return service == 0                 ? world.web :
+               service == 1                 ? world.shop :
+               service < 2 + world.n_others ? world.web :
+                                              NULL;
 }
 
-static bool probe_detail(_unused_ void *userdata, _unused_ uint32_t service, uint16_t probe, uint16_t target, ApiProbeDetail *ret) {
-        *ret = (ApiProbeDetail){ .words = probe == 0 && target == 1 ? "connection refused" : "", .duration = 2500 };
+static bool probe_detail(_unused_ void *userdata, _unused_ uint32_t service, uint16_t probe,
+                         uint16_t target, ApiProbeDetail *ret) {
+        *ret = (ApiProbeDetail){ .words = probe == 0 && target == 1 ? "connection refused" : "",
+                                 .duration = 2500 };
         return true;
 }
 
 static bool unconfigured(_unused_ void *userdata, size_t i, ApiUnconfigured *ret) {
-        *ret = (ApiUnconfigured){ "/etc/bad.conf", NULL, "/etc/bad.conf:3: \"x\": unknown key\n", false };
+        *ret = (ApiUnconfigured){ "/etc/bad.conf", NULL, "/etc/bad.conf:3: \"x\": unknown key\n",
+                                  false };
         return i == 0;
 }
 
-static int request(_unused_ void *userdata, uint32_t service, OperationKind kind, const char *target, uint64_t epoch, const char *actor, const char *reason,
+static int request(_unused_ void *userdata, uint32_t service, OperationKind kind,
+                   const char *target, uint64_t epoch, const char *actor, const char *reason,
                    char ret_id[static OPERATION_ID_SIZE], StrBuf *why) {
         int r;
 
@@ -83,7 +106,8 @@ static int request(_unused_ void *userdata, uint32_t service, OperationKind kind
                 strbuf_add(why, actor);
                 return -EBUSY;
         }
-        r = engine_request(world.engine, service, kind, target, epoch, actor, reason, NOW, ret_id, why);
+        r = engine_request(world.engine, service, kind, target, epoch, actor, reason, NOW, ret_id,
+                           why);
 
         engine_step(world.engine, NOW);
         return r;
@@ -109,22 +133,47 @@ static void feed(uint32_t service) {
         const double increases[] = { 10, 1000 };
 
         for (usec_t at = NOW - 5 * USEC_PER_SEC; at < NOW; at += USEC_PER_SEC) {
-                engine_feed(world.engine, &(Sample){ .service = service, .target = 0, .outcome = OUTCOME_OK, .started = at, .at = at, .version = "2.0" });
-                engine_feed(world.engine, &(Sample){ .service = service, .target = 1, .outcome = OUTCOME_REFUSED, .started = at, .at = at });
-                engine_feed(world.engine, &(Sample){ .service = service, .probe = 1, .outcome = OUTCOME_OK, .started = at, .at = at, .since = at - USEC_PER_SEC,
-                                                     .increases = increases, .n_increases = 2 });
+                engine_feed(world.engine, &(Sample){ .service = service,
+                                                     .target = 0,
+                                                     .outcome = OUTCOME_OK,
+                                                     .started = at,
+                                                     .at = at,
+                                                     .version = "2.0" });
+                engine_feed(world.engine, &(Sample){ .service = service,
+                                                     .target = 1,
+                                                     .outcome = OUTCOME_REFUSED,
+                                                     .started = at,
+                                                     .at = at });
+                engine_feed(world.engine, &(Sample){ .service = service,
+                                                     .probe = 1,
+                                                     .outcome = OUTCOME_OK,
+                                                     .started = at,
+                                                     .at = at,
+                                                     .since = at - USEC_PER_SEC,
+                                                     .increases = increases,
+                                                     .n_increases = 2 });
                 engine_step(world.engine, at);
         }
 }
 
 static void add_service(const Policy *policy, uint32_t handle, bool known) {
         ServiceFacts facts = {
-                .version = "2.0", .epoch = 41, .kind = RELEASE_DEPLOY, .released = NOW - 100 * USEC_PER_SEC, .automatic = true,
-                .candidates = { { .version = "1.9", .epoch = 40, .stable = true, .schema_fits = true, .previous = true } }, .n_candidates = 1,
+                .version = "2.0",
+                .epoch = 41,
+                .kind = RELEASE_DEPLOY,
+                .released = NOW - 100 * USEC_PER_SEC,
+                .automatic = true,
+                .candidates = { { .version = "1.9",
+                                  .epoch = 40,
+                                  .stable = true,
+                                  .schema_fits = true,
+                                  .previous = true } },
+                .n_candidates = 1,
         };
         uint32_t given;
 
-        assert_int_equal(engine_put_service(world.engine, policy, NOW - 100 * USEC_PER_SEC, &given), 0);
+        assert_int_equal(engine_put_service(world.engine, policy, NOW - 100 * USEC_PER_SEC, &given),
+                         0);
         assert_int_equal(given, handle);
         if (!known)
                 return;
@@ -143,7 +192,12 @@ static Json *parse(const char *text) {
 
 static void make_world(bool ledger_up, size_t n_others) {
         const ApiOwner owner = {
-                .status = fill_status, .now = now, .config = find_config, .probe_detail = probe_detail, .unconfigured = unconfigured, .request = request,
+                .status = fill_status,
+                .now = now,
+                .config = find_config,
+                .probe_detail = probe_detail,
+                .unconfigured = unconfigured,
+                .request = request,
         };
         ApiOwner whole = owner;
 
@@ -186,7 +240,8 @@ static int start(void **state, bool ledger_up, size_t n_others) {
 
         assert_non_null(w);
         make_world(ledger_up, n_others);
-        assert_int_equal(served_start_handler(&served, api_handle, world.api, 30 * USEC_PER_SEC), 0);
+        assert_int_equal(served_start_handler(&served, api_handle, world.api, 30 * USEC_PER_SEC),
+                         0);
         free_world();
         w->served = served;
         *state = w;
@@ -223,7 +278,8 @@ static unsigned take_answer(ApiWorld *w, int fd, const char *text) {
         close(fd);
         w->json = json_free(w->json);
         w->body = strstr(w->answer, "\r\n\r\n") + 4;
-        if (strcasestr(w->answer, "content-type: application/json\r\n") || strcasestr(w->answer, "content-type: application/problem+json\r\n"))
+        if (strcasestr(w->answer, "content-type: application/json\r\n") ||
+            strcasestr(w->answer, "content-type: application/problem+json\r\n"))
                 w->json = json_parse(w->body, strlen(w->body), &error);
         return status;
 }

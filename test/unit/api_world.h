@@ -1,5 +1,7 @@
-/* api_world.h: for the tests of daemon/http: the API over a real engine with three services, served by a process of its own, and requests whose answers come back as status, headers and
- * JSON. `web` is at epoch 41 on version 2.0, with a target down; `shop` is a service that the ledger does not know; the third one has a name that no policy file could give it. */
+/* api_world.h: for the tests of daemon/http: the API over a real engine with three services, served
+ * by a process of its own, and requests whose answers come back as status, headers and JSON. `web`
+ * is at epoch 41 on version 2.0, with a target down; `shop` is a service that the ledger does not
+ * know; the third one has a name that no policy file could give it. */
 #pragma once
 
 #include <setjmp.h>
@@ -22,7 +24,8 @@ typedef struct ApiWorld {
         Json *json;              /* of the last answer that was JSON, else NULL */
 } ApiWorld;
 
-/* Set-ups of a cmocka test: *state is an ApiWorld. Everything good; the ledger down and nothing read from it yet; a crowd of 4096 services. */
+/* Set-ups of a cmocka test: *state is an ApiWorld. Everything good; the ledger down and nothing
+ * read from it yet; a crowd of 4096 services. */
 int api_world_start(void **state);
 int api_world_start_without_ledger(void **state);
 int api_world_start_crowded(void **state);

@@ -1,4 +1,5 @@
-/* config_draft.h: writes a whole valid configuration file around one key of one section, so that a test decides only that key's value. Remembers the lines that a message must name. */
+/* config_draft.h: writes a whole valid configuration file around one key of one section, so that a
+ * test decides only that key's value. Remembers the lines that a message must name. */
 #pragma once
 
 #include "config_schema.h"
@@ -45,7 +46,8 @@ static const Base bases[] = {
         { SECTION_CHANNEL, NULL, "url", "\"https://example.org/\"" },
 };
 
-/* One file to write: a key of one section, under one kind, with a value of the test's (NULL: left out). */
+/* One file to write: a key of one section, under one kind, with a value of the test's (NULL: left
+ * out). */
 typedef struct Draft {
         ConfigSection section;
         const char *kind; /* of the entry; NULL: the section has none */
@@ -124,7 +126,8 @@ static inline void write_release(Draft *d) {
 }
 
 static inline void write_probes(Draft *d) {
-        const char *kind = d->section == SECTION_EXPECT ? "http" : kind_for(d, SECTION_PROBE, "http");
+        const char *kind = d->section == SECTION_EXPECT ? "http" :
+                                                          kind_for(d, SECTION_PROBE, "http");
 
         add_line(d, "p = {");
         add_keys(d, SECTION_PROBE, kind);

@@ -1,4 +1,5 @@
-/* config_support.h: a directory of configuration files for one test program, and what the readers say about them. */
+/* config_support.h: a directory of configuration files for one test program, and what the readers
+ * say about them. */
 #pragma once
 
 #include <setjmp.h>
@@ -49,7 +50,8 @@ static inline void support_remove(const char *name) {
         assert_int_equal(unlink(support_path(name)), 0);
 }
 
-/* The mistakes of a policy text, with "f:" for the file's path; "" and a value in *ret without any. */
+/* The mistakes of a policy text, with "f:" for the file's path; "" and a value in *ret without any.
+ */
 static inline const char *support_mistakes(const char *text, ServiceConfig **ret) {
         static char shortened[CONFIG_ERROR_SIZE];
         const char *path, *p;
@@ -62,7 +64,7 @@ static inline const char *support_mistakes(const char *text, ServiceConfig **ret
         path = support_path("f");
         r = config_read_service(path, ret, &error);
         support_remove("f");
-        assert_int_equal(r < 0, error.length > 0);
+        assert_int_equal(r<0, error.length> 0);
         for (p = error.text; *p;) {
                 bool here = strncmp(p, path, strlen(path)) == 0;
 

@@ -1,5 +1,5 @@
-/* guarded.h: bytes that end where an unreadable page begins, so that reading one too many ends the test.
- * Knows nothing of what is tested; include it after cmocka. */
+/* guarded.h: bytes that end where an unreadable page begins, so that reading one too many ends the
+ * test. Knows nothing of what is tested; include it after cmocka. */
 #pragma once
 
 #include <stdint.h>
@@ -19,7 +19,8 @@ static inline Guarded guarded_copy(const void *bytes, size_t n) {
         size_t page = (size_t)sysconf(_SC_PAGESIZE), usable = (n / page + 1) * page;
         Guarded g = { .area_size = usable + page, .n = n };
 
-        g.area = mmap(NULL, g.area_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        g.area = mmap(NULL, g.area_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                      0);
         assert_true(g.area != MAP_FAILED);
         assert_int_equal(mprotect(g.area + usable, page, PROT_NONE), 0);
         g.bytes = g.area + usable - n;

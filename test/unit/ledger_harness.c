@@ -60,19 +60,22 @@ static bool connects(const char *database) {
         char conninfo[512];
         PgFailure failure;
 
-        snprintf(conninfo, sizeof conninfo, "host=%s dbname=%s user=postgres", server.directory, database);
+        snprintf(conninfo, sizeof conninfo, "host=%s dbname=%s user=postgres", server.directory,
+                 database);
         return pg_sync_connect(&s, conninfo, NULL, &failure) == 0;
 }
 
 void harness_start_server(void) {
-        const char *const argv[] = { BIN "postgres", "-D", server.data, "-k", server.directory, "-c", "listen_addresses=", "-c", "fsync=off",
-                                     "-c", "max_connections=50", NULL };
+        const char *const argv[] = { BIN "postgres",   "-D", server.data,          "-k",
+                                     server.directory, "-c", "listen_addresses=",  "-c",
+                                     "fsync=off",      "-c", "max_connections=50", NULL };
 
         server.postmaster = start(argv);
         for (unsigned i = 0; i < 3000; i++) {
                 if (connects("postgres"))
                         return;
-                /* After a SIGKILL the last backends may still hold the shared memory for a moment. */
+                /* After a SIGKILL the last backends may still hold the shared memory for a moment.
+                 */
                 if (waitpid(server.postmaster, NULL, WNOHANG) == server.postmaster)
                         server.postmaster = start(argv);
                 nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
@@ -114,11 +117,13 @@ static void make_template(void) {
         PgFailure failure;
         glob_t files;
 
-        snprintf(conninfo, sizeof conninfo, "host=%s dbname=postgres user=postgres", server.directory);
+        snprintf(conninfo, sizeof conninfo, "host=%s dbname=postgres user=postgres",
+                 server.directory);
         assert_int_equal(pg_sync_connect(&s, conninfo, NULL, &failure), 0);
         script(s, "CREATE DATABASE ledger", "create");
         pg_sync_free(TAKE_PTR(s));
-        snprintf(conninfo, sizeof conninfo, "host=%s dbname=ledger user=postgres", server.directory);
+        snprintf(conninfo, sizeof conninfo, "host=%s dbname=ledger user=postgres",
+                 server.directory);
         assert_int_equal(pg_sync_connect(&s, conninfo, NULL, &failure), 0);
         run_file(s, "sql/roles.sql");
         script(s, "SET ROLE rollbackd_owner", "role");
@@ -129,12 +134,14 @@ static void make_template(void) {
 }
 
 int harness_group_setup(_unused_ void **state) {
-        const char *const initdb[] = { BIN "initdb", "-D", server.data, "-A", "trust", "-U", "postgres", "-N", "--locale=C.UTF-8", NULL };
+        const char *const initdb[] = { BIN "initdb", "-D", server.data,        "-A", "trust", "-U",
+                                       "postgres",   "-N", "--locale=C.UTF-8", NULL };
         struct passwd *user = getpwnam("postgres");
         int status;
 
         snprintf(server.directory, sizeof server.directory, "/tmp/rollbackd-ledger-XXXXXX");
-        if (!mkdtemp(server.directory) || (geteuid() == 0 && (!user || chown(server.directory, user->pw_uid, user->pw_gid) < 0)))
+        if (!mkdtemp(server.directory) ||
+            (geteuid() == 0 && (!user || chown(server.directory, user->pw_uid, user->pw_gid) < 0)))
                 return -1;
         snprintf(server.data, sizeof server.data, "%s/data", server.directory);
         if (waitpid(start(initdb), &status, 0) < 0 || status != 0)
@@ -144,7 +151,8 @@ int harness_group_setup(_unused_ void **state) {
         return 0;
 }
 
-static int remove_one(const char *path, _unused_ const struct stat *st, _unused_ int flag, _unused_ struct FTW *ftw) {
+static int remove_one(const char *path, _unused_ const struct stat *st, _unused_ int flag,
+                      _unused_ struct FTW *ftw) {
         return remove(path);
 }
 
@@ -202,13 +210,16 @@ int harness_setup(void **state) {
         if (!h)
                 return -1;
         snprintf(h->database, sizeof h->database, "test_%u", ++server.tests);
-        snprintf(h->admin_conninfo, sizeof h->admin_conninfo, "host=%s dbname=postgres user=postgres", server.directory);
+        snprintf(h->admin_conninfo, sizeof h->admin_conninfo,
+                 "host=%s dbname=postgres user=postgres", server.directory);
         h->admin = harness_connect(h);
         snprintf(sql, sizeof sql, "CREATE DATABASE %s TEMPLATE ledger", h->database);
         script(h->admin, sql, "create");
         pg_sync_free(h->admin);
-        snprintf(h->admin_conninfo, sizeof h->admin_conninfo, "host=%s dbname=%s user=postgres", server.directory, h->database);
-        snprintf(h->conninfo, sizeof h->conninfo, "host=%s dbname=%s user=rollbackd", server.directory, h->database);
+        snprintf(h->admin_conninfo, sizeof h->admin_conninfo, "host=%s dbname=%s user=postgres",
+                 server.directory, h->database);
+        snprintf(h->conninfo, sizeof h->conninfo, "host=%s dbname=%s user=rollbackd",
+                 server.directory, h->database);
         h->admin = harness_connect(h);
         if (loop_new(&h->loop) < 0 || offload_new(&h->offload, h->loop, 2, 16) < 0)
                 return -1;

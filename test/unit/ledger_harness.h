@@ -1,5 +1,6 @@
-/* ledger_harness.h: a private PostgreSQL with the ledger's schema, a fresh database per test, and a loop that the test's body can wait on: the loop runs on a stack of its own and
- * gives the processor back when what is waited for has come. Knows nothing of what is tested. */
+/* ledger_harness.h: a private PostgreSQL with the ledger's schema, a fresh database per test, and a
+ * loop that the test's body can wait on: the loop runs on a stack of its own and gives the
+ * processor back when what is waited for has come. Knows nothing of what is tested. */
 #pragma once
 
 #include <errno.h>
@@ -14,13 +15,14 @@
 typedef struct Harness {
         Loop *loop;
         Offload *offload;
-        PgSync *admin;          /* superuser, in the test's database */
-        char conninfo[512];     /* of the daemon's role */
+        PgSync *admin;      /* superuser, in the test's database */
+        char conninfo[512]; /* of the daemon's role */
         char admin_conninfo[512];
         char database[64];
 } Harness;
 
-/* Once per program: starts the server in a directory of its own, and stops it and removes the directory. */
+/* Once per program: starts the server in a directory of its own, and stops it and removes the
+ * directory. */
 int harness_group_setup(void **state);
 int harness_group_teardown(void **state);
 /* Per test: *state is a Harness. */

@@ -11,7 +11,8 @@ static void on_state(_unused_ void *userdata, bool up, const PgFailure *failure)
                 seen.failure = *failure;
 }
 
-static void on_facts(_unused_ void *userdata, const char *service, const ServiceFacts *facts, usec_t at) {
+static void on_facts(_unused_ void *userdata, const char *service, const ServiceFacts *facts,
+                     usec_t at) {
         if (!facts) {
                 assert_string_equal(service, "unknown");
                 seen.n_unknown++;
@@ -36,10 +37,18 @@ static void on_trouble(_unused_ void *userdata, const char *what, const PgFailur
         seen.n_trouble++;
 }
 
-const LedgerOwner ledger_story_owner = { .on_state = on_state, .on_facts = on_facts, .on_recent = on_recent, .on_trouble = on_trouble };
+const LedgerOwner ledger_story_owner = {
+        .on_state = on_state, .on_facts = on_facts, .on_recent = on_recent, .on_trouble = on_trouble
+};
 
-OperationPlan ledger_story_plan = { .kind = OPERATION_ROLLBACK, .automatic = true, .from_epoch = 2, .from_version = "v2", .to_version = "v1",
-                                    .actor = "rollbackd", .reason = "errors", .id = ID1 };
+OperationPlan ledger_story_plan = { .kind = OPERATION_ROLLBACK,
+                                    .automatic = true,
+                                    .from_epoch = 2,
+                                    .from_version = "v2",
+                                    .to_version = "v1",
+                                    .actor = "rollbackd",
+                                    .reason = "errors",
+                                    .id = ID1 };
 
 bool ledger_story_is_up(_unused_ void *userdata) {
         return seen.up;
@@ -50,12 +59,16 @@ bool ledger_story_counted(void *userdata) {
 }
 
 bool ledger_story_is_blocked(void *userdata) {
-        return streq(harness_cell(userdata, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'rollbackd'"), "1");
+        return streq(harness_cell(userdata, "SELECT count(*) FROM pg_stat_activity WHERE "
+                                            "wait_event_type = 'Lock' AND usename = 'rollbackd'"),
+                     "1");
 }
 
 void ledger_story_open_at(Harness *h, const char *conninfo) {
         seen = (LedgerStory){ .h = h };
-        assert_int_equal(ledger_new(&seen.ledger, h->loop, h->offload, conninfo, NULL, &ledger_story_owner, 1), 0);
+        assert_int_equal(ledger_new(&seen.ledger, h->loop, h->offload, conninfo, NULL,
+                                    &ledger_story_owner, 1),
+                         0);
         harness_wait(h, ledger_story_is_up, NULL, "the ledger");
         assert_true(ledger_is_up(seen.ledger));
 }
@@ -72,15 +85,23 @@ void ledger_story_close(void) {
 }
 
 void ledger_story_seed(Harness *h) {
-        harness_sql(h, "SELECT rollbackd.register('web', 'v1', true, 'it runs'); SELECT rollbackd.deploy('web', 'v2')");
+        harness_sql(h, "SELECT rollbackd.register('web', 'v1', true, 'it runs'); SELECT "
+                       "rollbackd.deploy('web', 'v2')");
 }
 
 CommitRequest ledger_story_request(void) {
-        return (CommitRequest){ .operation = &ledger_story_plan, .service = "web", .policy_hash = "abc", .evidence = "{\"rule\": \"errors\"}", .steps = "[]",
-                                .cooldown = 600 * USEC_PER_SEC, .budget_per = USEC_PER_DAY, .budget_count = 2 };
+        return (CommitRequest){ .operation = &ledger_story_plan,
+                                .service = "web",
+                                .policy_hash = "abc",
+                                .evidence = "{\"rule\": \"errors\"}",
+                                .steps = "[]",
+                                .cooldown = 600 * USEC_PER_SEC,
+                                .budget_per = USEC_PER_DAY,
+                                .budget_count = 2 };
 }
 
-void ledger_story_on_commit(_unused_ void *userdata, CommitResult result, uint64_t epoch, const char *detail) {
+void ledger_story_on_commit(_unused_ void *userdata, CommitResult result, uint64_t epoch,
+                            const char *detail) {
         if (result == COMMIT_IN_DOUBT) {
                 seen.doubts++;
                 return;

@@ -1,4 +1,5 @@
-/* ledger_story.h: what the tests of daemon/ledger share: one ledger per test, what its callbacks said, and asking it as if it were blocking. */
+/* ledger_story.h: what the tests of daemon/ledger share: one ledger per test, what its callbacks
+ * said, and asking it as if it were blocking. */
 #pragma once
 
 #include "ledger_harness.h"
@@ -50,9 +51,11 @@ CommitRequest ledger_story_request(void);
 /* Commits and waits for the one result. */
 void ledger_story_commit(const CommitRequest *r);
 /* A LedgerCommitCallback into `seen`. */
-void ledger_story_on_commit(void *userdata, CommitResult result, uint64_t epoch, const char *detail);
+void ledger_story_on_commit(void *userdata, CommitResult result, uint64_t epoch,
+                            const char *detail);
 
-/* Conditions to wait for: connected; the counter *userdata is above 0; a statement of the daemon's, in the Harness *userdata, waits for a lock. */
+/* Conditions to wait for: connected; the counter *userdata is above 0; a statement of the daemon's,
+ * in the Harness *userdata, waits for a lock. */
 bool ledger_story_is_up(void *userdata);
 bool ledger_story_counted(void *userdata);
 bool ledger_story_is_blocked(void *userdata);

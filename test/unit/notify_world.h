@@ -1,5 +1,6 @@
-/* notify_world.h: for the tests of daemon/notify, included by their one .c file each: loop, HTTP client and log played by the test, so that days of retries pass in a moment and every
- * request can be answered as the test likes. */
+/* notify_world.h: for the tests of daemon/notify, included by their one .c file each: loop, HTTP
+ * client and log played by the test, so that days of retries pass in a moment and every request can
+ * be answered as the test likes. */
 #pragma once
 
 /* The sources under test are compiled into the test, with these names played by it. */
@@ -63,7 +64,8 @@ usec_t loop_now(_unused_ Loop *l) {
         return world.now;
 }
 
-int loop_add_timer(_unused_ Loop *l, LoopTimerCallback callback, void *userdata, _unused_ const char *name, LoopTimer **ret) {
+int loop_add_timer(_unused_ Loop *l, LoopTimerCallback callback, void *userdata,
+                   _unused_ const char *name, LoopTimer **ret) {
         LoopTimer *t = calloc(1, sizeof *t);
 
         assert_non_null(t);
@@ -113,15 +115,18 @@ static void take_header(HttpRequest *r, const char *header) {
         else if (strncmp(header, "webhook-timestamp: ", 19) == 0)
                 r->timestamp = strtoll(header + 19, NULL, 10);
         else if (strncmp(header, "webhook-signature: ", 19) == 0)
-                assert_true(snprintf(r->signature, sizeof r->signature, "%s", header + 19) < (int)sizeof r->signature);
+                assert_true(snprintf(r->signature, sizeof r->signature, "%s", header + 19) <
+                            (int)sizeof r->signature);
         else if (strncmp(header, "Content-Type: ", 14) == 0)
-                assert_true(snprintf(r->type, sizeof r->type, "%s", header + 14) < (int)sizeof r->type);
+                assert_true(snprintf(r->type, sizeof r->type, "%s", header + 14) <
+                            (int)sizeof r->type);
         else
                 fail_msg("unexpected header %s", header);
 }
 
-int http_client_post(_unused_ HttpClient *c, const char *url, const char *const *headers, const char *body, size_t body_size, usec_t timeout,
-                     HttpReplyCallback callback, void *userdata, HttpRequest **ret) {
+int http_client_post(_unused_ HttpClient *c, const char *url, const char *const *headers,
+                     const char *body, size_t body_size, usec_t timeout, HttpReplyCallback callback,
+                     void *userdata, HttpRequest **ret) {
         HttpRequest *r;
 
         if (world.busy)
@@ -197,22 +202,27 @@ void log_message(Severity severity, const char *format, ...) {
 
         (void)severity;
         va_start(arguments, format);
-        assert_true(vsnprintf(world.message, sizeof world.message, format, arguments) < (int)sizeof world.message);
+        assert_true(vsnprintf(world.message, sizeof world.message, format, arguments) <
+                    (int)sizeof world.message);
         va_end(arguments);
         world.messages++;
 }
 
-void log_event(Severity severity, const char *message_id, const LogField *fields, size_t n, const char *sentence) {
+void log_event(Severity severity, const char *message_id, const LogField *fields, size_t n,
+               const char *sentence) {
         size_t at = 0;
 
         world.events++;
         world.severity = severity;
         world.fields[0] = '\0';
         for (size_t i = 0; i < n; i++)
-                at += (size_t)snprintf(world.fields + at, sizeof world.fields - at, "%s=%s ", fields[i].name, fields[i].value);
+                at += (size_t)snprintf(world.fields + at, sizeof world.fields - at, "%s=%s ",
+                                       fields[i].name, fields[i].value);
         assert_true(at < sizeof world.fields);
-        assert_true(snprintf(world.message_id, sizeof world.message_id, "%s", message_id) < (int)sizeof world.message_id);
-        assert_true(snprintf(world.sentence, sizeof world.sentence, "%s", sentence) < (int)sizeof world.sentence);
+        assert_true(snprintf(world.message_id, sizeof world.message_id, "%s", message_id) <
+                    (int)sizeof world.message_id);
+        assert_true(snprintf(world.sentence, sizeof world.sentence, "%s", sentence) <
+                    (int)sizeof world.sentence);
 }
 
 static void world_write_secret(void) {
@@ -227,7 +237,8 @@ static void world_write_secret(void) {
 static int world_start(_unused_ void **state) {
         world = (struct World){ .now = 1000 * USEC_PER_SEC, .secrets = "/tmp/notify-XXXXXX" };
         assert_non_null(mkdtemp(world.secrets));
-        assert_true(snprintf(world.secret_path, sizeof world.secret_path, "%s/hook", world.secrets) > 0);
+        assert_true(snprintf(world.secret_path, sizeof world.secret_path, "%s/hook",
+                             world.secrets) > 0);
         world_write_secret();
         return 0;
 }

@@ -50,9 +50,16 @@ void pg_story_wait_up(PgStory *s) {
         s->changed = false;
 }
 
-void pg_story_connect_as(PgStory *s, const char *conninfo, const char *password, const char *const *warm) {
-        const PgSetup setup = {.conninfo = conninfo, .password = password, .application_name = "test", .listen = "rollbackd \"test\"", .warm = warm,
-                               .on_state = on_state, .on_notify = on_notify, .userdata = s};
+void pg_story_connect_as(PgStory *s, const char *conninfo, const char *password,
+                         const char *const *warm) {
+        const PgSetup setup = { .conninfo = conninfo,
+                                .password = password,
+                                .application_name = "test",
+                                .listen = "rollbackd \"test\"",
+                                .warm = warm,
+                                .on_state = on_state,
+                                .on_notify = on_notify,
+                                .userdata = s };
 
         assert_int_equal(pg_new(&s->pg, s->loop, s->offload, &setup, 1), 0);
 }
@@ -103,7 +110,8 @@ void pg_story_on_answer(void *userdata, const PgFailure *failure, const PgResult
 }
 
 PgError pg_story_ask(PgStory *s, const char *sql) {
-        assert_int_equal(pg_query(s->pg, sql, 0, NULL, PG_STORY_LONG, pg_story_on_answer, &s->answer), 0);
+        assert_int_equal(
+                pg_query(s->pg, sql, 0, NULL, PG_STORY_LONG, pg_story_on_answer, &s->answer), 0);
         pg_story_wait_for(s, &s->answer.done);
         return s->answer.failure.error;
 }
@@ -143,7 +151,10 @@ static void end_backends(const char *which) {
         bool ended = false;
 
         assert_int_equal(pg_sync_connect(&other, pg_story_server.conninfo, NULL, &failure), 0);
-        (void)snprintf(sql, sizeof sql, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test' AND %s", which);
+        (void)snprintf(sql, sizeof sql,
+                       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
+                       "application_name = 'test' AND %s",
+                       which);
         for (unsigned i = 0; i < 100000 && !ended; i++) {
                 _cleanup_(pg_result_freep) PgResult *r = pg_sync_script(other, sql, &failure);
 
@@ -164,7 +175,8 @@ int pg_story_start_server(void **state) {
         PgFailure failure;
 
         (void)state;
-        if (!private_postgres_start(&pg_story_server) || pg_sync_connect(&sync, pg_story_server.conninfo, NULL, &failure) < 0)
+        if (!private_postgres_start(&pg_story_server) ||
+            pg_sync_connect(&sync, pg_story_server.conninfo, NULL, &failure) < 0)
                 return -1;
         r = pg_sync_script(sync, "CREATE TABLE t (x int PRIMARY KEY)", &failure);
         return r ? 0 : -1;

@@ -1,4 +1,5 @@
-/* pg_story.h: what the tests of glue/pg share: one PostgreSQL per test program, one loop and connection per test, and asking as if it were blocking. */
+/* pg_story.h: what the tests of glue/pg share: one PostgreSQL per test program, one loop and
+ * connection per test, and asking as if it were blocking. */
 #pragma once
 
 #include "pg.h"
@@ -38,7 +39,8 @@ int pg_story_set_up(void **state);
 /* The same with a connection that is up. */
 int pg_story_set_up_connected(void **state);
 int pg_story_tear_down(void **state);
-void pg_story_connect_as(PgStory *s, const char *conninfo, const char *password, const char *const *warm);
+void pg_story_connect_as(PgStory *s, const char *conninfo, const char *password,
+                         const char *const *warm);
 /* Runs the loop until the flag is set, and clears it. */
 void pg_story_wait_for(PgStory *s, bool *flag);
 void pg_story_wait_up(PgStory *s);
@@ -48,8 +50,11 @@ PgError pg_story_ask(PgStory *s, const char *sql);
 void pg_story_begin(PgStory *s, usec_t timeout);
 PgError pg_story_in_transaction(PgStory *s, const char *sql);
 PgError pg_story_commit(PgStory *s);
-/* A LoopTimerCallback that ends the backend of the test's connection once it is as `userdata`, a condition on pg_stat_activity, says. */
+/* A LoopTimerCallback that ends the backend of the test's connection once it is as `userdata`, a
+ * condition on pg_stat_activity, says. */
 void pg_story_end_soon(void *userdata, usec_t now);
 
-#define PG_STORY_CONNECTED(test) cmocka_unit_test_setup_teardown(test, pg_story_set_up_connected, pg_story_tear_down)
-#define PG_STORY_ALONE(test) cmocka_unit_test_setup_teardown(test, pg_story_set_up, pg_story_tear_down)
+#define PG_STORY_CONNECTED(test)                                                                   \
+        cmocka_unit_test_setup_teardown(test, pg_story_set_up_connected, pg_story_tear_down)
+#define PG_STORY_ALONE(test)                                                                       \
+        cmocka_unit_test_setup_teardown(test, pg_story_set_up, pg_story_tear_down)

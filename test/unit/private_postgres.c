@@ -1,4 +1,5 @@
-/* private_postgres.c: processes are started with fork and exec, and die with the test (PR_SET_PDEATHSIG). */
+/* private_postgres.c: processes are started with fork and exec, and die with the test
+ * (PR_SET_PDEATHSIG). */
 #include "private_postgres.h"
 
 #include <fcntl.h>
@@ -36,7 +37,8 @@ static bool find_program(const char *name, char *storage, size_t size) {
 static void become_postgres(void) {
         const struct passwd *user = getuid() == 0 ? getpwnam("postgres") : NULL;
 
-        if (user && (setgroups(0, NULL) < 0 || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0))
+        if (user &&
+            (setgroups(0, NULL) < 0 || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0))
                 _exit(126);
 }
 
@@ -62,13 +64,17 @@ static pid_t start(const char *const arguments[]) {
 static bool wait_for_success(pid_t pid) {
         int status;
 
-        return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+               WEXITSTATUS(status) == 0;
 }
 
 static bool make_folder(char *storage, size_t size) {
         const struct passwd *user = getuid() == 0 ? getpwnam("postgres") : NULL;
 
-        (void)snprintf(storage, size, "/tmp/rollbackd-pg-XX" "XX" "XX");
+        (void)snprintf(storage, size,
+                       "/tmp/rollbackd-pg-XX"
+                       "XX"
+                       "XX");
         return mkdtemp(storage) && (!user || chown(storage, user->pw_uid, user->pw_gid) == 0);
 }
 
@@ -86,8 +92,10 @@ bool private_postgres_again(PrivatePostgres *p) {
         char data[80];
 
         (void)snprintf(data, sizeof data, "%s/data", p->folder);
-        p->pid = start((const char *const[]){"postgres", "-D", data, "-k", p->folder, "-c", "listen_addresses=", "-c", "fsync=off", "-c",
-                                             "log_min_messages=panic", "-c", "log_destination=stderr", "-c", "log_min_error_statement=panic", NULL});
+        p->pid = start((const char *const[]){
+                "postgres", "-D", data, "-k", p->folder, "-c", "listen_addresses=", "-c",
+                "fsync=off", "-c", "log_min_messages=panic", "-c", "log_destination=stderr", "-c",
+                "log_min_error_statement=panic", NULL });
         return p->pid > 0 && wait_until_answers(p->conninfo);
 }
 
@@ -97,10 +105,12 @@ bool private_postgres_start(PrivatePostgres *p) {
         p->pid = 0;
         if (!make_folder(p->folder, sizeof p->folder))
                 return false;
-        (void)snprintf(p->conninfo, sizeof p->conninfo, "host=%s port=5432 user=postgres dbname=postgres", p->folder);
+        (void)snprintf(p->conninfo, sizeof p->conninfo,
+                       "host=%s port=5432 user=postgres dbname=postgres", p->folder);
         (void)snprintf(data, sizeof data, "%s/data", p->folder);
-        if (!wait_for_success(start((const char *const[]){"initdb", "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale",
-                                                          "--no-sync", NULL}))) {
+        if (!wait_for_success(start((const char *const[]){ "initdb", "-D", data, "-A", "trust",
+                                                           "-U", "postgres", "-E", "UTF8",
+                                                           "--no-locale", "--no-sync", NULL }))) {
                 printf("# initdb failed\n");
                 return false;
         }
@@ -132,27 +142,30 @@ void private_postgres_remove(PrivatePostgres *p) {
 }
 
 static int unix_socket(const char *folder, bool listening) {
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         (void)snprintf(address.sun_path, sizeof address.sun_path, "%.80s/" SOCKET_NAME, folder);
         if (fd < 0)
                 return -1;
-        if (listening ? bind(fd, (const struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 8) < 0
-                      : connect(fd, (const struct sockaddr *)&address, sizeof address) < 0) {
+        if (listening ? bind(fd, (const struct sockaddr *)&address, sizeof address) < 0 ||
+                                listen(fd, 8) < 0 :
+                        connect(fd, (const struct sockaddr *)&address, sizeof address) < 0) {
                 (void)close(fd);
                 return -1;
         }
         return fd;
 }
 
-/* Hands bytes on until either side closes. The word is looked for with its NUL, as the end of a statement, and must come in one piece, as libpq sends short ones. */
+/* Hands bytes on until either side closes. The word is looked for with its NUL, as the end of a
+ * statement, and must come in one piece, as libpq sends short ones. */
 static void proxy_serve(int client, int server, const char *word) {
         bool swallowing = false;
         char buffer[65536];
 
         for (;;) {
-                struct pollfd p[] = {{.fd = client, .events = POLLIN}, {.fd = server, .events = POLLIN}};
+                struct pollfd p[] = { { .fd = client, .events = POLLIN },
+                                      { .fd = server, .events = POLLIN } };
 
                 if (poll(p, 2, -1) < 0)
                         return;
@@ -197,7 +210,8 @@ bool swallowing_proxy_start(SwallowingProxy *x, const PrivatePostgres *p, const 
 
         if (!make_folder(x->folder, sizeof x->folder))
                 return false;
-        (void)snprintf(x->conninfo, sizeof x->conninfo, "host=%s port=5432 user=postgres dbname=postgres", x->folder);
+        (void)snprintf(x->conninfo, sizeof x->conninfo,
+                       "host=%s port=5432 user=postgres dbname=postgres", x->folder);
         listening = unix_socket(x->folder, true);
         if (listening < 0)
                 return false;

@@ -1,4 +1,5 @@
-/* private_postgres.h: a throw-away PostgreSQL on a unix socket in a folder of its own, for tests, and a proxy before it that can swallow answers. Knows nothing of what is tested. */
+/* private_postgres.h: a throw-away PostgreSQL on a unix socket in a folder of its own, for tests,
+ * and a proxy before it that can swallow answers. Knows nothing of what is tested. */
 #pragma once
 
 #include <sys/types.h>
@@ -11,7 +12,8 @@ typedef struct PrivatePostgres {
         pid_t pid;
 } PrivatePostgres;
 
-/* Makes a cluster (as user postgres when we are root), starts it and waits until it answers. Prints why and returns false when it cannot. */
+/* Makes a cluster (as user postgres when we are root), starts it and waits until it answers. Prints
+ * why and returns false when it cannot. */
 bool private_postgres_start(PrivatePostgres *p);
 /* Starts the postmaster of a cluster that is there, and waits until it answers. */
 bool private_postgres_again(PrivatePostgres *p);
@@ -19,7 +21,8 @@ bool private_postgres_again(PrivatePostgres *p);
 void private_postgres_kill(PrivatePostgres *p);
 void private_postgres_remove(PrivatePostgres *p);
 
-/* A proxy process before the cluster, which hands on what clients send, and no answer any more once a client sent a statement that ends in `word`. */
+/* A proxy process before the cluster, which hands on what clients send, and no answer any more once
+ * a client sent a statement that ends in `word`. */
 typedef struct SwallowingProxy {
         char folder[64];
         char conninfo[160];

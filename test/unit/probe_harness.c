@@ -16,7 +16,8 @@
 #define SERVICE 7
 
 void server_listen(ScriptedServer *s) {
-        struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct sockaddr_in name = { .sin_family = AF_INET,
+                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         socklen_t length = sizeof name;
 
         *s = (ScriptedServer){ .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
@@ -137,7 +138,8 @@ static void on_sample(void *userdata, const Sample *s, const char *words) {
                 h->react(h, r);
 }
 
-static bool deviates(void *userdata, uint32_t service _unused_, uint16_t probe _unused_, uint16_t target) {
+static bool deviates(void *userdata, uint32_t service _unused_, uint16_t probe _unused_,
+                     uint16_t target) {
         return target < 64 && ((Harness *)userdata)->deviating >> target & 1;
 }
 
@@ -171,7 +173,11 @@ void harness_add_operand(Harness *h, const char *selector) {
 void harness_init(Harness *h, ProbeKindId kind, uint16_t port) {
         *h = (Harness){
                 .status = { 200, 299 },
-                .policy = { .name = "live", .identity = 1, .rise = 1, .fall = 1, .interval = 60 * USEC_PER_SEC },
+                .policy = { .name = "live",
+                            .identity = 1,
+                            .rise = 1,
+                            .fall = 1,
+                            .interval = 60 * USEC_PER_SEC },
         };
         h->probe = (ProbeConfig){
                 .name = (char *)"live",
@@ -186,7 +192,9 @@ void harness_init(Harness *h, ProbeKindId kind, uint16_t port) {
                 .max_body = 1024 * 1024,
                 .operands = h->operands,
         };
-        h->config = (ServiceConfig){ .service = (char *)"users", .probes = &h->probe, .n_probes = 1 };
+        h->config = (ServiceConfig){ .service = (char *)"users",
+                                     .probes = &h->probe,
+                                     .n_probes = 1 };
         h->config.policy.probes = &h->policy;
         h->config.policy.n_probes = 1;
         harness_add_target(h, "127.0.0.1", port);

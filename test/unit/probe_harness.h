@@ -1,5 +1,6 @@
-/* probe_harness.h: what the tests of probes share: a scripted server in a child process, a service of one probe made by
- * hand, and a prober on a real loop that keeps every sample. Knows nothing of what is expected. */
+/* probe_harness.h: what the tests of probes share: a scripted server in a child process, a service
+ * of one probe made by hand, and a prober on a real loop that keeps every sample. Knows nothing of
+ * what is expected. */
 #pragma once
 
 #include <sys/types.h>
@@ -10,7 +11,8 @@
 #define HARNESS_TARGETS_MAX 256
 #define HARNESS_WORKERS 2
 
-/* Plays one connection, number n from 0, in the child; blocking. The connection is closed when it returns. */
+/* Plays one connection, number n from 0, in the child; blocking. The connection is closed when it
+ * returns. */
 typedef void (*ServerScript)(int fd, unsigned n);
 
 typedef struct ScriptedServer {
@@ -23,13 +25,15 @@ void server_listen(ScriptedServer *s);
 void server_start(ScriptedServer *s, ServerScript script);
 void server_stop(ScriptedServer *s);
 
-/* For scripts: reads up to the end of a request's headers; sends a text, waiting as long as it takes; waits for the peer to close; closes with RST. */
+/* For scripts: reads up to the end of a request's headers; sends a text, waiting as long as it
+ * takes; waits for the peer to close; closes with RST. */
 void script_read_request(int fd);
 bool script_send(int fd, const char *text);
 bool script_send_n(int fd, const void *data, size_t n);
 void script_wait_close(int fd);
 void script_reset(int fd);
-/* Waits until the peer has sent or closed, or the pace is over; true: the peer is gone or has spoken. */
+/* Waits until the peer has sent or closed, or the pace is over; true: the peer is gone or has
+ * spoken. */
 bool script_pace(int fd, int milliseconds);
 
 typedef struct Result {
@@ -56,13 +60,15 @@ struct Harness {
         OperandConfig *operands[SAMPLE_VALUES_MAX];
         StatusRange status;
         Result results[HARNESS_RESULTS_MAX];
-        size_t n_results, wanted; /* the loop ends at `wanted` results */
-        uint64_t deviating; /* bit i: target i (below 64) deviates */
-        void (*react)(Harness *h, const Result *result); /* or NULL; after each result, from within the prober's callback */
+        size_t n_results, wanted;                        /* the loop ends at `wanted` results */
+        uint64_t deviating;                              /* bit i: target i (below 64) deviates */
+        void (*react)(Harness *h, const Result *result); /* or NULL; after each result, from within
+                                                            the prober's callback */
         void *extra;
 };
 
-/* A service with one probe of one target at 127.0.0.1:port; interval 60 s, timeout 20 s, so that nothing but a demand starts a probe in a test. */
+/* A service with one probe of one target at 127.0.0.1:port; interval 60 s, timeout 20 s, so that
+ * nothing but a demand starts a probe in a test. */
 void harness_init(Harness *h, ProbeKindId kind, uint16_t port);
 void harness_add_target(Harness *h, const char *host, uint16_t port);
 void harness_add_operand(Harness *h, const char *selector);
@@ -71,5 +77,6 @@ void harness_begin(Harness *h);
 /* Runs until `wanted` results are there. Fails the test when that takes longer than a minute. */
 void harness_run(Harness *h, size_t wanted);
 void harness_done(Harness *h);
-/* The whole of it for one probe of a scripted server: begin, run, stop. Returns the only result, kept in *h. */
+/* The whole of it for one probe of a scripted server: begin, run, stop. Returns the only result,
+ * kept in *h. */
 const Result *harness_probe_once(Harness *h, ServerScript script);

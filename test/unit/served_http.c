@@ -45,10 +45,15 @@ static void on_call(_unused_ void *userdata, const HttpCall *call, HttpAnswer *r
                 ret->allow = "POST";
         } else {
                 memcpy(ret->etag, "\"7\"", 4);
-                n = asprintf(&ret->body, "%s %s local=%d uid=%ld q=%s match=%s type=%s host=%s origin=%s size=%zu body=%.40s", call->method,
-                             call->path, call->local, call->peer_uid == (uid_t)-1 ? -1L : (long)call->peer_uid, q ? q : "-",
-                             call->if_match ? call->if_match : "-", call->content_type ? call->content_type : "-",
-                             call->host ? call->host : "-", call->origin ? call->origin : "-", call->body_size, call->body);
+                n = asprintf(&ret->body,
+                             "%s %s local=%d uid=%ld q=%s match=%s type=%s host=%s origin=%s "
+                             "size=%zu body=%.40s",
+                             call->method, call->path, call->local,
+                             call->peer_uid == (uid_t)-1 ? -1L : (long)call->peer_uid, q ? q : "-",
+                             call->if_match ? call->if_match : "-",
+                             call->content_type ? call->content_type : "-",
+                             call->host ? call->host : "-", call->origin ? call->origin : "-",
+                             call->body_size, call->body);
         }
         if (n >= 0)
                 ret->body_size = (size_t)n;
@@ -58,12 +63,14 @@ static void on_stop(void *userdata, _unused_ int signal_number) {
         loop_exit(userdata, 0);
 }
 
-_Noreturn static void serve(int unix_fd, int tcp_fd, HttpHandler handler, void *userdata, usec_t deadline) {
+_Noreturn static void serve(int unix_fd, int tcp_fd, HttpHandler handler, void *userdata,
+                            usec_t deadline) {
         Loop *loop = NULL;
         HttpServer *server = NULL;
 
         if (loop_new(&loop) < 0 || loop_add_signal(loop, SIGTERM, on_stop, loop) < 0 ||
-            http_server_new_with_deadline(&server, loop, unix_fd, tcp_fd, handler, userdata, deadline) < 0)
+            http_server_new_with_deadline(&server, loop, unix_fd, tcp_fd, handler, userdata,
+                                          deadline) < 0)
                 exit(2);
         int r = loop_run(loop);
         http_server_free(server);
@@ -118,7 +125,9 @@ int served_stop(void **state) {
 /* The client's side. */
 
 int dial_tcp(const Served *f) {
-        struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(f->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct sockaddr_in a = { .sin_family = AF_INET,
+                                 .sin_port = htons(f->port),
+                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         assert_true(fd >= 0);
@@ -197,7 +206,8 @@ unsigned hear(int fd, char *text, size_t size, bool head) {
                 end = strstr(text, "\r\n\r\n");
                 length = strcasestr(text, "Content-Length: ");
                 if (end && length)
-                        whole = (size_t)(end + 4 - text) + (head ? 0 : strtoul(length + 16, NULL, 10));
+                        whole = (size_t)(end + 4 - text) +
+                                (head ? 0 : strtoul(length + 16, NULL, 10));
         }
         assert_true(strncmp(text, "HTTP/1.1 ", 9) == 0);
         return (unsigned)strtoul(text + 9, NULL, 10);

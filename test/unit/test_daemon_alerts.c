@@ -1,7 +1,10 @@
-/* Tests of operator alerts: what is logged, what is posted, and what becomes of it when the receiver does not take it. Virtual time. */
+/* Tests of operator alerts: what is logged, what is posted, and what becomes of it when the
+ * receiver does not take it. Virtual time. */
 #include "notify_world.h"
 
-static ChannelConfig webhook = { .kind = (char *)"webhook", .url = (char *)"https://hooks.example.org/oncall?token=t0ps3cret", .secret_file = (char *)"hook" };
+static ChannelConfig webhook = { .kind = (char *)"webhook",
+                                 .url = (char *)"https://hooks.example.org/oncall?token=t0ps3cret",
+                                 .secret_file = (char *)"hook" };
 static Alerts *alerts;
 
 static int start(void **state) {
@@ -18,11 +21,11 @@ static int stop(void **state) {
         return world_stop(state);
 }
 
-#define SAY(kind, ...)                                                                              \
-        do {                                                                                        \
-                const EventFieldValue f[] = { __VA_ARGS__ };                                        \
-                alert_say(alerts, kind, "web", f, ELEMENTSOF(f));                                   \
-                world_run(world.now);                                                               \
+#define SAY(kind, ...)                                                                             \
+        do {                                                                                       \
+                const EventFieldValue f[] = { __VA_ARGS__ };                                       \
+                alert_say(alerts, kind, "web", f, ELEMENTSOF(f));                                  \
+                world_run(world.now);                                                              \
         } while (false)
 
 static const EventFieldValue down[] = { { "error", "connection refused" } };
@@ -41,19 +44,23 @@ static void test_said_once_everywhere(_unused_ void **state) {
         const Json *data;
         Json *body;
 
-        SAY(EVENT_ROLLBACK_COMMITTED, { "service", "web" }, { "from", "v2" }, { "to", "v1" }, { "actor", "rollbackd" }, { "reason", "7.2% > 5%" }, { "operation", "0b54" });
+        SAY(EVENT_ROLLBACK_COMMITTED, { "service", "web" }, { "from", "v2" }, { "to", "v1" },
+            { "actor", "rollbackd" }, { "reason", "7.2% > 5%" }, { "operation", "0b54" });
         assert_int_equal(world.events, 1);
         assert_int_equal(world.severity, SEVERITY_CRITICAL);
-        assert_string_equal(world.sentence, "web: rolled back from v2 to v1 by rollbackd: 7.2% > 5%. Type: rollbackctl explain 0b54");
+        assert_string_equal(world.sentence, "web: rolled back from v2 to v1 by rollbackd: 7.2% > "
+                                            "5%. Type: rollbackctl explain 0b54");
         assert_string_equal(world.message_id, event_row(EVENT_ROLLBACK_COMMITTED)->message_id);
-        assert_string_equal(world.fields, "ROLLBACKD_SERVICE=web ROLLBACKD_OPERATION=0b54 ROLLBACKD_FROM=v2 ROLLBACKD_TO=v1 ");
+        assert_string_equal(world.fields, "ROLLBACKD_SERVICE=web ROLLBACKD_OPERATION=0b54 "
+                                          "ROLLBACKD_FROM=v2 ROLLBACKD_TO=v1 ");
         assert_int_equal(world.n_requests, 1);
         assert_string_equal(world.requests[0]->url, webhook.url);
         assert_int_equal(strncmp(world.requests[0]->id, "alert_", 6), 0);
         assert_signed(world.requests[0]);
         body = world_body(0, &data);
         assert_string_equal(json_get_text(body, "type", ""), "rollback.committed");
-        assert_string_equal(json_get_text(data, "text", ""), "web: rolled back from v2 to v1 by rollbackd: 7.2% > 5%");
+        assert_string_equal(json_get_text(data, "text", ""),
+                            "web: rolled back from v2 to v1 by rollbackd: 7.2% > 5%");
         assert_string_equal(json_get_text(data, "type_now", ""), "rollbackctl explain 0b54");
         assert_string_equal(json_get_text(data, "severity", ""), "critical");
         assert_string_equal(json_get_text(data, "service", ""), "web");
@@ -179,8 +186,9 @@ static unsigned exhaust(const usec_t spans[], size_t n) {
 
 static void test_schedule_to_the_end(_unused_ void **state) {
         static const usec_t spans[] = {
-                5 * USEC_PER_SEC,   5 * USEC_PER_MINUTE, 30 * USEC_PER_MINUTE, 2 * USEC_PER_HOUR,  5 * USEC_PER_HOUR,
-                10 * USEC_PER_HOUR, 14 * USEC_PER_HOUR,  20 * USEC_PER_HOUR,   24 * USEC_PER_HOUR,
+                5 * USEC_PER_SEC,   5 * USEC_PER_MINUTE, 30 * USEC_PER_MINUTE,
+                2 * USEC_PER_HOUR,  5 * USEC_PER_HOUR,   10 * USEC_PER_HOUR,
+                14 * USEC_PER_HOUR, 20 * USEC_PER_HOUR,  24 * USEC_PER_HOUR,
         };
         const Json *data;
         Json *body;
@@ -241,7 +249,8 @@ static void test_gone_and_refused_urls(_unused_ void **state) {
         assert_int_equal(alerts_dropped(alerts), 1);
 }
 
-/* A notice that is never taken holds no other up, and one that is taken brings the waiting ones forward. */
+/* A notice that is never taken holds no other up, and one that is taken brings the waiting ones
+ * forward. */
 static void test_no_head_of_line(_unused_ void **state) {
         SAY(EVENT_RULE_BAD, { "service", "web" });
         world_answer(0, 500, 0);
@@ -265,7 +274,8 @@ static void test_few_at_once(_unused_ void **state) {
         assert_int_equal(world.n_requests, ALERT_QUEUE_CONCURRENT);
         world_answer(0, 200, 0);
         assert_int_equal(world.n_requests, ALERT_QUEUE_CONCURRENT + 1);
-        world_reply(1, &(HttpReply){ .error = -ECONNREFUSED, .words = "connection refused", .body = "" });
+        world_reply(1, &(HttpReply){
+                               .error = -ECONNREFUSED, .words = "connection refused", .body = "" });
         assert_non_null(strstr(world.message, "connection refused"));
         assert_int_equal(world.n_requests, ALERT_QUEUE_CONCURRENT + 2);
 }
@@ -327,7 +337,8 @@ static void test_large_fields(_unused_ void **state) {
         Json *body;
 
         memset(large, 'a', sizeof large - 1);
-        SAY(EVENT_SERVICE_UNCONFIGURED, { "service", "web" }, { "error", large }, { "path", "/etc/x.conf" });
+        SAY(EVENT_SERVICE_UNCONFIGURED, { "service", "web" }, { "error", large },
+            { "path", "/etc/x.conf" });
         assert_int_equal(world.n_requests, 1);
         assert_true(strlen(world.requests[0]->body) < NOTICE_BODY_MAX);
         body = world_body(0, &data);
@@ -380,7 +391,8 @@ static void test_limit_of_lasting(_unused_ void **state) {
         assert_int_equal(world.events, ALERTS_LASTING_MAX);
         raise_down("one more");
         assert_int_equal(world.events, ALERTS_LASTING_MAX + 1);
-        assert_string_equal(world.sentence, "1 alerts were dropped because their queue was full. Type: journalctl -u rollbackd -p warning");
+        assert_string_equal(world.sentence, "1 alerts were dropped because their queue was full. "
+                                            "Type: journalctl -u rollbackd -p warning");
         assert_int_equal(alerts_dropped(alerts), 1);
         events = world.events;
         over_down("0");
@@ -392,11 +404,24 @@ static void test_limit_of_lasting(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_said_once_everywhere), TEST(test_without_webhook), TEST(test_unsigned_without_secret), TEST(test_forgotten_service),
+                TEST(test_said_once_everywhere),
+                TEST(test_without_webhook),
+                TEST(test_unsigned_without_secret),
+                TEST(test_forgotten_service),
                 TEST(test_lasting),
-                TEST(test_lasting_copies),       TEST(test_schedule_to_the_end), TEST(test_retry_after), TEST(test_only_a_throttle_may_ask_for_a_wait), TEST(test_gone_and_refused_urls),
-                TEST(test_no_head_of_line),      TEST(test_few_at_once),     TEST(test_full),                    TEST(test_secret_comes_later),
-                TEST(test_busy_client),          TEST(test_large_fields),    TEST(test_every_kind),              TEST(test_limit_of_lasting),
+                TEST(test_lasting_copies),
+                TEST(test_schedule_to_the_end),
+                TEST(test_retry_after),
+                TEST(test_only_a_throttle_may_ask_for_a_wait),
+                TEST(test_gone_and_refused_urls),
+                TEST(test_no_head_of_line),
+                TEST(test_few_at_once),
+                TEST(test_full),
+                TEST(test_secret_comes_later),
+                TEST(test_busy_client),
+                TEST(test_large_fields),
+                TEST(test_every_kind),
+                TEST(test_limit_of_lasting),
         };
 
         return cmocka_run_group_tests_name("alerts", tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* What can be read over HTTP: every route, what each answer holds, and how a request that is none is told so. */
+/* What can be read over HTTP: every route, what each answer holds, and how a request that is none
+ * is told so. */
 #include "api_world.h"
 
 #include <stdio.h>
@@ -28,10 +29,12 @@ static void test_not_ready(void **state) {
         assert_int_equal(api_get(w, "/api/v1/operations"), 503);
         api_assert_problem(w, 503, "has not been read yet");
         assert_int_equal(api_get(w, "/api/v1/events"), 503);
-        assert_int_equal(api_get(w, "/api/v1/operations/0b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11"), 404);
+        assert_int_equal(api_get(w, "/api/v1/operations/0b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11"),
+                         404);
         assert_int_equal(api_get(w, "/api/v1/services"), 200);
         assert_false(json_get_bool(w->json, "ledger_up", true));
-        assert_int_equal(api_post(w, "/api/v1/services/web/rollback", "", "{\"reason\": \"r\"}"), 503);
+        assert_int_equal(api_post(w, "/api/v1/services/web/rollback", "", "{\"reason\": \"r\"}"),
+                         503);
         api_assert_problem(w, 503, "cannot be reached");
 }
 
@@ -64,7 +67,8 @@ static void test_services(void **state) {
         refused = json_at(json_get(w->json, "unconfigured"), 0);
         assert_int_equal(json_length(json_get(w->json, "unconfigured")), 1);
         assert_string_equal(json_get_text(refused, "path", ""), "/etc/bad.conf");
-        assert_string_equal(json_get_text(refused, "error", ""), "/etc/bad.conf:3: \"x\": unknown key\n");
+        assert_string_equal(json_get_text(refused, "error", ""),
+                            "/etc/bad.conf:3: \"x\": unknown key\n");
         assert_false(json_get_bool(refused, "earlier_in_force", true));
 }
 
@@ -83,7 +87,8 @@ static void test_pages_of_services(void **state) {
         api_assert_problem(w, 400, "from must be a number from 0 to 4096");
 }
 
-/* Whoever follows `next` sees every service once, and no page is longer than a client of ours reads. */
+/* Whoever follows `next` sees every service once, and no page is longer than a client of ours
+ * reads. */
 static void test_a_crowd(void **state) {
         ApiWorld *w = *state;
         size_t seen = 0, pages = 0;
@@ -113,7 +118,8 @@ static void test_one_service(void **state) {
         assert_string_equal(json_get_text(rule, "response", ""), "rollback");
         assert_non_null(strstr(json_get_text(rule, "reading", ""), "1 of 2"));
         assert_true(json_get_double(rule, "hold_seconds", 0) == 20);
-        assert_true(json_get_double(rule, "bad_for_seconds", 0) > 0 && json_get_double(rule, "bad_for_seconds", 0) < 20);
+        assert_true(json_get_double(rule, "bad_for_seconds", 0) > 0 &&
+                    json_get_double(rule, "bad_for_seconds", 0) < 20);
         assert_false(json_get_bool(rule, "firing", true));
         rule = api_find(json_get(w->json, "rules"), "name", "errors");
         assert_string_equal(json_get_text(rule, "verdict", ""), "good");
@@ -163,12 +169,19 @@ static void test_lists(void **state) {
         assert_int_equal(json_length(json_get(w->json, "operations")), 1);
         assert_int_equal(api_get(w, "/api/v1/events?limit=2"), 200);
         assert_int_equal(json_length(json_get(w->json, "events")), 2);
-        assert_string_equal(json_get_text(json_at(json_get(w->json, "events"), 0), "kind", ""), "service.paused");
+        assert_string_equal(json_get_text(json_at(json_get(w->json, "events"), 0), "kind", ""),
+                            "service.paused");
         assert_int_equal(api_get(w, "/api/v1/events?service=web&limit=1"), 200);
         assert_int_equal(json_length(json_get(w->json, "events")), 1);
         assert_int_equal(api_get(w, "/api/v1/events?service=nobody"), 200);
         assert_int_equal(json_length(json_get(w->json, "events")), 0);
-        static const char *const wrong[] = { "limit=0", "limit=1001", "limit=x", "limit=", "limit", "limit=1e3", "limit=18446744073709551617" };
+        static const char *const wrong[] = { "limit=0",
+                                             "limit=1001",
+                                             "limit=x",
+                                             "limit=",
+                                             "limit",
+                                             "limit=1e3",
+                                             "limit=18446744073709551617" };
         for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
                 char path[128];
 
@@ -181,20 +194,41 @@ static void test_lists(void **state) {
 static void test_one_operation(void **state) {
         ApiWorld *w = *state;
 
-        assert_int_equal(api_get(w, "/api/v1/operations/0b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11"), 200);
-        assert_string_equal(json_get_text(json_get(json_get(w->json, "operation"), "evidence"), "rule", ""), "down");
-        assert_int_equal(api_get(w, "/api/v1/operations/0B54AE3C-8F0E-4C3E-9A51-3A5E0D6B7C11"), 200);
-        assert_int_equal(api_get(w, "/api/v1/operations/3b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11"), 200);
-        assert_string_equal(json_get_text(json_get(w->json, "event"), "kind", ""), "service.resumed");
-        assert_int_equal(api_get(w, "/api/v1/operations/9b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11"), 404);
+        assert_int_equal(api_get(w, "/api/v1/operations/0b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11"),
+                         200);
+        assert_string_equal(
+                json_get_text(json_get(json_get(w->json, "operation"), "evidence"), "rule", ""),
+                "down");
+        assert_int_equal(api_get(w, "/api/v1/operations/0B54AE3C-8F0E-4C3E-9A51-3A5E0D6B7C11"),
+                         200);
+        assert_int_equal(api_get(w, "/api/v1/operations/3b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11"),
+                         200);
+        assert_string_equal(json_get_text(json_get(w->json, "event"), "kind", ""),
+                            "service.resumed");
+        assert_int_equal(api_get(w, "/api/v1/operations/9b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11"),
+                         404);
         api_assert_problem(w, 404, "rollbackd.history");
 }
 
 static void test_paths_that_are_none(void **state) {
         static const char *const paths[] = {
-                "/", "/livez/", "//livez", "/api", "/api/v1", "/api/v2/services", "/api/v1/services/", "/api/v1/services//explain", "/api/v1/services/web/", "/api/v1/services/web/x",
-                "/api/v1/services/web%2Fexplain/x", "/api/v1/operations/", "/LIVEZ", "/metrics/../livez",
-                "/api/v1/services/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                "/",
+                "/livez/",
+                "//livez",
+                "/api",
+                "/api/v1",
+                "/api/v2/services",
+                "/api/v1/services/",
+                "/api/v1/services//explain",
+                "/api/v1/services/web/",
+                "/api/v1/services/web/x",
+                "/api/v1/services/web%2Fexplain/x",
+                "/api/v1/operations/",
+                "/LIVEZ",
+                "/metrics/../livez",
+                "/api/v1/services/"
+                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                "aaaaaaaaaaaaaa",
         };
         ApiWorld *w = *state;
 
@@ -205,16 +239,28 @@ static void test_paths_that_are_none(void **state) {
 }
 
 static void test_methods(void **state) {
-        static const char *const reads[] = { "/livez", "/readyz", "/metrics", "/api/v1/services", "/api/v1/services/web", "/api/v1/services/web/explain",
-                                             "/api/v1/operations", "/api/v1/operations/x", "/api/v1/events" };
-        static const char *const writes[] = { "/api/v1/services/web/rollback", "/api/v1/services/web/restore" };
-        static const char *const methods[] = { "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE" };
+        static const char *const reads[] = { "/livez",
+                                             "/readyz",
+                                             "/metrics",
+                                             "/api/v1/services",
+                                             "/api/v1/services/web",
+                                             "/api/v1/services/web/explain",
+                                             "/api/v1/operations",
+                                             "/api/v1/operations/x",
+                                             "/api/v1/events" };
+        static const char *const writes[] = { "/api/v1/services/web/rollback",
+                                              "/api/v1/services/web/restore" };
+        static const char *const methods[] = {
+                "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"
+        };
         ApiWorld *w = *state;
         char text[256];
 
         for (size_t m = 0; m < ELEMENTSOF(methods); m++)
                 for (size_t i = 0; i < ELEMENTSOF(reads); i++) {
-                        snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", methods[m], reads[i]);
+                        snprintf(text, sizeof text,
+                                 "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
+                                 methods[m], reads[i]);
                         assert_int_equal(api_ask(w, text), 405);
                         api_assert_problem(w, 405, "does not take that method");
                         assert_non_null(strcasestr(w->answer, "\r\nAllow: GET, HEAD\r\n"));
@@ -223,15 +269,21 @@ static void test_methods(void **state) {
                 assert_int_equal(api_get(w, writes[i]), 405);
                 assert_non_null(strcasestr(w->answer, "\r\nAllow: POST\r\n"));
         }
-        assert_int_equal(api_ask(w, "HEAD /api/v1/services HTTP/1.1\r\nHost: localhost\r\n\r\n"), 200);
+        assert_int_equal(api_ask(w, "HEAD /api/v1/services HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+                         200);
         assert_string_equal(w->body, "");
-        assert_int_equal(api_ask(w, "HEAD /api/v1/nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"), 404);
+        assert_int_equal(api_ask(w, "HEAD /api/v1/nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+                         404);
 }
 
 /* A page of another site reaches loopback under its own name. */
 static void test_hosts(void **state) {
-        static const char *const own[] = { "localhost", "LocalHost:80", "127.0.0.1", "127.0.0.1:7331", "[::1]", "[::1]:7331" };
-        static const char *const foreign[] = { "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "127.0.0.2", "[::2]", "evil.example:127.0.0.1" };
+        static const char *const own[] = { "localhost",      "LocalHost:80", "127.0.0.1",
+                                           "127.0.0.1:7331", "[::1]",        "[::1]:7331" };
+        static const char *const foreign[] = {
+                "evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "127.0.0.2",
+                "[::2]",        "evil.example:127.0.0.1"
+        };
         ApiWorld *w = *state;
         char text[256];
 
@@ -240,7 +292,8 @@ static void test_hosts(void **state) {
                 assert_int_equal(api_ask_tcp(w, text), 200);
         }
         for (size_t i = 0; i < ELEMENTSOF(foreign); i++) {
-                snprintf(text, sizeof text, "GET /api/v1/services HTTP/1.1\r\nHost: %s\r\n\r\n", foreign[i]);
+                snprintf(text, sizeof text, "GET /api/v1/services HTTP/1.1\r\nHost: %s\r\n\r\n",
+                         foreign[i]);
                 assert_int_equal(api_ask_tcp(w, text), 403);
                 api_assert_problem(w, 403, "Host");
         }
@@ -251,15 +304,20 @@ static void test_hosts(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_health, api_world_start, api_world_stop),
-                cmocka_unit_test_setup_teardown(test_not_ready, api_world_start_without_ledger, api_world_stop),
+                cmocka_unit_test_setup_teardown(test_not_ready, api_world_start_without_ledger,
+                                                api_world_stop),
                 cmocka_unit_test_setup_teardown(test_services, api_world_start, api_world_stop),
-                cmocka_unit_test_setup_teardown(test_pages_of_services, api_world_start, api_world_stop),
-                cmocka_unit_test_setup_teardown(test_a_crowd, api_world_start_crowded, api_world_stop),
+                cmocka_unit_test_setup_teardown(test_pages_of_services, api_world_start,
+                                                api_world_stop),
+                cmocka_unit_test_setup_teardown(test_a_crowd, api_world_start_crowded,
+                                                api_world_stop),
                 cmocka_unit_test_setup_teardown(test_one_service, api_world_start, api_world_stop),
                 cmocka_unit_test_setup_teardown(test_explain, api_world_start, api_world_stop),
                 cmocka_unit_test_setup_teardown(test_lists, api_world_start, api_world_stop),
-                cmocka_unit_test_setup_teardown(test_one_operation, api_world_start, api_world_stop),
-                cmocka_unit_test_setup_teardown(test_paths_that_are_none, api_world_start, api_world_stop),
+                cmocka_unit_test_setup_teardown(test_one_operation, api_world_start,
+                                                api_world_stop),
+                cmocka_unit_test_setup_teardown(test_paths_that_are_none, api_world_start,
+                                                api_world_stop),
                 cmocka_unit_test_setup_teardown(test_methods, api_world_start, api_world_stop),
                 cmocka_unit_test_setup_teardown(test_hosts, api_world_start, api_world_stop),
         };

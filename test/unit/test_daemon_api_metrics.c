@@ -17,7 +17,8 @@ typedef struct Page {
 
 static bool is_name(const char *text, size_t n) {
         for (size_t i = 0; i < n; i++)
-                if (!strchr("abcdefghijklmnopqrstuvwxyz_", text[i]) && !(i > 0 && strchr("0123456789", text[i])))
+                if (!strchr("abcdefghijklmnopqrstuvwxyz_", text[i]) &&
+                    !(i > 0 && strchr("0123456789", text[i])))
                         return false;
         return n > 0;
 }
@@ -52,7 +53,8 @@ static void check_comment(Page *page, const char *line) {
         assert_true(is_name(line + 7, n) && n < 64 && *rest == ' ');
         if (help) {
                 for (size_t i = 0; i < page->n_families; i++)
-                        assert_false(strlen(page->families[i]) == n && strncmp(page->families[i], line + 7, n) == 0);
+                        assert_false(strlen(page->families[i]) == n &&
+                                     strncmp(page->families[i], line + 7, n) == 0);
                 assert_true(page->n_families < FAMILIES_MAX);
                 memcpy(page->families[page->n_families++], line + 7, n);
                 page->has_help = true;
@@ -62,7 +64,8 @@ static void check_comment(Page *page, const char *line) {
         }
         /* HELP comes first, and there is one TYPE. */
         assert_true(page->has_help && !page->has_type);
-        assert_true(strncmp(page->families[page->n_families - 1], line + 7, n) == 0 && page->families[page->n_families - 1][n] == '\0');
+        assert_true(strncmp(page->families[page->n_families - 1], line + 7, n) == 0 &&
+                    page->families[page->n_families - 1][n] == '\0');
         assert_true(streq(rest, " gauge") || streq(rest, " counter"));
         /* A counter is called so, and nothing else is. */
         assert_int_equal(streq(rest, " counter"), strncmp(line + 7 + n - 6, "_total", 6) == 0);
@@ -76,12 +79,14 @@ static void check_sample(Page *page, const char *line) {
         char *end;
 
         assert_true(page->has_type);
-        assert_true(strncmp(page->families[page->n_families - 1], line, n) == 0 && page->families[page->n_families - 1][n] == '\0');
+        assert_true(strncmp(page->families[page->n_families - 1], line, n) == 0 &&
+                    page->families[page->n_families - 1][n] == '\0');
         assert_true(*value == ' ');
         (void)strtod(value + 1, &end);
         assert_true(end > value + 1 && *end == '\0');
         for (size_t i = 0; i < page->n_series; i++)
-                assert_false(strlen(page->series[i]) == length && strncmp(page->series[i], line, length) == 0);
+                assert_false(strlen(page->series[i]) == length &&
+                             strncmp(page->series[i], line, length) == 0);
         assert_true(page->n_series < SERIES_MAX && length < sizeof page->series[0]);
         memcpy(page->series[page->n_series++], line, length);
 }
@@ -92,7 +97,8 @@ static void test_the_format(void **state) {
         char *line, *next;
 
         assert_int_equal(api_get(w, "/metrics"), 200);
-        assert_non_null(strcasestr(w->answer, "\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+        assert_non_null(strcasestr(
+                w->answer, "\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
         assert_true(w->body[strlen(w->body) - 1] == '\n');
         assert_null(strchr(w->body, '\r'));
         for (line = w->body; *line != '\0'; line = next) {
@@ -162,7 +168,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_the_format, api_world_start, api_world_stop),
                 cmocka_unit_test_setup_teardown(test_what_it_says, api_world_start, api_world_stop),
-                cmocka_unit_test_setup_teardown(test_without_the_ledger, api_world_start_without_ledger, api_world_stop),
+                cmocka_unit_test_setup_teardown(test_without_the_ledger,
+                                                api_world_start_without_ledger, api_world_stop),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

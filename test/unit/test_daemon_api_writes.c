@@ -31,29 +31,37 @@ static void test_the_actor(void **state) {
         char actor[64];
 
         snprintf(actor, sizeof actor, "uid:%lu", (unsigned long)getuid());
-        assert_int_equal(api_post(w, ROLLBACK, "X-Forwarded-User: root", "{\"reason\": \"" API_WORLD_WHO_AM_I "\"}"), 409);
+        assert_int_equal(api_post(w, ROLLBACK, "X-Forwarded-User: root",
+                                  "{\"reason\": \"" API_WORLD_WHO_AM_I "\"}"),
+                         409);
         assert_string_equal(json_get_text(w->json, "detail", ""), actor);
 }
 
 static void test_a_version_by_name(void **state) {
         ApiWorld *w = *state;
 
-        assert_int_equal(api_post(w, ROLLBACK, "", "{\"reason\": \"r\", \"target\": \"1.7\"}"), 422);
+        assert_int_equal(api_post(w, ROLLBACK, "", "{\"reason\": \"r\", \"target\": \"1.7\"}"),
+                         422);
         api_assert_problem(w, 422, "");
-        assert_int_equal(api_post(w, ROLLBACK, "", "{\"target\": \"1.9\", \"reason\": \"r\"}"), 202);
+        assert_int_equal(api_post(w, ROLLBACK, "", "{\"target\": \"1.9\", \"reason\": \"r\"}"),
+                         202);
 }
 
 static void test_restore(void **state) {
         ApiWorld *w = *state;
 
-        /* The active release is a deploy: there is nothing to go forward to, unless a person names it. */
+        /* The active release is a deploy: there is nothing to go forward to, unless a person names
+         * it. */
         assert_int_equal(api_post(w, RESTORE, "", REASON), 422);
         api_assert_problem(w, 422, "name the version");
         assert_int_equal(api_post(w, RESTORE, "", "{\"reason\": \"r\", \"target\": \"1.9\"}"), 202);
 }
 
 static void test_epochs(void **state) {
-        static const char *const mistakes[] = { "If-Match: 41", "If-Match: \"\"", "If-Match: \"x\"", "If-Match: \"0\"", "If-Match: W/\"41\"", "If-Match: \"41\", \"42\"", "If-Match: \"-1\"" };
+        static const char *const mistakes[] = { "If-Match: 41",       "If-Match: \"\"",
+                                                "If-Match: \"x\"",    "If-Match: \"0\"",
+                                                "If-Match: W/\"41\"", "If-Match: \"41\", \"42\"",
+                                                "If-Match: \"-1\"" };
         ApiWorld *w = *state;
 
         for (size_t i = 0; i < ELEMENTSOF(mistakes); i++) {
@@ -77,7 +85,9 @@ static void test_bodies(void **state) {
                 { "{\"reason\": \"r\"} x", "line 1" },
                 { "{\"reason\": \"r\", \"reason\": \"s\"}", "line 1" },
                 { "{\"reason\": \"r\\u0000s\"}", "line 1" },
-                { "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]", "nests deeper" },
+                { "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
+                  "]",
+                  "nests deeper" },
                 { "[]", "must be a JSON object" },
                 { "null", "must be a JSON object" },
                 { "\"reason\"", "must be a JSON object" },
@@ -90,7 +100,9 @@ static void test_bodies(void **state) {
                 { "{\"reason\": \"r\", \"target\": \"\"}", "target must be a version" },
                 { "{\"reason\": \"r\", \"target\": [\"1.9\"]}", "must be text" },
                 { "{\"reason\": \"r\", \"version\": \"1.9\"}", "knows the keys" },
-                { "{\"reason\": \"r\", \"target\": \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}", "target must be a version" },
+                { "{\"reason\": \"r\", \"target\": "
+                  "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}",
+                  "target must be a version" },
         };
         ApiWorld *w = *state;
 
@@ -120,9 +132,14 @@ static void test_content_types(void **state) {
                 const char *line;
                 unsigned status;
         } types[] = {
-                { "", 415 }, { "Content-Type: text/plain\r\n", 415 }, { "Content-Type: application/x-www-form-urlencoded\r\n", 415 },
-                { "Content-Type: application/jsonx\r\n", 415 }, { "Content-Type: application/json-patch+json\r\n", 415 }, { "Content-Type: application/jso\r\n", 415 },
-                { "Content-Type: application/json; charset=utf-8\r\n", 422 }, { "Content-Type: Application/JSON\r\n", 422 },
+                { "", 415 },
+                { "Content-Type: text/plain\r\n", 415 },
+                { "Content-Type: application/x-www-form-urlencoded\r\n", 415 },
+                { "Content-Type: application/jsonx\r\n", 415 },
+                { "Content-Type: application/json-patch+json\r\n", 415 },
+                { "Content-Type: application/jso\r\n", 415 },
+                { "Content-Type: application/json; charset=utf-8\r\n", 422 },
+                { "Content-Type: Application/JSON\r\n", 422 },
         };
         ApiWorld *w = *state;
 
@@ -130,7 +147,10 @@ static void test_content_types(void **state) {
                 char text[512];
 
                 /* A target that is not there: the request goes all the way, and changes nothing. */
-                snprintf(text, sizeof text, "POST " ROLLBACK " HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: 30\r\n\r\n{\"reason\":\"r\",\"target\":\"none\"}", types[i].line);
+                snprintf(text, sizeof text,
+                         "POST " ROLLBACK " HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: "
+                                          "30\r\n\r\n{\"reason\":\"r\",\"target\":\"none\"}",
+                         types[i].line);
                 assert_int_equal(api_ask(w, text), types[i].status);
                 api_assert_problem(w, types[i].status, "");
         }
@@ -146,13 +166,17 @@ static void test_services_that_cannot(void **state) {
 }
 
 static void test_loopback_only_reads(void **state) {
-        static const char *const writes[] = { ROLLBACK, RESTORE, "/api/v1/services/nobody/rollback" };
+        static const char *const writes[] = { ROLLBACK, RESTORE,
+                                              "/api/v1/services/nobody/rollback" };
         ApiWorld *w = *state;
 
         for (size_t i = 0; i < ELEMENTSOF(writes); i++) {
                 char text[512];
 
-                snprintf(text, sizeof text, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", writes[i], strlen(REASON), REASON);
+                snprintf(text, sizeof text,
+                         "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+                         "application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                         writes[i], strlen(REASON), REASON);
                 assert_int_equal(api_ask_tcp(w, text), 403);
                 api_assert_problem(w, 403, "over the unix socket only");
         }
@@ -164,10 +188,21 @@ static void test_loopback_only_reads(void **state) {
 static void test_a_peer_without_a_name(_unused_ void **state) {
         ApiOwner owner = { 0 };
         HttpAnswer answer = { .status = 500 };
-        HttpCall call = { .method = "POST", .path = ROLLBACK, .content_type = "application/json", .body = REASON, .body_size = strlen(REASON), .local = true, .peer_uid = (uid_t)-1 };
+        HttpCall call = { .method = "POST",
+                          .path = ROLLBACK,
+                          .content_type = "application/json",
+                          .body = REASON,
+                          .body_size = strlen(REASON),
+                          .local = true,
+                          .peer_uid = (uid_t)-1 };
         RulePolicy rule = { .name = "down", .kind = RULE_DOWN };
         ProbePolicy probe = { .name = "live", .n_targets = 1, .rise = 1, .fall = 1 };
-        Policy policy = { .service = "web", .hash = "00", .probes = &probe, .n_probes = 1, .rules = &rule, .n_rules = 1 };
+        Policy policy = { .service = "web",
+                          .hash = "00",
+                          .probes = &probe,
+                          .n_probes = 1,
+                          .rules = &rule,
+                          .n_rules = 1 };
         Engine *engine = NULL;
         Api *api = NULL;
         uint32_t handle;
@@ -188,15 +223,20 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_rollback, api_world_start, api_world_stop),
                 cmocka_unit_test_setup_teardown(test_the_actor, api_world_start, api_world_stop),
-                cmocka_unit_test_setup_teardown(test_a_version_by_name, api_world_start, api_world_stop),
+                cmocka_unit_test_setup_teardown(test_a_version_by_name, api_world_start,
+                                                api_world_stop),
                 cmocka_unit_test_setup_teardown(test_restore, api_world_start, api_world_stop),
                 cmocka_unit_test_setup_teardown(test_epochs, api_world_start, api_world_stop),
                 cmocka_unit_test_setup_teardown(test_any_epoch, api_world_start, api_world_stop),
                 cmocka_unit_test_setup_teardown(test_bodies, api_world_start, api_world_stop),
-                cmocka_unit_test_setup_teardown(test_the_longest_reason, api_world_start, api_world_stop),
-                cmocka_unit_test_setup_teardown(test_content_types, api_world_start, api_world_stop),
-                cmocka_unit_test_setup_teardown(test_services_that_cannot, api_world_start, api_world_stop),
-                cmocka_unit_test_setup_teardown(test_loopback_only_reads, api_world_start, api_world_stop),
+                cmocka_unit_test_setup_teardown(test_the_longest_reason, api_world_start,
+                                                api_world_stop),
+                cmocka_unit_test_setup_teardown(test_content_types, api_world_start,
+                                                api_world_stop),
+                cmocka_unit_test_setup_teardown(test_services_that_cannot, api_world_start,
+                                                api_world_stop),
+                cmocka_unit_test_setup_teardown(test_loopback_only_reads, api_world_start,
+                                                api_world_stop),
                 cmocka_unit_test(test_a_peer_without_a_name),
         };
 

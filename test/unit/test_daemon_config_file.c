@@ -5,7 +5,8 @@
 
 #define LINE "f:1: "
 
-/* Reads a text of `n` bytes; returns the refusal with "f" for the path, or NULL when it was taken. */
+/* Reads a text of `n` bytes; returns the refusal with "f" for the path, or NULL when it was taken.
+ */
 static const char *refusal_n(const char *text, size_t n, mode_t mode) {
         static char shortened[1024];
         _cleanup_(config_file_freep) ConfigFile *f = NULL;
@@ -28,7 +29,8 @@ static const char *refusal(const char *text) {
 }
 
 static void a_file_is_handed_out_as_nodes_with_lines(_unused_ void **state) {
-        static const char text[] = "a = 1;\nb = {\n  c = \"x\";\n  d = ( { e = 1.5; },\n        { f = true; } );\n};\nbig = 4294967297L;\n";
+        static const char text[] = "a = 1;\nb = {\n  c = \"x\";\n  d = ( { e = 1.5; },\n        { "
+                                   "f = true; } );\n};\nbig = 4294967297L;\n";
         _cleanup_(config_file_freep) ConfigFile *f = NULL;
         const ConfigNode *root, *d;
         STRBUF(error, 256);
@@ -54,7 +56,8 @@ static void a_file_is_handed_out_as_nodes_with_lines(_unused_ void **state) {
         assert_int_equal(config_node_line(config_node_at(d, 1)), 5);
         assert_true(config_node_float(config_node_get(config_node_at(d, 0), "e")) == 1.5);
         assert_true(config_node_bool(config_node_get(config_node_at(d, 1), "f")));
-        assert_string_equal(config_node_text(config_node_get(config_node_get(root, "b"), "c")), "x");
+        assert_string_equal(config_node_text(config_node_get(config_node_get(root, "b"), "c")),
+                            "x");
         assert_null(config_node_get(root, "missing"));
 }
 
@@ -62,20 +65,33 @@ static void what_libconfig_would_misread_is_refused(_unused_ void **state) {
         static const struct {
                 const char *text, *message;
         } cases[] = {
-                { "@include \"/etc\"\n", LINE "@include is not supported; write everything into this file" },
-                { "\n  @include \"x\"\n", "f:2: @include is not supported; write everything into this file" },
-                { "a = 4294967297;", LINE "the number 4294967297 does not fit in 32 bits; write a smaller one, or an L behind it" },
-                { "a = -2147483649;", LINE "the number -2147483649 does not fit in 32 bits; write a smaller one, or an L behind it" },
-                { "a = 99999999999999999999L;", LINE "the number 99999999999999999999L is not a whole number of 64 bits; write a smaller one" },
-                { "a = 0xFFFFFFFF;", LINE "the number 0xFFFFFFFF is too large in hexadecimal; write it in decimal" },
-                { "a = 0x11111111111111111L;", LINE "the number 0x11111111111111111L is too large in hexadecimal; write it in decimal" },
+                { "@include \"/etc\"\n",
+                  LINE "@include is not supported; write everything into this file" },
+                { "\n  @include \"x\"\n",
+                  "f:2: @include is not supported; write everything into this file" },
+                { "a = 4294967297;", LINE "the number 4294967297 does not fit in 32 bits; write a "
+                                          "smaller one, or an L behind it" },
+                { "a = -2147483649;", LINE "the number -2147483649 does not fit in 32 bits; write "
+                                           "a smaller one, or an L behind it" },
+                { "a = 99999999999999999999L;",
+                  LINE "the number 99999999999999999999L is not a whole number of 64 bits; write a "
+                       "smaller one" },
+                { "a = 0xFFFFFFFF;",
+                  LINE "the number 0xFFFFFFFF is too large in hexadecimal; write it in decimal" },
+                { "a = 0x11111111111111111L;", LINE "the number 0x11111111111111111L is too large "
+                                                    "in hexadecimal; write it in decimal" },
                 { "a = 1.5e999;", LINE "the number 1.5e999 is too large; write a smaller one" },
-                { "a = 1;\n/* b = 2;\n", "f:2: a comment is opened here and never closed; write the missing */" },
-                { "a = \"x;\nb = 2;\n", LINE "a text is opened here and never closed; write the missing \"" },
+                { "a = 1;\n/* b = 2;\n",
+                  "f:2: a comment is opened here and never closed; write the missing */" },
+                { "a = \"x;\nb = 2;\n",
+                  LINE "a text is opened here and never closed; write the missing \"" },
                 { "a = \"x\\x00y\";", LINE "a NUL in a text; remove \\x00" },
-                { "a = 1;\na = 2;", "f:2: duplicate setting name here or just before; correct it and check again, what follows was not read" },
-                { "a = 1;\nb = ;", "f:2: syntax error here or just before; correct it and check again, what follows was not read" },
-                { "a = { b = 1;", LINE "syntax error here or just before; correct it and check again, what follows was not read" },
+                { "a = 1;\na = 2;", "f:2: duplicate setting name here or just before; correct it "
+                                    "and check again, what follows was not read" },
+                { "a = 1;\nb = ;", "f:2: syntax error here or just before; correct it and check "
+                                   "again, what follows was not read" },
+                { "a = { b = 1;", LINE "syntax error here or just before; correct it and check "
+                                       "again, what follows was not read" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -88,10 +104,25 @@ static void what_libconfig_would_misread_is_refused(_unused_ void **state) {
 
 static void what_only_looks_wrong_is_taken(_unused_ void **state) {
         static const char *const good[] = {
-                "", "# @include \"x\"\n", "// @\n", "/* @include 4294967297 */\n", "a = \"@include 99999999999\";",
-                "a = \"\\\" @ 4294967297\";", "a = \"\\\\\"; b = 1;", "a = \"\\\\x00\";", "a4294967297 = 1;",
-                "a-4294967297 = 1;", "a = 2147483647; b = -2147483648;", "a = 9223372036854775807L;", "a = 0x7FFFFFF;",
-                "a = 0x000000000000000000001;", "a = +5;", "a = -1.5e-3;", "a = 1e10;", "/* * / ** */ a = 1;", "a = \"/*\"; b = \"#\";",
+                "",
+                "# @include \"x\"\n",
+                "// @\n",
+                "/* @include 4294967297 */\n",
+                "a = \"@include 99999999999\";",
+                "a = \"\\\" @ 4294967297\";",
+                "a = \"\\\\\"; b = 1;",
+                "a = \"\\\\x00\";",
+                "a4294967297 = 1;",
+                "a-4294967297 = 1;",
+                "a = 2147483647; b = -2147483648;",
+                "a = 9223372036854775807L;",
+                "a = 0x7FFFFFF;",
+                "a = 0x000000000000000000001;",
+                "a = +5;",
+                "a = -1.5e-3;",
+                "a = 1e10;",
+                "/* * / ** */ a = 1;",
+                "a = \"/*\"; b = \"#\";",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(good); i++)
@@ -99,9 +130,12 @@ static void what_only_looks_wrong_is_taken(_unused_ void **state) {
 }
 
 static void a_nul_byte_is_refused_wherever_it_stands(_unused_ void **state) {
-        assert_string_equal(refusal_n("a = 1;\0b = 2;", 13, 0644), LINE "a NUL byte; write the file anew as plain text");
-        assert_string_equal(refusal_n("a = 1;\nb = \"x\0\";", 16, 0644), "f:2: a NUL byte; write the file anew as plain text");
-        assert_string_equal(refusal_n("# \0", 3, 0644), LINE "a NUL byte; write the file anew as plain text");
+        assert_string_equal(refusal_n("a = 1;\0b = 2;", 13, 0644),
+                            LINE "a NUL byte; write the file anew as plain text");
+        assert_string_equal(refusal_n("a = 1;\nb = \"x\0\";", 16, 0644),
+                            "f:2: a NUL byte; write the file anew as plain text");
+        assert_string_equal(refusal_n("# \0", 3, 0644),
+                            LINE "a NUL byte; write the file anew as plain text");
 }
 
 static void sixteen_levels_are_taken_and_seventeen_refused(_unused_ void **state) {
@@ -119,7 +153,8 @@ static void sixteen_levels_are_taken_and_seventeen_refused(_unused_ void **state
                 if (depth == 16)
                         assert_null(refusal(text));
                 else
-                        assert_string_equal(refusal(text), LINE "groups and lists are nested more than 16 deep; write fewer levels");
+                        assert_string_equal(refusal(text), LINE "groups and lists are nested more "
+                                                                "than 16 deep; write fewer levels");
         }
 }
 
@@ -129,13 +164,16 @@ static void a_file_of_1MiB_is_taken_and_one_byte_more_refused(_unused_ void **st
         assert_non_null(text);
         memset(text, ' ', CONFIG_FILE_MAX + 1);
         assert_null(refusal_n(text, CONFIG_FILE_MAX, 0644));
-        assert_string_equal(refusal_n(text, CONFIG_FILE_MAX + 1, 0644), "f: is larger than 1MiB; write a smaller file");
+        assert_string_equal(refusal_n(text, CONFIG_FILE_MAX + 1, 0644),
+                            "f: is larger than 1MiB; write a smaller file");
 }
 
 static void a_file_that_others_may_write_is_refused(_unused_ void **state) {
         assert_null(refusal_n("a = 1;", 6, 0640));
-        assert_string_equal(refusal_n("a = 1;", 6, 0660), "f: may be written by group or others; type: chmod go-w FILE");
-        assert_string_equal(refusal_n("a = 1;", 6, 0646), "f: may be written by group or others; type: chmod go-w FILE");
+        assert_string_equal(refusal_n("a = 1;", 6, 0660),
+                            "f: may be written by group or others; type: chmod go-w FILE");
+        assert_string_equal(refusal_n("a = 1;", 6, 0646),
+                            "f: may be written by group or others; type: chmod go-w FILE");
 }
 
 static void the_owner_counts_only_when_asked(_unused_ void **state) {
@@ -161,7 +199,9 @@ static void a_file_of_another_user_is_refused(_unused_ void **state) {
         support_write("f", "a = 1;");
         assert_int_equal(chown(support_path("f"), 65534, (gid_t)-1), 0);
         assert_int_equal(config_file_read(&f, support_path("f"), true, &error), -EPERM);
-        assert_non_null(strstr(error.text, "f: is owned by uid 65534, which could change what is run; type: chown root FILE"));
+        assert_non_null(strstr(
+                error.text,
+                "f: is owned by uid 65534, which could change what is run; type: chown root FILE"));
         support_remove("f");
 }
 
@@ -170,12 +210,14 @@ static void what_is_no_regular_file_is_refused_without_waiting(_unused_ void **s
         STRBUF(error, 1024);
 
         assert_int_equal(config_file_read(&f, support_directory, true, &error), -EINVAL);
-        assert_non_null(strstr(error.text, ": is not a regular file; write the configuration into a file"));
+        assert_non_null(
+                strstr(error.text, ": is not a regular file; write the configuration into a file"));
         assert_int_equal(mkfifo(support_path("f"), 0600), 0);
         assert_int_equal(config_file_read(&f, support_path("f"), true, &error), -EINVAL);
         support_remove("f");
         assert_int_equal(config_file_read(&f, support_path("none"), true, &error), -ENOENT);
-        assert_non_null(strstr(error.text, "/none: cannot be read (No such file or directory); check the path and its permissions"));
+        assert_non_null(strstr(error.text, "/none: cannot be read (No such file or directory); "
+                                           "check the path and its permissions"));
         assert_int_equal(symlink("loop", support_path("loop")), 0);
         assert_int_equal(config_file_read(&f, support_path("loop"), true, &error), -ELOOP);
         support_remove("loop");

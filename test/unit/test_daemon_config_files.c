@@ -1,4 +1,5 @@
-/* Files as wholes: what is dumped reads back, directories, rollbackd.conf, secrets, and the examples that we install. */
+/* Files as wholes: what is dumped reads back, directories, rollbackd.conf, secrets, and the
+ * examples that we install. */
 #include <errno.h>
 
 #include "config_schema.h"
@@ -59,16 +60,21 @@ static void assert_same_policy(const Policy *a, const Policy *b) {
         assert_int_equal(a->n_signals, b->n_signals);
         assert_int_equal(a->n_rules, b->n_rules);
         for (size_t i = 0; i < a->n_probes; i++)
-                assert_true(a->probes[i].identity == b->probes[i].identity && a->probes[i].interval == b->probes[i].interval);
+                assert_true(a->probes[i].identity == b->probes[i].identity &&
+                            a->probes[i].interval == b->probes[i].interval);
         for (size_t i = 0; i < a->n_rules; i++) {
                 const RulePolicy *x = &a->rules[i], *y = &b->rules[i];
 
-                assert_true(x->identity == y->identity && x->kind == y->kind && x->response == y->response && x->hold == y->hold);
-                assert_true(x->enter == y->enter && x->leave == y->leave && x->at_least == y->at_least && x->over == y->over);
-                assert_true(x->dispersion == y->dispersion && x->min_samples == y->min_samples && x->min_bad == y->min_bad);
+                assert_true(x->identity == y->identity && x->kind == y->kind &&
+                            x->response == y->response && x->hold == y->hold);
+                assert_true(x->enter == y->enter && x->leave == y->leave &&
+                            x->at_least == y->at_least && x->over == y->over);
+                assert_true(x->dispersion == y->dispersion && x->min_samples == y->min_samples &&
+                            x->min_bad == y->min_bad);
         }
         assert_memory_equal(&a->release, &b->release, sizeof a->release);
-        assert_true(a->rollback.mode == b->rollback.mode && a->rollback.strategy == b->rollback.strategy);
+        assert_true(a->rollback.mode == b->rollback.mode &&
+                    a->rollback.strategy == b->rollback.strategy);
         assert_true(a->unknown_after == b->unknown_after);
 }
 
@@ -86,7 +92,8 @@ static void what_is_dumped_reads_back_as_the_same(_unused_ void **state) {
                 if (i == ELEMENTSOF(extras))
                         assert_true(asprintf(&text, "%s", example) > 0);
                 else
-                        assert_true(asprintf(&text, "service = \"s\";\n" PROBES "%s", extras[i]) > 0);
+                        assert_true(asprintf(&text, "service = \"s\";\n" PROBES "%s", extras[i]) >
+                                    0);
                 _cleanup_(service_config_freep) ServiceConfig *a = take_service(text);
                 _cleanup_(freep) char *first = dump_again(a);
                 _cleanup_(service_config_freep) ServiceConfig *b = take_service(first);
@@ -100,21 +107,32 @@ static void what_is_dumped_reads_back_as_the_same(_unused_ void **state) {
 static void odd_texts_and_numbers_survive_the_dump(_unused_ void **state) {
         static const char text[] =
                 "service = \"s\";\n"
-                "probes = { p = { kind = \"http\"; targets = [ \"http://h/\" ]; max_body = \"1500B\"; interval = \"1500us\"; timeout = \"1ms\";\n"
-                "  expect = { body = \"a\\\"b\\\\c\\n\\t\\x7f\xc3\xa9\"; status = [ \"200\", \"300-399\" ]; }; }; };\n"
+                "probes = { p = { kind = \"http\"; targets = [ \"http://h/\" ]; max_body = "
+                "\"1500B\"; interval = \"1500us\"; timeout = \"1ms\";\n"
+                "  expect = { body = \"a\\\"b\\\\c\\n\\t\\x7f\xc3\xa9\"; status = [ \"200\", "
+                "\"300-399\" ]; }; }; };\n"
                 "signals = { u = { kind = \"availability\"; probe = \"p\"; }; };\n"
                 "release = { bake = { time = \"1h1m1s\"; }; };\n"
-                "rules = ( { name = \"r\"; kind = \"threshold\"; signal = \"u\"; enter = \"0.07%\"; leave = \"0.013%\"; dispersion = 1.25; min_bad = 0; },\n"
-                "          { name = \"d\"; kind = \"down\"; probe = \"p\"; at_least = \"33.3%\"; hold = \"0s\"; } );\n"
-                "rollback = { strategy = \"version\"; version = \"2.4.0+b1\"; cooldown = \"0s\"; budget = { per = \"1m\"; };\n"
-                "  steps = ( { kind = \"sql\"; role = \"o\"; statement = \"SELECT 'it''s' \\\"x\\\" || E'\\\\n'\"; atomic = true; on_error = \"abort\"; },\n"
+                "rules = ( { name = \"r\"; kind = \"threshold\"; signal = \"u\"; enter = "
+                "\"0.07%\"; leave = \"0.013%\"; dispersion = 1.25; min_bad = 0; },\n"
+                "          { name = \"d\"; kind = \"down\"; probe = \"p\"; at_least = \"33.3%\"; "
+                "hold = \"0s\"; } );\n"
+                "rollback = { strategy = \"version\"; version = \"2.4.0+b1\"; cooldown = \"0s\"; "
+                "budget = { per = \"1m\"; };\n"
+                "  steps = ( { kind = \"sql\"; role = \"o\"; statement = \"SELECT 'it''s' "
+                "\\\"x\\\" || E'\\\\n'\"; atomic = true; on_error = \"abort\"; },\n"
                 "            { kind = \"session\"; generation = \"g\"; },\n"
-                "            { kind = \"cache\"; store = \"postgres\"; role = \"o\"; table = \"a.b\"; key = \"k\"; prefix = \"p%_\\\\\"; delimiter = \"\"; batch = 5000; } ); };\n";
+                "            { kind = \"cache\"; store = \"postgres\"; role = \"o\"; table = "
+                "\"a.b\"; key = \"k\"; prefix = \"p%_\\\\\"; delimiter = \"\"; batch = 5000; } ); "
+                "};\n";
         char changed[sizeof text];
         char *interval;
 
-        /* The interval is below its minimum as it stands: first the refusal, then a good one of the same length. */
-        assert_string_equal(support_refused(text), "f:2: probes.p.interval: \"1500us\" is too small; write at least 50ms\n");
+        /* The interval is below its minimum as it stands: first the refusal, then a good one of the
+         * same length. */
+        assert_string_equal(
+                support_refused(text),
+                "f:2: probes.p.interval: \"1500us\" is too small; write at least 50ms\n");
         memcpy(changed, text, sizeof text);
         interval = strstr(changed, "\"1500us\"");
         memcpy(interval, "\"1500ms\"", strlen("\"1500ms\""));
@@ -139,8 +157,10 @@ static void odd_texts_and_numbers_survive_the_dump(_unused_ void **state) {
 }
 
 static void the_hash_is_of_the_text(_unused_ void **state) {
-        _cleanup_(service_config_freep) ServiceConfig *a = take_service("service = \"s\";\n" PROBES);
-        _cleanup_(service_config_freep) ServiceConfig *b = take_service("service = \"s\"; \n" PROBES);
+        _cleanup_(service_config_freep)
+                ServiceConfig *a = take_service("service = \"s\";\n" PROBES);
+        _cleanup_(service_config_freep)
+                ServiceConfig *b = take_service("service = \"s\"; \n" PROBES);
 
         assert_int_equal(strlen(a->hash), 64);
         assert_ptr_equal(a->policy.hash, a->hash);
@@ -182,12 +202,23 @@ static void the_daemons_file_is_refused_for_its_mistakes(_unused_ void **state) 
         static const struct {
                 const char *text, *mistakes;
         } cases[] = {
-                { "http = { listen = \"0.0.0.0:7331\"; };", ":1: http.listen: \"0.0.0.0:7331\" is no loopback address; write 127.0.0.1 or [::1], and let a TLS proxy of yours serve others\n" },
-                { "http = { listen = \"\"; socket = \"\"; };", ":1: http.socket: and http.listen are both empty, so that nobody could ask anything; write at least one\n" },
-                { "\nledger = { password_file = \"x\"; };", ":2: ledger.password_file: is given without ledger.conninfo; write both, or none\n" },
-                { "alerts = ( { kind = \"webhook\"; url = \"http://h/\"; }, { kind = \"webhook\"; url = \"http://h/\"; } );", ":1: alerts: 2 entries are too many; write at most 1\n" },
-                { "alerts = ( { kind = \"webhook\"; url = \"https://u:secret@h/\"; } );", ":1: alerts[0].url: \"https://u:secret@h/\" names a user; write the URL without user and password\n" },
-                { "limits = { };", ":1: limits: unknown key; write one of ledger, http, alerts, policies, secrets\n" },
+                { "http = { listen = \"0.0.0.0:7331\"; };",
+                  ":1: http.listen: \"0.0.0.0:7331\" is no loopback address; write 127.0.0.1 or "
+                  "[::1], and let a TLS proxy of yours serve others\n" },
+                { "http = { listen = \"\"; socket = \"\"; };",
+                  ":1: http.socket: and http.listen are both empty, so that nobody could ask "
+                  "anything; write at least one\n" },
+                { "\nledger = { password_file = \"x\"; };",
+                  ":2: ledger.password_file: is given without ledger.conninfo; write both, or "
+                  "none\n" },
+                { "alerts = ( { kind = \"webhook\"; url = \"http://h/\"; }, { kind = \"webhook\"; "
+                  "url = \"http://h/\"; } );",
+                  ":1: alerts: 2 entries are too many; write at most 1\n" },
+                { "alerts = ( { kind = \"webhook\"; url = \"https://u:secret@h/\"; } );",
+                  ":1: alerts[0].url: \"https://u:secret@h/\" names a user; write the URL without "
+                  "user and password\n" },
+                { "limits = { };", ":1: limits: unknown key; write one of ledger, http, alerts, "
+                                   "policies, secrets\n" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)
@@ -196,16 +227,24 @@ static void the_daemons_file_is_refused_for_its_mistakes(_unused_ void **state) 
 
 static void a_password_in_the_conninfo_is_refused_and_not_repeated(_unused_ void **state) {
         static const char *const bad[] = {
-                "host=h password=hunter2", "password = 'hunter2'", "host=h sslpassword=hunter2", "postgresql://u:hunter2@h/d",
-                "postgres://u@h/d?password=hunter2", "postgresql://h/d?pass%77ord=hunter2", "postgresql://:hunter2@/d",
+                "host=h password=hunter2",           "password = 'hunter2'",
+                "host=h sslpassword=hunter2",        "postgresql://u:hunter2@h/d",
+                "postgres://u@h/d?password=hunter2", "postgresql://h/d?pass%77ord=hunter2",
+                "postgresql://:hunter2@/d",
         };
-        static const char *const good[] = { "service=rollbackd", "host=/run/postgresql dbname=password", "postgresql://u@h:5432/d", "postgresql://[::1]:5432/d?connect_timeout=3" };
+        static const char *const good[] = { "service=rollbackd",
+                                            "host=/run/postgresql dbname=password",
+                                            "postgresql://u@h:5432/d",
+                                            "postgresql://[::1]:5432/d?connect_timeout=3" };
         char text[256];
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
                 (void)snprintf(text, sizeof text, "ledger = { conninfo = \"%s\"; };", bad[i]);
-                assert_string_equal(daemon_refused(text), ":1: ledger.conninfo: the text may contain a password (its text is not repeated here);"
-                                                          " write the password to a secret and name it in ledger.password_file\n");
+                assert_string_equal(
+                        daemon_refused(text),
+                        ":1: ledger.conninfo: the text may contain a password (its text is not "
+                        "repeated here);"
+                        " write the password to a secret and name it in ledger.password_file\n");
         }
         for (size_t i = 0; i < ELEMENTSOF(good); i++) {
                 _cleanup_(daemon_config_freep) DaemonConfig *c = NULL;
@@ -217,7 +256,8 @@ static void a_password_in_the_conninfo_is_refused_and_not_repeated(_unused_ void
 }
 
 static void a_directory_is_read_in_order_and_file_by_file(_unused_ void **state) {
-        static const char *const names[] = { "a.conf", "B.conf", "b.conf", "c.conf", ".hidden.conf", "d.conf.example", "e", ".conf" };
+        static const char *const names[] = { "a.conf",       "B.conf",         "b.conf", "c.conf",
+                                             ".hidden.conf", "d.conf.example", "e",      ".conf" };
         STRBUF(error, 1024);
         PolicyFile *files = NULL;
         size_t n = 0;
@@ -256,7 +296,8 @@ static void a_missing_directory_says_what_to_do(_unused_ void **state) {
         size_t n = 0;
 
         assert_int_equal(config_read_directory(support_path("none"), &files, &n, &error), -ENOENT);
-        assert_non_null(strstr(error.text, "/none: there is no such directory; create it, or correct `policies` in rollbackd.conf"));
+        assert_non_null(strstr(error.text, "/none: there is no such directory; create it, or "
+                                           "correct `policies` in rollbackd.conf"));
 }
 
 static int secret(const char *name, char **ret, StrBuf *error) {
@@ -285,8 +326,10 @@ static void a_secret_that_others_may_read_is_refused(_unused_ void **state) {
                 int error;
                 const char *words;
         } cases[] = {
-                { "hunter2", 7, 0644, -EPERM, "may be read or written by others; type: chmod o-rwx FILE" },
-                { "hunter2", 7, 0642, -EPERM, "may be read or written by others; type: chmod o-rwx FILE" },
+                { "hunter2", 7, 0644, -EPERM,
+                  "may be read or written by others; type: chmod o-rwx FILE" },
+                { "hunter2", 7, 0642, -EPERM,
+                  "may be read or written by others; type: chmod o-rwx FILE" },
                 { "", 0, 0640, -ENODATA, "is empty; write the secret into it" },
                 { "\n", 1, 0640, -ENODATA, "is empty; write the secret into it" },
                 { "hunt\0r2", 7, 0640, -EBADMSG, "has a NUL byte; write the secret as text" },
@@ -355,7 +398,8 @@ static bool shows(const char *text, const char *key) {
 }
 
 static void the_installed_examples_are_valid_and_show_every_key(_unused_ void **state) {
-        _cleanup_(freep) char *policy = read_whole("etc/policies.d/users-api.conf.example"), *conf = read_whole("etc/rollbackd.conf");
+        _cleanup_(freep) char *policy = read_whole("etc/policies.d/users-api.conf.example"),
+                              *conf = read_whole("etc/rollbackd.conf");
         _cleanup_(service_config_freep) ServiceConfig *service = take_service(policy);
         _cleanup_(daemon_config_freep) DaemonConfig *c = NULL, *bare = NULL;
         _cleanup_(freep) char *dump = NULL, *bare_dump = NULL;
@@ -368,10 +412,13 @@ static void the_installed_examples_are_valid_and_show_every_key(_unused_ void **
         assert_string_equal(dump, bare_dump);
         for (size_t i = 0; i < config_schema_size; i++) {
                 ConfigSection s = config_schema[i].section;
-                const char *text = s == SECTION_DAEMON || s == SECTION_LEDGER || s == SECTION_HTTP ? conf : policy;
+                const char *text = s == SECTION_DAEMON || s == SECTION_LEDGER || s == SECTION_HTTP ?
+                                           conf :
+                                           policy;
 
                 if (!shows(text, config_schema[i].key))
-                        fail_msg("no example of %s.%s", config_section_path(s), config_schema[i].key);
+                        fail_msg("no example of %s.%s", config_section_path(s),
+                                 config_schema[i].key);
         }
 }
 

@@ -1,4 +1,5 @@
-/* Every row of the schema, with every mistake that its kind allows, against the message that the row itself promises. */
+/* Every row of the schema, with every mistake that its kind allows, against the message that the
+ * row itself promises. */
 #include "config_draft.h"
 #include "config_support.h"
 #include "number.h"
@@ -9,12 +10,20 @@ static bool is_daemon(ConfigSection section) {
 
 static const char *prefix_of(ConfigSection section) {
         static const char *const prefixes[_SECTION_MAX] = {
-                [SECTION_SERVICE] = "", [SECTION_RELEASE] = "release.", [SECTION_BAKE] = "release.bake.",
-                [SECTION_PROBE] = "probes.p.", [SECTION_EXPECT] = "probes.p.expect.",
-                [SECTION_SIGNAL] = "signals.s.", [SECTION_RULE] = "rules[0].",
-                [SECTION_ROLLBACK] = "rollback.", [SECTION_BUDGET] = "rollback.budget.",
-                [SECTION_STEP] = "rollback.steps[0].", [SECTION_CHANNEL] = "notify[0].",
-                [SECTION_DAEMON] = "", [SECTION_LEDGER] = "ledger.", [SECTION_HTTP] = "http.",
+                [SECTION_SERVICE] = "",
+                [SECTION_RELEASE] = "release.",
+                [SECTION_BAKE] = "release.bake.",
+                [SECTION_PROBE] = "probes.p.",
+                [SECTION_EXPECT] = "probes.p.expect.",
+                [SECTION_SIGNAL] = "signals.s.",
+                [SECTION_RULE] = "rules[0].",
+                [SECTION_ROLLBACK] = "rollback.",
+                [SECTION_BUDGET] = "rollback.budget.",
+                [SECTION_STEP] = "rollback.steps[0].",
+                [SECTION_CHANNEL] = "notify[0].",
+                [SECTION_DAEMON] = "",
+                [SECTION_LEDGER] = "ledger.",
+                [SECTION_HTTP] = "http.",
         };
         return prefixes[section];
 }
@@ -55,8 +64,9 @@ static void expect_mistake(Draft *d, const char *words, bool alone) {
 
         strbuf_init(&error, support_error, sizeof support_error);
         r = read_draft(d, &error);
-        assert_true(asprintf(&expected, "%s:%u: %s%s: %s\n", support_path("f"), d->value ? d->key_line : d->group_line,
-                             prefix_of(d->section), d->key, words) > 0);
+        assert_true(asprintf(&expected, "%s:%u: %s%s: %s\n", support_path("f"),
+                             d->value ? d->key_line : d->group_line, prefix_of(d->section), d->key,
+                             words) > 0);
         if (!alone && strlen(error.text) > strlen(expected))
                 error.text[strlen(expected)] = '\0';
         assert_string_equal(error.text, expected);
@@ -95,18 +105,52 @@ static void every_key_refuses_a_value_that_is_none(_unused_ void **state) {
                 ConfigKind kind;
                 const char *text;
         } cases[] = {
-                { KIND_DURATION, "30" }, { KIND_DURATION, "30 s" }, { KIND_DURATION, "-1s" }, { KIND_DURATION, "1w" },
-                { KIND_DURATION, "" }, { KIND_PERCENT, "50" }, { KIND_PERCENT, "5 %" }, { KIND_PERCENT, "-5%" },
-                { KIND_BYTES, "5000" }, { KIND_BYTES, "5MB" }, { KIND_BYTES, "5m" }, { KIND_ENUM, "nonsense" },
-                { KIND_ENUM, "" }, { KIND_WORD, "nonsense" }, { KIND_NAME, "-x" }, { KIND_NAME, "" },
-                { KIND_NAME, "a b" }, { KIND_NAME, "a/b" }, { KIND_IDENTIFIER, "a-b" }, { KIND_IDENTIFIER, "1a" },
-                { KIND_IDENTIFIER, "a\\\"b" }, { KIND_TABLE, "a.b.c" }, { KIND_TABLE, "a b" }, { KIND_TABLE, ".a" },
-                { KIND_HEADER, "X Version" }, { KIND_HEADER, "X:" }, { KIND_LABEL, "version" },
-                { KIND_LIMIT, "5" }, { KIND_LIMIT, "5/m" }, { KIND_LIMIT, "/s" }, { KIND_LIMIT, "NaN/s" },
-                { KIND_LIMIT, "-1/s" }, { KIND_URL, "ftp://x/" }, { KIND_URL, "https://" }, { KIND_URL, "https://x:99999/" }, { KIND_URL, "https://x:0/" },
-                { KIND_LISTEN, "127.0.0.1" }, { KIND_LISTEN, "127.0.0.1:" }, { KIND_LISTEN, "127.0.0.1:80:0" }, { KIND_LISTEN, "7331" },
-                { KIND_PATH, "relative" }, { KIND_PATH, "" }, { KIND_SOCKET, "relative" },
-                { KIND_SECRET, "a/b" }, { KIND_SECRET, ".." }, { KIND_SECRET, "" },
+                { KIND_DURATION, "30" },
+                { KIND_DURATION, "30 s" },
+                { KIND_DURATION, "-1s" },
+                { KIND_DURATION, "1w" },
+                { KIND_DURATION, "" },
+                { KIND_PERCENT, "50" },
+                { KIND_PERCENT, "5 %" },
+                { KIND_PERCENT, "-5%" },
+                { KIND_BYTES, "5000" },
+                { KIND_BYTES, "5MB" },
+                { KIND_BYTES, "5m" },
+                { KIND_ENUM, "nonsense" },
+                { KIND_ENUM, "" },
+                { KIND_WORD, "nonsense" },
+                { KIND_NAME, "-x" },
+                { KIND_NAME, "" },
+                { KIND_NAME, "a b" },
+                { KIND_NAME, "a/b" },
+                { KIND_IDENTIFIER, "a-b" },
+                { KIND_IDENTIFIER, "1a" },
+                { KIND_IDENTIFIER, "a\\\"b" },
+                { KIND_TABLE, "a.b.c" },
+                { KIND_TABLE, "a b" },
+                { KIND_TABLE, ".a" },
+                { KIND_HEADER, "X Version" },
+                { KIND_HEADER, "X:" },
+                { KIND_LABEL, "version" },
+                { KIND_LIMIT, "5" },
+                { KIND_LIMIT, "5/m" },
+                { KIND_LIMIT, "/s" },
+                { KIND_LIMIT, "NaN/s" },
+                { KIND_LIMIT, "-1/s" },
+                { KIND_URL, "ftp://x/" },
+                { KIND_URL, "https://" },
+                { KIND_URL, "https://x:99999/" },
+                { KIND_URL, "https://x:0/" },
+                { KIND_LISTEN, "127.0.0.1" },
+                { KIND_LISTEN, "127.0.0.1:" },
+                { KIND_LISTEN, "127.0.0.1:80:0" },
+                { KIND_LISTEN, "7331" },
+                { KIND_PATH, "relative" },
+                { KIND_PATH, "" },
+                { KIND_SOCKET, "relative" },
+                { KIND_SECRET, "a/b" },
+                { KIND_SECRET, ".." },
+                { KIND_SECRET, "" },
         };
 
         for (size_t i = 0; i < config_schema_size; i++) {
@@ -122,7 +166,8 @@ static void every_key_refuses_a_value_that_is_none(_unused_ void **state) {
                         strbuf_add_char(&value, '"');
                         strbuf_add(&value, cases[j].text);
                         strbuf_add_char(&value, '"');
-                        config_add_shown(&words, streq(cases[j].text, "a\\\"b") ? "a\"b" : cases[j].text);
+                        config_add_shown(&words,
+                                         streq(cases[j].text, "a\\\"b") ? "a\"b" : cases[j].text);
                         strbuf_add(&words, " is not understood; write ");
                         config_value_add_wanted(k, &words);
                         expect_mistake(&d, words.text, true);
@@ -135,10 +180,12 @@ static void every_list_names_its_bad_entry(_unused_ void **state) {
                 ConfigKind kind;
                 const char *text;
         } cases[] = {
-                { KIND_TARGETS, "http://" }, { KIND_TARGETS, "10.0.0.1" }, { KIND_TARGETS, "http://x:0/" },
-                { KIND_TARGETS, "http://[::1/" }, { KIND_TARGETS, "tcp://x" }, { KIND_TARGETS, "" },
-                { KIND_STATUSES, "20" }, { KIND_STATUSES, "299-200" }, { KIND_STATUSES, "099" }, { KIND_STATUSES, "600" },
-                { KIND_STATUSES, "200-29" }, { KIND_STATUSES, "2xx" },
+                { KIND_TARGETS, "http://" },     { KIND_TARGETS, "10.0.0.1" },
+                { KIND_TARGETS, "http://x:0/" }, { KIND_TARGETS, "http://[::1/" },
+                { KIND_TARGETS, "tcp://x" },     { KIND_TARGETS, "" },
+                { KIND_STATUSES, "20" },         { KIND_STATUSES, "299-200" },
+                { KIND_STATUSES, "099" },        { KIND_STATUSES, "600" },
+                { KIND_STATUSES, "200-29" },     { KIND_STATUSES, "2xx" },
         };
 
         for (size_t i = 0; i < config_schema_size; i++) {
@@ -162,7 +209,8 @@ static void every_list_names_its_bad_entry(_unused_ void **state) {
         }
 }
 
-/* A value just beyond a limit, as the file writes it; false when the kind or its type allows none. */
+/* A value just beyond a limit, as the file writes it; false when the kind or its type allows none.
+ */
 static bool beyond(const ConfigKey *k, const char *limit, bool above, StrBuf *value) {
         ConfigForm form = config_value_form(k);
         bool quoted = form == FORM_DURATION || k->kind == KIND_BYTES || k->kind == KIND_PERCENT;
@@ -202,13 +250,15 @@ static bool beyond(const ConfigKey *k, const char *limit, bool above, StrBuf *va
         return true;
 }
 
-static void describe_beyond(const ConfigKey *k, const char *limit, bool above, const char *value, StrBuf *words) {
+static void describe_beyond(const ConfigKey *k, const char *limit, bool above, const char *value,
+                            StrBuf *words) {
         ConfigForm form = config_value_form(k);
         size_t n = strlen(value);
 
         if (form == FORM_LIST) {
                 strbuf_add(words, "a list of ");
-                strbuf_add_u64(words, strtoull(limit, NULL, 10) + (above ? 1 : 0) - (above ? 0 : 1));
+                strbuf_add_u64(words,
+                               strtoull(limit, NULL, 10) + (above ? 1 : 0) - (above ? 0 : 1));
         } else if (form == FORM_TEXT) {
                 /* Shown: the first 60 bytes. */
                 strbuf_add_n(words, value, n > 62 ? 61 : n);
@@ -216,7 +266,8 @@ static void describe_beyond(const ConfigKey *k, const char *limit, bool above, c
         } else {
                 strbuf_add_n(words, value, n - (value[n - 1] == 'L' ? 1 : 0));
         }
-        strbuf_add(words, above ? " is too large; write at most " : " is too small; write at least ");
+        strbuf_add(words,
+                   above ? " is too large; write at most " : " is too small; write at least ");
         strbuf_add(words, limit);
         strbuf_add(words, form == FORM_TEXT ? " in bytes" : form == FORM_LIST ? " in number" : "");
 }
@@ -296,7 +347,9 @@ static void the_bare_drafts_are_valid(_unused_ void **state) {
                 const ConfigWords *kinds = config_section_kinds(k->section);
 
                 for (unsigned kind = 0; kind < (kinds ? kinds->n : 1); kind++) {
-                        Draft d = { .section = k->section, .key = "", .kind = kinds ? kinds->word(kind) : NULL };
+                        Draft d = { .section = k->section,
+                                    .key = "",
+                                    .kind = kinds ? kinds->word(kind) : NULL };
                         StrBuf error;
 
                         strbuf_init(&error, support_error, sizeof support_error);
@@ -306,18 +359,22 @@ static void the_bare_drafts_are_valid(_unused_ void **state) {
         }
 }
 
-/* The rows themselves: no key twice under one kind, a line of help each, defaults within their limits. */
+/* The rows themselves: no key twice under one kind, a line of help each, defaults within their
+ * limits. */
 static void the_table_is_well_formed(_unused_ void **state) {
         for (size_t i = 0; i < config_schema_size; i++) {
                 const ConfigKey *k = &config_schema[i];
 
                 assert_non_null(k->help);
-                assert_true(strlen(k->help) > 5 && strlen(k->help) <= 100 && !strchr(k->help, '\n'));
+                assert_true(strlen(k->help) > 5 && strlen(k->help) <= 100 &&
+                            !strchr(k->help, '\n'));
                 assert_false(k->required && k->fallback);
                 assert_true((k->kind == KIND_ENUM || k->kind == KIND_WORD) == (k->words != NULL));
                 for (size_t j = 0; j < i; j++)
-                        assert_false(config_schema[j].section == k->section && streq(config_schema[j].key, k->key)
-                                     && (!k->kinds || !config_schema[j].kinds || (k->kinds & config_schema[j].kinds)));
+                        assert_false(config_schema[j].section == k->section &&
+                                     streq(config_schema[j].key, k->key) &&
+                                     (!k->kinds || !config_schema[j].kinds ||
+                                      (k->kinds & config_schema[j].kinds)));
         }
         print_message("%zu keys, %u mistakes told as promised\n", config_schema_size, n_mistakes);
         assert_true(n_mistakes > 300);

@@ -1,4 +1,5 @@
-/* rollbackctl's command line: the table of verbs is whole, and what is no command line is told what is wrong with it, with exit code 2. */
+/* rollbackctl's command line: the table of verbs is whole, and what is no command line is told what
+ * is wrong with it, with exit code 2. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -74,7 +75,8 @@ static void test_the_table_is_whole(_unused_ void **state) {
                         for (const char *p = lists[l]; *p != '\0';) {
                                 size_t n = strcspn(p, " ");
 
-                                if (!(l == 1 && *p >= '0' && *p <= '9') && option_find(p, n) == OPTION_NONE)
+                                if (!(l == 1 && *p >= '0' && *p <= '9') &&
+                                    option_find(p, n) == OPTION_NONE)
                                         fail_msg("%s: no option %.*s", verbs[i].name, (int)n, p);
                                 p += n + strspn(p + n, " ");
                         }
@@ -125,9 +127,25 @@ static void test_arguments(_unused_ void **state) {
 }
 
 static void test_names(_unused_ void **state) {
-        static const char *const wrong[] = { "a/b", "a?b", "a&limit=1", "../x", ".a", "_a", "a%2f", "\xc3\xa4", "a#b", "\"\"",
-                                             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
-        static const char *const forms[] = { "status ", "explain ", "history --service ", "rollback web --reason r --to ", "active ", "ban --reason r web " };
+        static const char *const wrong[] = {
+                "a/b",
+                "a?b",
+                "a&limit=1",
+                "../x",
+                ".a",
+                "_a",
+                "a%2f",
+                "\xc3\xa4",
+                "a#b",
+                "\"\"",
+                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+        };
+        static const char *const forms[] = { "status ",
+                                             "explain ",
+                                             "history --service ",
+                                             "rollback web --reason r --to ",
+                                             "active ",
+                                             "ban --reason r web " };
         CommandLine line;
         char text[256];
 
@@ -168,7 +186,9 @@ static void test_options_that_are_wrong(_unused_ void **state) {
 
 static void test_values(_unused_ void **state) {
         static const char *const durations[] = { "2x", "2", "-2h", "0s", "\"\"", "2h2h", "1.5h" };
-        static const char *const numbers[] = { "x", "-1", "\"\"", "1.5", "18446744073709551616", "9223372036854775808" };
+        static const char *const numbers[] = {
+                "x", "-1", "\"\"", "1.5", "18446744073709551616", "9223372036854775808"
+        };
         static const char *const limits[] = { "0", "1001", "5&service=x", "\"\"" };
         CommandLine line;
         char text[256];
@@ -203,19 +223,22 @@ static void test_either_or(_unused_ void **state) {
         assert_refused("ack 0b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11 --true --false", "either --true");
         assert_taken("ack 0b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11 --false", &line);
         assert_refused("pause web --reason r", "either --for DURATION or --until TIME");
-        assert_refused("pin web --reason r --for 1h --until 2030-01-01", "either --for DURATION or --until TIME");
+        assert_refused("pin web --reason r --for 1h --until 2030-01-01",
+                       "either --for DURATION or --until TIME");
         assert_taken("pin web --reason r --until 2030-01-01", &line);
 }
 
 static void test_verbs(_unused_ void **state) {
-        char db[] = "db", migrate[] = "migrate", rolls[] = "rolls", stat[] = "stat", deploy[] = "deploy-done";
+        char db[] = "db", migrate[] = "migrate", rolls[] = "rolls", stat[] = "stat",
+             deploy[] = "deploy-done";
         int words = 0;
 
         assert_null(verb_find(1, (char *[]){ db, NULL }, &words));
         assert_null(verb_find(2, (char *[]){ db, rolls, NULL }, &words));
         assert_null(verb_find(1, (char *[]){ stat, NULL }, &words));
         assert_null(verb_find(0, (char *[]){ NULL }, &words));
-        assert_string_equal(verb_find(2, (char *[]){ db, migrate, NULL }, &words)->name, "db migrate");
+        assert_string_equal(verb_find(2, (char *[]){ db, migrate, NULL }, &words)->name,
+                            "db migrate");
         assert_int_equal(words, 2);
         assert_string_equal(verb_find(1, (char *[]){ deploy, NULL }, &words)->name, "deploy-done");
         assert_int_equal(words, 1);

@@ -1,4 +1,5 @@
-/* Tests of deliveries: one try each, its body and signature, and what the ledger is told. Virtual time. */
+/* Tests of deliveries: one try each, its body and signature, and what the ledger is told. Virtual
+ * time. */
 #include "notify_world.h"
 
 static Deliveries *deliveries;
@@ -9,7 +10,8 @@ static struct Told {
         usec_t retry_in;
 } told;
 
-static void on_told(_unused_ void *userdata, const char *id, DeliveryResult result, usec_t retry_in, const char *words) {
+static void on_told(_unused_ void *userdata, const char *id, DeliveryResult result, usec_t retry_in,
+                    const char *words) {
         told.n++;
         told.result = result;
         told.retry_in = retry_in;
@@ -21,7 +23,8 @@ static int set_up(void **state) {
         int r = world_start(state);
 
         told = (struct Told){ 0 };
-        assert_int_equal(deliveries_new(&deliveries, NULL, NULL, world.secrets, on_told, NULL, 7), 0);
+        assert_int_equal(deliveries_new(&deliveries, NULL, NULL, world.secrets, on_told, NULL, 7),
+                         0);
         return r;
 }
 
@@ -38,8 +41,15 @@ static int send_with(const char *channel, const char *type, const char *fields, 
         STRBUF(error, 128);
         _cleanup_(json_freep) Json *entry = json_parse(channel, strlen(channel), &error);
         const Delivery d = {
-                .id = "0b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11", .channel = entry, .type = type, .at = "2026-11-21T15:00:00.123Z", .service = "web",
-                .operation = "77aa", .fields = fields, .seq = 12, .attempt = attempt,
+                .id = "0b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11",
+                .channel = entry,
+                .type = type,
+                .at = "2026-11-21T15:00:00.123Z",
+                .service = "web",
+                .operation = "77aa",
+                .fields = fields,
+                .seq = 12,
+                .attempt = attempt,
         };
 
         assert_non_null(entry);
@@ -47,7 +57,10 @@ static int send_with(const char *channel, const char *type, const char *fields, 
 }
 
 static int send_try(unsigned attempt) {
-        return send_with(CHANNEL, "rollback.committed", "{\"from\":\"v2\",\"to\":\"v1\",\"actor\":\"rollbackd\",\"reason\":\"7.2% > 5%\",\"share\":0.072}", attempt);
+        return send_with(CHANNEL, "rollback.committed",
+                         "{\"from\":\"v2\",\"to\":\"v1\",\"actor\":\"rollbackd\",\"reason\":\"7.2% "
+                         "> 5%\",\"share\":0.072}",
+                         attempt);
 }
 
 static void assert_told(unsigned n, DeliveryResult result, const char *words) {
@@ -71,8 +84,10 @@ static void test_body(_unused_ void **state) {
         assert_string_equal(json_get_text(data, "service", ""), "web");
         assert_string_equal(json_get_text(data, "operation", ""), "77aa");
         assert_int_equal(json_get_i64(data, "seq", 0), 12);
-        assert_true(json_get_double(data, "share", 0) > 0.0719 && json_get_double(data, "share", 0) < 0.0721);
-        assert_string_equal(json_get_text(data, "text", ""), "web: rolled back from v2 to v1 by rollbackd: 7.2% > 5%");
+        assert_true(json_get_double(data, "share", 0) > 0.0719 &&
+                    json_get_double(data, "share", 0) < 0.0721);
+        assert_string_equal(json_get_text(data, "text", ""),
+                            "web: rolled back from v2 to v1 by rollbackd: 7.2% > 5%");
         assert_string_equal(json_get_text(data, "type_now", ""), "rollbackctl explain 77aa");
         assert_string_equal(json_get_text(data, "severity", ""), "critical");
         json_free(body);
@@ -105,7 +120,8 @@ static void test_results(_unused_ void **state) {
 
                 assert_int_equal(send_try(2), 0);
                 world_answer(n, refused[n], 0);
-                assert_true(snprintf(words, sizeof words, "the receiver answered %u", refused[n]) > 0);
+                assert_true(snprintf(words, sizeof words, "the receiver answered %u", refused[n]) >
+                            0);
                 assert_told((unsigned)n + 1, DELIVERY_RETRY, words);
                 assert_true(told.retry_in < 5 * USEC_PER_MINUTE);
         }
@@ -120,7 +136,9 @@ static void test_results(_unused_ void **state) {
         world_answer(n, 500, 0);
         assert_told((unsigned)++n, DELIVERY_DEAD, "500");
         assert_int_equal(send_try(9), 0);
-        world_reply(n, &(HttpReply){ .error = -ETIMEDOUT, .words = "no whole answer in time", .body = "" });
+        world_reply(n, &(HttpReply){ .error = -ETIMEDOUT,
+                                     .words = "no whole answer in time",
+                                     .body = "" });
         assert_told((unsigned)++n, DELIVERY_RETRY, "no whole answer in time");
         assert_true(told.retry_in < 24 * USEC_PER_HOUR);
 }
@@ -196,8 +214,10 @@ static void test_large(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_body),   TEST(test_unknown_type_and_no_fields), TEST(test_results), TEST(test_unusable),
-                TEST(test_secret), TEST(test_places),                     TEST(test_large),
+                TEST(test_body),    TEST(test_unknown_type_and_no_fields),
+                TEST(test_results), TEST(test_unusable),
+                TEST(test_secret),  TEST(test_places),
+                TEST(test_large),
         };
 
         return cmocka_run_group_tests_name("deliveries", tests, NULL, NULL);

@@ -30,7 +30,8 @@ static void sha256_gives_the_standards_examples(_unused_ void **state) {
         char digest[DIGEST_HEX_SIZE];
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-                assert_int_equal(digest_sha256_hex(cases[i].text, strlen(cases[i].text), digest), 0);
+                assert_int_equal(digest_sha256_hex(cases[i].text, strlen(cases[i].text), digest),
+                                 0);
                 assert_string_equal(digest, cases[i].digest);
         }
 }
@@ -47,16 +48,21 @@ static void hmac_gives_the_rfc_examples(_unused_ void **state) {
         memset(data3, 0xdd, sizeof data3);
         assert_int_equal(digest_hmac_sha256(key1, sizeof key1, "Hi There", 8, digest), 0);
         hex(digest, sizeof digest, text);
-        assert_string_equal(text, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
-        assert_int_equal(digest_hmac_sha256("Jefe", 4, "what do ya want for nothing?", 28, digest), 0);
+        assert_string_equal(text,
+                            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+        assert_int_equal(digest_hmac_sha256("Jefe", 4, "what do ya want for nothing?", 28, digest),
+                         0);
         hex(digest, sizeof digest, text);
-        assert_string_equal(text, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+        assert_string_equal(text,
+                            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
         assert_int_equal(digest_hmac_sha256(key3, sizeof key3, data3, sizeof data3, digest), 0);
         hex(digest, sizeof digest, text);
-        assert_string_equal(text, "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe");
+        assert_string_equal(text,
+                            "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe");
         assert_int_equal(digest_hmac_sha256(key6, sizeof key6, text6, strlen(text6), digest), 0);
         hex(digest, sizeof digest, text);
-        assert_string_equal(text, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+        assert_string_equal(text,
+                            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
 static void hmac_takes_an_empty_key_and_an_empty_text(_unused_ void **state) {
@@ -65,15 +71,21 @@ static void hmac_takes_an_empty_key_and_an_empty_text(_unused_ void **state) {
 
         assert_int_equal(digest_hmac_sha256(NULL, 0, NULL, 0, digest), 0);
         hex(digest, sizeof digest, text);
-        assert_string_equal(text, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+        assert_string_equal(text,
+                            "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
 }
 
 /* RFC 4648, section 10. */
 static const struct {
         const char *plain, *encoded;
 } base64_cases[] = {
-        { "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" },
-        { "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" }, { "foobar", "Zm9vYmFy" },
+        { "", "" },
+        { "f", "Zg==" },
+        { "fo", "Zm8=" },
+        { "foo", "Zm9v" },
+        { "foob", "Zm9vYg==" },
+        { "fooba", "Zm9vYmE=" },
+        { "foobar", "Zm9vYmFy" },
 };
 
 static void base64_gives_the_rfc_examples_both_ways(_unused_ void **state) {
@@ -85,7 +97,8 @@ static void base64_gives_the_rfc_examples_both_ways(_unused_ void **state) {
 
                 assert_int_equal(digest_base64(base64_cases[i].plain, n, text, sizeof text), m);
                 assert_string_equal(text, base64_cases[i].encoded);
-                assert_int_equal(digest_base64_decode(base64_cases[i].encoded, bytes, sizeof bytes), n);
+                assert_int_equal(digest_base64_decode(base64_cases[i].encoded, bytes, sizeof bytes),
+                                 n);
                 assert_memory_equal(bytes, base64_cases[i].plain, n);
         }
 }
@@ -103,8 +116,9 @@ static void base64_needs_room_for_all(_unused_ void **state) {
 }
 
 static void base64_refuses_everything_else(_unused_ void **state) {
-        static const char *const bad[] = { "Z", "Zg", "Zg=", "Zg===", "Z===", "====", "Zg==Zm9v", "Zm9\n", " m9v",
-                                           "Zm9v\n", "Zm-_", "Zh==", "Zm9=", "Zm9v====", "=m9v" };
+        static const char *const bad[] = { "Z",    "Zg",       "Zg=",   "Zg===",    "Z===",
+                                           "====", "Zg==Zm9v", "Zm9\n", " m9v",     "Zm9v\n",
+                                           "Zm-_", "Zh==",     "Zm9=",  "Zm9v====", "=m9v" };
         uint8_t bytes[32];
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++)

@@ -35,7 +35,9 @@ static const char server_source[] =
         "        seen.append(p)\n"
         "        h = self.headers\n"
         "        try:\n"
-        "            if p == '/echo': self.say(200, b'|'.join([body, h['User-Agent'].encode(), str(h['Expect']).encode(), str(h['X-Own']).encode(), str(h['Accept-Encoding']).encode()]))\n"
+        "            if p == '/echo': self.say(200, b'|'.join([body, h['User-Agent'].encode(), "
+        "str(h['Expect']).encode(), str(h['X-Own']).encode(), "
+        "str(h['Accept-Encoding']).encode()]))\n"
         "            elif p.startswith('/status/'): self.say(int(p[8:]), b'no')\n"
         "            elif p == '/later': self.say(429, b'', [('Retry-After', '17')])\n"
         "            elif p == '/redirect': self.say(302, b'', [('Location', '/followed')])\n"
@@ -49,15 +51,19 @@ static const char server_source[] =
         "            elif p == '/silent': threading.Event().wait()\n"
         "            elif p == '/slow':\n"
         "                self.send_response(200); self.end_headers()\n"
-        "                while not threading.Event().wait(0.02): self.wfile.write(b'.'); self.wfile.flush()\n"
+        "                while not threading.Event().wait(0.02): self.wfile.write(b'.'); "
+        "self.wfile.flush()\n"
         "            elif p == '/hangup': self.connection.shutdown(socket.SHUT_RDWR)\n"
         "            elif p == '/early':\n"
-        "                self.wfile.write(b'HTTP/1.1 200 OK\\r\\nContent-Length: 50\\r\\n\\r\\nhalf'); self.close_connection = True\n"
-        "            elif p == '/garbage': self.wfile.write(b'\\x00\\x01 what is this\\r\\n\\r\\n'); self.close_connection = True\n"
+        "                self.wfile.write(b'HTTP/1.1 200 OK\\r\\nContent-Length: "
+        "50\\r\\n\\r\\nhalf'); self.close_connection = True\n"
+        "            elif p == '/garbage': self.wfile.write(b'\\x00\\x01 what is "
+        "this\\r\\n\\r\\n'); self.close_connection = True\n"
         "        except OSError: self.close_connection = True\n"
         "class U(http.server.ThreadingHTTPServer):\n"
         "    address_family = socket.AF_UNIX\n"
-        "    def server_bind(self): socket.socket.bind(self.socket, self.server_address); self.server_name = 'u'; self.server_port = 0\n"
+        "    def server_bind(self): socket.socket.bind(self.socket, self.server_address); "
+        "self.server_name = 'u'; self.server_port = 0\n"
         "    def get_request(self): c, a = self.socket.accept(); return c, ('u', 0)\n"
         "tcp = http.server.ThreadingHTTPServer(('127.0.0.1', 0), H); tcp.daemon_threads = True\n"
         "unix = U(sys.argv[1], H); unix.daemon_threads = True\n"
@@ -125,7 +131,8 @@ static int set_up(void **state) {
 
         assert_int_equal(loop_new(&f->loop), 0);
         assert_int_equal(http_client_new(&f->client, f->loop), 0);
-        assert_int_equal(loop_add_timer(f->loop, on_impatience, f->loop, "impatience", &f->timer), 0);
+        assert_int_equal(loop_add_timer(f->loop, on_impatience, f->loop, "impatience", &f->timer),
+                         0);
         loop_timer_set(f->timer, usec_add(loop_now(f->loop), PATIENCE));
         f->n_replies = 0;
         return 0;
@@ -149,7 +156,8 @@ static void on_reply(void *userdata, const HttpReply *reply) {
         loop_exit(f->loop, 0);
 }
 
-static int post(Fixture *f, const char *path, usec_t timeout, HttpReplyCallback callback, HttpRequest **ret) {
+static int post(Fixture *f, const char *path, usec_t timeout, HttpReplyCallback callback,
+                HttpRequest **ret) {
         static const char *const headers[] = { "Content-Type: text/plain", "X-Own: mine", NULL };
         char url[128];
 
@@ -176,7 +184,8 @@ static void test_statuses(void **state) {
         assert_int_equal(reply->error, 0);
         assert_int_equal(reply->status, 200);
         assert_memory_equal(f->body, "a", 2);
-        assert_int_equal(reply->body_size, 3 + strlen("|rollbackd/" ROLLBACKD_VERSION "|None|mine|None"));
+        assert_int_equal(reply->body_size,
+                         3 + strlen("|rollbackd/" ROLLBACKD_VERSION "|None|mine|None"));
         for (size_t i = 0; i < ELEMENTSOF(statuses); i++) {
                 char path[32];
 
@@ -200,7 +209,8 @@ static void test_redirect_is_an_answer(void **state) {
         assert_null(strstr(f->body, "/followed"));
 }
 
-static void assert_failure(void **state, const char *path, usec_t timeout, int error, const char *words) {
+static void assert_failure(void **state, const char *path, usec_t timeout, int error,
+                           const char *words) {
         const HttpReply *reply = talk(state, path, timeout);
 
         if (reply->error != error || !streq(reply->words, words))
@@ -213,9 +223,12 @@ static void test_failures(void **state) {
 
         assert_failure(state, "/endless", PATIENCE, -EFBIG, too_large);
         assert_failure(state, "/headers", PATIENCE, -EFBIG, too_large);
-        assert_failure(state, "/silent", 300 * USEC_PER_MSEC, -ETIMEDOUT, "no whole answer in time (300 ms)");
-        assert_failure(state, "/slow", 300 * USEC_PER_MSEC, -ETIMEDOUT, "no whole answer in time (300 ms)");
-        assert_failure(state, "/hangup", PATIENCE, -EPROTO, "the connection was closed without an answer");
+        assert_failure(state, "/silent", 300 * USEC_PER_MSEC, -ETIMEDOUT,
+                       "no whole answer in time (300 ms)");
+        assert_failure(state, "/slow", 300 * USEC_PER_MSEC, -ETIMEDOUT,
+                       "no whole answer in time (300 ms)");
+        assert_failure(state, "/hangup", PATIENCE, -EPROTO,
+                       "the connection was closed without an answer");
         assert_failure(state, "/early", PATIENCE, -EPROTO, "the answer ended too early");
         assert_failure(state, "/garbage", PATIENCE, -EPROTO, "the answer is not HTTP/1.1");
 }
@@ -224,7 +237,9 @@ static void test_failures(void **state) {
 static void test_refused(void **state) {
         Fixture *f = *state;
 
-        assert_int_equal(http_client_post(f->client, "http://127.0.0.1:1/", NULL, "", 0, PATIENCE, on_reply, f, NULL), 0);
+        assert_int_equal(http_client_post(f->client, "http://127.0.0.1:1/", NULL, "", 0, PATIENCE,
+                                          on_reply, f, NULL),
+                         0);
         assert_int_equal(loop_run(f->loop), 0);
         assert_int_equal(f->reply.error, -ECONNREFUSED);
         assert_string_equal(f->reply.words, "connection refused");
@@ -233,20 +248,37 @@ static void test_refused(void **state) {
 static void test_no_such_name(void **state) {
         Fixture *f = *state;
 
-        assert_int_equal(http_client_post(f->client, "http://name.invalid/", NULL, "", 0, 5 * USEC_PER_SEC, on_reply, f, NULL), 0);
+        assert_int_equal(http_client_post(f->client, "http://name.invalid/", NULL, "", 0,
+                                          5 * USEC_PER_SEC, on_reply, f, NULL),
+                         0);
         assert_int_equal(loop_run(f->loop), 0);
         assert_true(f->reply.error == -EHOSTUNREACH || f->reply.error == -ETIMEDOUT);
 }
 
 static void test_bad_requests(void **state) {
-        static const char *const urls[] = { "", "nonsense", "file:///etc/passwd", "ftp://h/", "gopher://h/", "http://user:secret@h/", "http://user@h/", "//h/" };
-        static const char *const split[] = { "X: a\r\nY: b", NULL }, *const nameless[] = { "nothing", NULL };
+        static const char *const urls[] = { "",
+                                            "nonsense",
+                                            "file:///etc/passwd",
+                                            "ftp://h/",
+                                            "gopher://h/",
+                                            "http://user:secret@h/",
+                                            "http://user@h/",
+                                            "//h/" };
+        static const char *const split[] = { "X: a\r\nY: b", NULL }, *const nameless[] = {
+                "nothing", NULL
+        };
         Fixture *f = *state;
 
         for (size_t i = 0; i < ELEMENTSOF(urls); i++)
-                assert_int_equal(http_client_post(f->client, urls[i], NULL, "", 0, PATIENCE, on_reply, f, NULL), -EINVAL);
-        assert_int_equal(http_client_post(f->client, f->url, split, "", 0, PATIENCE, on_reply, f, NULL), -EINVAL);
-        assert_int_equal(http_client_post(f->client, f->url, nameless, "", 0, PATIENCE, on_reply, f, NULL), -EINVAL);
+                assert_int_equal(http_client_post(f->client, urls[i], NULL, "", 0, PATIENCE,
+                                                  on_reply, f, NULL),
+                                 -EINVAL);
+        assert_int_equal(
+                http_client_post(f->client, f->url, split, "", 0, PATIENCE, on_reply, f, NULL),
+                -EINVAL);
+        assert_int_equal(
+                http_client_post(f->client, f->url, nameless, "", 0, PATIENCE, on_reply, f, NULL),
+                -EINVAL);
 }
 
 /* A proxy in the environment would be a way to be made to talk to somebody else. */
@@ -319,19 +351,28 @@ static void test_call(void **state) {
         char *body = NULL, url[128], missing[128];
         size_t size = 0;
 
-        assert_int_equal(http_client_call(f->socket, "GET", "http://localhost/x?y=1", NULL, NULL, PATIENCE, &body, &size), 200);
+        assert_int_equal(http_client_call(f->socket, "GET", "http://localhost/x?y=1", NULL, NULL,
+                                          PATIENCE, &body, &size),
+                         200);
         assert_string_equal(body, "got /x?y=1");
         assert_int_equal(size, 10);
         free(body);
         assert_true(snprintf(url, sizeof url, "%s/status/404", f->url) > 0);
-        assert_int_equal(http_client_call(NULL, "POST", url, NULL, "{}", PATIENCE, &body, &size), 404);
+        assert_int_equal(http_client_call(NULL, "POST", url, NULL, "{}", PATIENCE, &body, &size),
+                         404);
         assert_string_equal(body, "no");
         free(body);
         assert_true(snprintf(missing, sizeof missing, "%s/missing", f->directory) > 0);
         body = NULL;
-        assert_int_equal(http_client_call(missing, "GET", "http://localhost/", NULL, NULL, PATIENCE, &body, &size), -ENOENT);
-        assert_int_equal(http_client_call(NULL, "GET", "http://127.0.0.1:1/", NULL, NULL, PATIENCE, &body, &size), -ECONNREFUSED);
-        assert_int_equal(http_client_call(f->socket, "POST", "http://localhost/silent", NULL, "", 200 * USEC_PER_MSEC, &body, &size), -ETIMEDOUT);
+        assert_int_equal(http_client_call(missing, "GET", "http://localhost/", NULL, NULL, PATIENCE,
+                                          &body, &size),
+                         -ENOENT);
+        assert_int_equal(http_client_call(NULL, "GET", "http://127.0.0.1:1/", NULL, NULL, PATIENCE,
+                                          &body, &size),
+                         -ECONNREFUSED);
+        assert_int_equal(http_client_call(f->socket, "POST", "http://localhost/silent", NULL, "",
+                                          200 * USEC_PER_MSEC, &body, &size),
+                         -ETIMEDOUT);
         assert_null(body);
 }
 

@@ -51,8 +51,18 @@ static void test_listen_unix(_unused_ void **state) {
 }
 
 static void test_listen_tcp(_unused_ void **state) {
-        static const char *const malformed[] = { "", "7331", "127.0.0.1", "127.0.0.1:", "127.0.0.1:70000", "localhost:1", "127.0.0.1:1x", "[::1:1", "[:1", "::1:80x" };
-        static const char *const foreign[] = { "0.0.0.0:0", "10.0.0.1:0", "[::]:0", "[2001:db8::1]:0", "128.0.0.1:0" };
+        static const char *const malformed[] = { "",
+                                                 "7331",
+                                                 "127.0.0.1",
+                                                 "127.0.0.1:",
+                                                 "127.0.0.1:70000",
+                                                 "localhost:1",
+                                                 "127.0.0.1:1x",
+                                                 "[::1:1",
+                                                 "[:1",
+                                                 "::1:80x" };
+        static const char *const foreign[] = { "0.0.0.0:0", "10.0.0.1:0", "[::]:0",
+                                               "[2001:db8::1]:0", "128.0.0.1:0" };
         char bound[64], tiny[8];
         int fd;
 

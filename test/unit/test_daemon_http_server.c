@@ -15,9 +15,15 @@ static void test_answers_over_tcp(void **state) {
         char text[4096];
         int fd = dial_tcp(*state);
 
-        assert_int_equal(ask(fd, "POST /a%2Fb%20c?q=1%262&x HTTP/1.1\r\nHost: h:1\r\nIf-Match: \"4\"\r\nContent-Type: application/json\r\nOrigin: http://o\r\n"
-                                 "Content-Length: 3\r\n\r\nabc", text, sizeof text), 200);
-        assert_non_null(strstr(text, "\r\n\r\nPOST /a/b c local=0 uid=-1 q=1&2 match=\"4\" type=application/json host=h:1 origin=http://o size=3 body=abc"));
+        assert_int_equal(ask(fd,
+                             "POST /a%2Fb%20c?q=1%262&x HTTP/1.1\r\nHost: h:1\r\nIf-Match: "
+                             "\"4\"\r\nContent-Type: application/json\r\nOrigin: http://o\r\n"
+                             "Content-Length: 3\r\n\r\nabc",
+                             text, sizeof text),
+                         200);
+        assert_non_null(
+                strstr(text, "\r\n\r\nPOST /a/b c local=0 uid=-1 q=1&2 match=\"4\" "
+                             "type=application/json host=h:1 origin=http://o size=3 body=abc"));
         assert_non_null(strstr(text, "X-Content-Type-Options: nosniff\r\n"));
         assert_non_null(strstr(text, "Cache-Control: no-store\r\n"));
         assert_non_null(strstr(text, "Content-Security-Policy: default-src 'none'\r\n"));
@@ -65,7 +71,8 @@ static void test_pipelining(void **state) {
         int fd = dial_tcp(*state);
         const char *one, *two, *three;
 
-        assert_true(say(fd, GET("/1") GET("/2") "GET /3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+        assert_true(say(
+                fd, GET("/1") GET("/2") "GET /3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
         (void)hear_all(fd, text, sizeof text);
         one = strstr(text, "GET /1 ");
         two = strstr(text, "GET /2 ");
@@ -74,7 +81,8 @@ static void test_pipelining(void **state) {
         close(fd);
 }
 
-/* Sends `opening`, then a byte every 10 ms; the server must close long before its limits on sizes are reached. */
+/* Sends `opening`, then a byte every 10 ms; the server must close long before its limits on sizes
+ * are reached. */
 static void drip(const Served *f, const char *opening) {
         int fd = dial_tcp(f);
         char text[1024];
@@ -137,7 +145,10 @@ static unsigned long cpu_ticks(pid_t pid) {
         assert_non_null(file);
         assert_non_null(fgets(text, sizeof text, file));
         fclose(file);
-        assert_int_equal(sscanf(strrchr(text, ')') + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel), 2);
+        assert_int_equal(sscanf(strrchr(text, ')') + 1,
+                                " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+                                &kernel),
+                         2);
         return user + kernel;
 }
 
@@ -173,7 +184,8 @@ static void test_full_house(void **state) {
         assert_descriptors(f, base);
 }
 
-/* The moment at which a full door has room again must not pass unseen: nothing else would wake it. */
+/* The moment at which a full door has room again must not pass unseen: nothing else would wake it.
+ */
 static void test_room_again(void **state) {
         const Served *f = *state;
         int fds[HTTP_SERVER_CONNECTIONS], waiting;
@@ -210,7 +222,9 @@ static void test_sizes(void **state) {
         status = ask_last(f, request, (size_t)(p - request));
         assert_true(status == 0 || status == 431 || status == 413);
 
-        assert_int_equal(ask_last(f, "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n", 53), 413);
+        assert_int_equal(
+                ask_last(f, "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n", 53),
+                413);
         fd = dial_tcp(f);
         assert_true(say(fd, "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 65536\r\n\r\n"));
         memset(request, 'b', 65536);
@@ -230,7 +244,8 @@ static void test_chunked(void **state) {
         memcpy(chunk, "4000\r\n", 6);
         memset(chunk + 6, 'c', 0x4000);
         memcpy(chunk + 6 + 0x4000, "\r\n", 2);
-        assert_true(say(fd, "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"));
+        assert_true(say(fd, "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+                            "chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"));
         assert_int_equal(hear(fd, text, sizeof text, false), 200);
         assert_non_null(strstr(text, " size=5 body=abcde"));
 
@@ -255,11 +270,16 @@ static void test_refused_heads(void **state) {
                 const char *request;
                 unsigned status;
         } cases[] = {
-                { "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
-                { "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcde", 400 },
+                { "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: "
+                  "chunked\r\n\r\n0\r\n\r\n",
+                  400 },
+                { "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: "
+                  "6\r\n\r\nabcde",
+                  400 },
                 { "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", 400 },
                 { "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5x\r\n\r\n", 400 },
-                { "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n", 413 },
+                { "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+                  413 },
                 { "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501 },
                 { "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400 },
                 { "GET /a HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400 },
@@ -298,19 +318,26 @@ static void test_garbage(void **state) {
                 close(fd);
         }
         assert_int_equal(ask_last(f, "GET /a\0b HTTP/1.1\r\nHost: x\r\n\r\n", 30), 400);
-        assert_int_not_equal(ask_last(f, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 15), 200);
+        assert_int_not_equal(
+                ask_last(f, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 15), 200);
         assert_serves(dial_tcp(f));
         assert_descriptors(f, base);
 }
 
 int main(void) {
         const struct CMUnitTest served[] = {
-                cmocka_unit_test(test_answers_over_tcp), cmocka_unit_test(test_unix_peer),
-                cmocka_unit_test(test_head),             cmocka_unit_test(test_pipelining),
-                cmocka_unit_test(test_deadline),         cmocka_unit_test(test_never_reads),
-                cmocka_unit_test(test_full_house),       cmocka_unit_test(test_waiting_costs_nothing),
-                cmocka_unit_test(test_sizes),            cmocka_unit_test(test_chunked),
-                cmocka_unit_test(test_refused_heads),    cmocka_unit_test(test_garbage),
+                cmocka_unit_test(test_answers_over_tcp),
+                cmocka_unit_test(test_unix_peer),
+                cmocka_unit_test(test_head),
+                cmocka_unit_test(test_pipelining),
+                cmocka_unit_test(test_deadline),
+                cmocka_unit_test(test_never_reads),
+                cmocka_unit_test(test_full_house),
+                cmocka_unit_test(test_waiting_costs_nothing),
+                cmocka_unit_test(test_sizes),
+                cmocka_unit_test(test_chunked),
+                cmocka_unit_test(test_refused_heads),
+                cmocka_unit_test(test_garbage),
                 cmocka_unit_test(test_room_again),
         };
 

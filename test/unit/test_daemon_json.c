@@ -1,4 +1,5 @@
-/* test_daemon_json.c: both directions, the limits, and that a memory failure yields no half text. */
+/* test_daemon_json.c: both directions, the limits, and that a memory failure yields no half text.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -47,7 +48,8 @@ static void writes_every_type(void **state) {
         json_add_text(a, "x");
         json_add(a, json_new_object());
         json_set(j, "a", a);
-        expect_text(j, "{\"text\":\"a\\\"\\n\\u0001\",\"none\":null,\"u\":null,\"v\":9223372036854775807,\"i\":-5,\"d\":0.05,\"nan\":null,\"inf\":null,"
+        expect_text(j, "{\"text\":\"a\\\"\\n\\u0001\",\"none\":null,\"u\":null,\"v\":"
+                       "9223372036854775807,\"i\":-5,\"d\":0.05,\"nan\":null,\"inf\":null,"
                        "\"b\":true,\"n\":null,\"a\":[\"x\",{}]}");
 }
 
@@ -77,11 +79,13 @@ static void reads_with_fallbacks(void **state) {
         assert_int_equal(json_get_i64(j, "i", 9), 3);
         assert_int_equal(json_get_i64(j, "d", 9), 9);
         assert_int_equal(json_get_i64(j, "missing", 9), 9);
-        assert_true(json_get_double(j, "d", 0) == 1.5 && json_get_double(j, "i", 0) == 3 && json_get_double(j, "t", 7) == 7);
+        assert_true(json_get_double(j, "d", 0) == 1.5 && json_get_double(j, "i", 0) == 3 &&
+                    json_get_double(j, "t", 7) == 7);
         assert_true(json_get_bool(j, "b", false) && !json_get_bool(j, "t", false));
         assert_null(json_get(j, "n"));
         a = json_get(j, "a");
-        assert_true(json_is_array(a) && json_is_number(json_at(a, 0)) && json_is_text(json_at(a, 1)));
+        assert_true(json_is_array(a) && json_is_number(json_at(a, 0)) &&
+                    json_is_text(json_at(a, 1)));
         assert_int_equal(json_length(a), 2);
         assert_null(json_at(a, 2));
         assert_null(json_text_value(json_at(a, 0)));
@@ -180,7 +184,13 @@ static void memory_failure_yields_no_half_text(void **state) {
 }
 
 static void evidence_follows_its_table(void **state) {
-        Evidence e = {.service = "users", .epoch = 12, .bad = 40, .lower = 0.0625, .hold = 1500 * USEC_PER_MSEC, .window = USEC_INFINITY, .why = "why"};
+        Evidence e = { .service = "users",
+                       .epoch = 12,
+                       .bad = 40,
+                       .lower = 0.0625,
+                       .hold = 1500 * USEC_PER_MSEC,
+                       .window = USEC_INFINITY,
+                       .why = "why" };
         _cleanup_(json_freep) Json *j = json_from_evidence(&e);
         const char *key;
         void *iterator = NULL;

@@ -1,4 +1,5 @@
-/* Closed operations whose steps are not over, against a real PostgreSQL: which ones are told, and that none is told too early or too late. */
+/* Closed operations whose steps are not over, against a real PostgreSQL: which ones are told, and
+ * that none is told too early or too late. */
 #include "ledger_story.h"
 
 #include <stdio.h>
@@ -10,7 +11,8 @@ static struct {
         char services[4][NAME_SIZE], operations[4][OPERATION_ID_SIZE];
 } heard;
 
-static void on_leftovers(_unused_ void *userdata, const PgFailure *failure, const LedgerLeftover leftovers[], size_t n) {
+static void on_leftovers(_unused_ void *userdata, const PgFailure *failure,
+                         const LedgerLeftover leftovers[], size_t n) {
         heard.answers++;
         heard.error = failure->error;
         heard.n = n;
@@ -27,13 +29,15 @@ static void ask_for_leftovers(void) {
         harness_wait(seen.h, ledger_story_counted, &heard.answers, "leftovers");
 }
 
-static void on_step(_unused_ void *userdata, const PgFailure *failure, const LedgerStep *step, _unused_ usec_t wait, _unused_ uint32_t failed) {
+static void on_step(_unused_ void *userdata, const PgFailure *failure, const LedgerStep *step,
+                    _unused_ usec_t wait, _unused_ uint32_t failed) {
         heard.steps++;
         assert_int_equal(failure->error, PG_OK);
         assert_non_null(step);
 }
 
-/* web and shop, each with a rollback of one step that a person's deploy has closed; `other` likewise, which nobody watches. */
+/* web and shop, each with a rollback of one step that a person's deploy has closed; `other`
+ * likewise, which nobody watches. */
 static void close_rollbacks(Harness *h) {
         static const char *const services[] = { "web", "shop", "other" };
 
@@ -41,16 +45,22 @@ static void close_rollbacks(Harness *h) {
                 char sql[2048];
 
                 snprintf(sql, sizeof sql,
-                         "SELECT rollbackd.register('%s', 'v1', true, 'it runs'); SELECT rollbackd.deploy('%s', 'v2');"
-                         "SELECT rollbackd.commit_operation('%zu1111111-1111-4111-8111-111111111111', '%s', 'rollback', 'v2', 2, 'v1', true, 'rollbackd', 'errors', 'abc', '{}', "
-                         "'10 minutes', 2, '1 day', '{}', '[{\"n\": 1, \"kind\": \"sql\", \"host\": null, \"spec\": {}, \"atomic\": false}]')",
+                         "SELECT rollbackd.register('%s', 'v1', true, 'it runs'); SELECT "
+                         "rollbackd.deploy('%s', 'v2');"
+                         "SELECT "
+                         "rollbackd.commit_operation('%zu1111111-1111-4111-8111-111111111111', "
+                         "'%s', 'rollback', 'v2', 2, 'v1', true, 'rollbackd', 'errors', 'abc', "
+                         "'{}', "
+                         "'10 minutes', 2, '1 day', '{}', '[{\"n\": 1, \"kind\": \"sql\", "
+                         "\"host\": null, \"spec\": {}, \"atomic\": false}]')",
                          services[i], services[i], i + 1, services[i]);
                 harness_sql(h, sql);
         }
 }
 
 static void deploy(Harness *h) {
-        harness_sql(h, "SELECT rollbackd.deploy('web', 'v3'); SELECT rollbackd.deploy('shop', 'v3'); SELECT rollbackd.deploy('other', 'v3')");
+        harness_sql(h, "SELECT rollbackd.deploy('web', 'v3'); SELECT rollbackd.deploy('shop', "
+                       "'v3'); SELECT rollbackd.deploy('other', 'v3')");
 }
 
 static void watch(void) {
@@ -95,8 +105,12 @@ static void test_behind_results(void **state) {
         ledger_story_open(h);
         watch();
         heard.steps = 0;
-        assert_int_equal(ledger_claim_step(seen.ledger, "11111111-1111-4111-8111-111111111111", USEC_PER_MINUTE, on_step, NULL), 0);
-        assert_int_equal(ledger_step_result(seen.ledger, "11111111-1111-4111-8111-111111111111", 1, "done", "1 row", 0), 0);
+        assert_int_equal(ledger_claim_step(seen.ledger, "11111111-1111-4111-8111-111111111111",
+                                           USEC_PER_MINUTE, on_step, NULL),
+                         0);
+        assert_int_equal(ledger_step_result(seen.ledger, "11111111-1111-4111-8111-111111111111", 1,
+                                            "done", "1 row", 0),
+                         0);
         ask_for_leftovers();
         assert_int_equal(heard.steps, 1);
         assert_int_equal(heard.n, 1);
@@ -110,15 +124,19 @@ static void test_the_oldest_first(void **state) {
 
         close_rollbacks(h);
         deploy(h);
-        harness_sql(h, "SELECT rollbackd.commit_operation('01111111-1111-4111-8111-111111111111', 'web', 'rollback', 'v3', 4, 'v1', false, 'a person', 'again', 'abc', '{}', "
-                       "'10 minutes', 2, '1 day', '{}', '[{\"n\": 1, \"kind\": \"sql\", \"host\": null, \"spec\": {}, \"atomic\": false}]')");
+        harness_sql(h, "SELECT rollbackd.commit_operation('01111111-1111-4111-8111-111111111111', "
+                       "'web', 'rollback', 'v3', 4, 'v1', false, 'a person', 'again', 'abc', '{}', "
+                       "'10 minutes', 2, '1 day', '{}', '[{\"n\": 1, \"kind\": \"sql\", \"host\": "
+                       "null, \"spec\": {}, \"atomic\": false}]')");
         harness_sql(h, "SELECT rollbackd.deploy('web', 'v4')");
         ledger_story_open(h);
         watch();
         ask_for_leftovers();
         assert_int_equal(heard.n, 2);
         assert_string_equal(heard.operations[1], "11111111-1111-4111-8111-111111111111");
-        assert_string_equal(harness_cell(h, "SELECT count(*) FROM rollbackd.leftover_operations('{web}')"), "2");
+        assert_string_equal(
+                harness_cell(h, "SELECT count(*) FROM rollbackd.leftover_operations('{web}')"),
+                "2");
         ledger_story_close();
 }
 

@@ -1,4 +1,5 @@
-/* test_daemon_log.c: what reaches the journal's socket and stderr, byte by byte, and that nothing waits. */
+/* test_daemon_log.c: what reaches the journal's socket and stderr, byte by byte, and that nothing
+ * waits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,12 +25,18 @@ typedef struct Story {
 } Story;
 
 static int set_up(void **state) {
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
         Story *s = calloc(1, sizeof *s);
         int fd[2];
 
         assert_non_null(s);
-        memcpy(s->folder, "/tmp/rollbackd-log-XX" "XX" "XX", sizeof "/tmp/rollbackd-log-XX" "XX" "XX");
+        memcpy(s->folder,
+               "/tmp/rollbackd-log-XX"
+               "XX"
+               "XX",
+               sizeof "/tmp/rollbackd-log-XX"
+                      "XX"
+                      "XX");
         assert_non_null(mkdtemp(s->folder));
         (void)snprintf(s->path, sizeof s->path, "%s/socket", s->folder);
         memcpy(address.sun_path, s->path, strlen(s->path) + 1);
@@ -69,9 +76,12 @@ static void expect(int fd, const char *want, size_t n) {
 }
 
 static void journal_gets_fields(void **state) {
-        const LogField fields[] = {{"ROLLBACKD_SERVICE", "us\ners"}, {"ROLLBACKD_NONE", NULL}};
-        static const char want[] = "MESSAGE=two\\x0alines\nPRIORITY=2\nSYSLOG_IDENTIFIER=rollbackd\n"
-                                   "MESSAGE_ID\n\x04\0\0\0\0\0\0\0abcd\nROLLBACKD_SERVICE\n\x06\0\0\0\0\0\0\0us\ners\n";
+        const LogField fields[] = { { "ROLLBACKD_SERVICE", "us\ners" },
+                                    { "ROLLBACKD_NONE", NULL } };
+        static const char want[] =
+                "MESSAGE=two\\x0alines\nPRIORITY=2\nSYSLOG_IDENTIFIER=rollbackd\n"
+                "MESSAGE_ID\n\x04\0\0\0\0\0\0\0abcd\nROLLBACKD_"
+                "SERVICE\n\x06\0\0\0\0\0\0\0us\ners\n";
         Story *s = *state;
 
         assert_int_equal(log_open_at(s->path), 0);
@@ -100,7 +110,8 @@ static void stderr_of_the_journal_gets_priorities(void **state) {
         assert_int_equal(log_open(true), 0);
         log_message(SEVERITY_WARNING, "w");
         expect(s->reader, "<4>w\n", 5);
-        (void)snprintf(text, sizeof text, "%ju:%ju", (uintmax_t)is.st_dev, (uintmax_t)is.st_ino + 1);
+        (void)snprintf(text, sizeof text, "%ju:%ju", (uintmax_t)is.st_dev,
+                       (uintmax_t)is.st_ino + 1);
         setenv("JOURNAL_STREAM", text, 1);
         assert_int_equal(log_open(true), 0);
         log_message(SEVERITY_WARNING, "w");
@@ -109,7 +120,7 @@ static void stderr_of_the_journal_gets_priorities(void **state) {
 
 static void long_sentences_and_values_are_cut(void **state) {
         _cleanup_(freep) char *text = calloc(1, 50000), *got = malloc(60000);
-        const LogField field = {"LONG", text};
+        const LogField field = { "LONG", text };
         Story *s = *state;
         ssize_t n;
 
@@ -160,7 +171,8 @@ static void full_pipe_does_not_wait(void **state) {
 
         (void)state;
         assert_int_equal(log_open(true), 0);
-        /* The writing end blocks: dup2() gave stderr the pipe's flags, so they are cleared first. */
+        /* The writing end blocks: dup2() gave stderr the pipe's flags, so they are cleared first.
+         */
         assert_int_equal(fcntl(STDERR_FILENO, F_SETFL, 0), 0);
         for (unsigned i = 0; i < 100000 && log_lost() < before + 3; i++)
                 log_message(SEVERITY_INFO, "filling");
@@ -171,8 +183,10 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(journal_gets_fields, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(stderr_says_the_level, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(stderr_of_the_journal_gets_priorities, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(long_sentences_and_values_are_cut, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(stderr_of_the_journal_gets_priorities, set_up,
+                                                tear_down),
+                cmocka_unit_test_setup_teardown(long_sentences_and_values_are_cut, set_up,
+                                                tear_down),
                 cmocka_unit_test_setup_teardown(absent_journal_falls_back, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(full_journal_loses_and_says_so, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(full_pipe_does_not_wait, set_up, tear_down),

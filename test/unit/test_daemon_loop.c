@@ -1,4 +1,5 @@
-/* test_daemon_loop.c: timers, descriptors, signals, the jump, and freeing things inside their own callbacks. */
+/* test_daemon_loop.c: timers, descriptors, signals, the jump, and freeing things inside their own
+ * callbacks. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -128,7 +129,8 @@ static void read_and_free(void *userdata, int fd, uint32_t events) {
 static void io_is_called_and_may_free_itself(void **state) {
         Story *s = *state;
 
-        assert_int_equal(loop_add_io(s->loop, s->fd[0], EPOLLIN, read_and_free, s, "pipe", &s->io), 0);
+        assert_int_equal(loop_add_io(s->loop, s->fd[0], EPOLLIN, read_and_free, s, "pipe", &s->io),
+                         0);
         assert_int_equal(write(s->fd[1], "x", 1), 1);
         assert_int_equal(loop_run(s->loop), 0);
         assert_int_equal(s->count, 1);
@@ -220,10 +222,13 @@ static void longest_turn_is_cpu_time(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(timer_is_never_early_and_may_free_itself, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(timer_is_armed_again_in_its_callback, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(timer_is_never_early_and_may_free_itself, set_up,
+                                                tear_down),
+                cmocka_unit_test_setup_teardown(timer_is_armed_again_in_its_callback, set_up,
+                                                tear_down),
                 cmocka_unit_test_setup_teardown(disarmed_timer_stays_quiet, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(io_is_called_and_may_free_itself, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(io_is_called_and_may_free_itself, set_up,
+                                                tear_down),
                 cmocka_unit_test_setup_teardown(signal_reaches_the_loop, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(standing_still_is_a_jump, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(idling_is_no_jump, set_up, tear_down),

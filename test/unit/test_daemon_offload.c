@@ -1,4 +1,5 @@
-/* test_daemon_offload.c: values come back on the loop, overdue and cancelled tasks are freed exactly once, the queue is bounded, names resolve. */
+/* test_daemon_offload.c: values come back on the loop, overdue and cancelled tasks are freed
+ * exactly once, the queue is bounded, names resolve. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -111,7 +112,9 @@ static void value_comes_back_on_the_loop(void **state) {
 
         s->expect = 4;
         for (unsigned i = 0; i < 4; i++)
-                assert_int_equal(offload_run(s->offload, work_at_once, &argument, free_argument, free_value, TIMEOUT, on_done, s, NULL), 0);
+                assert_int_equal(offload_run(s->offload, work_at_once, &argument, free_argument,
+                                             free_value, TIMEOUT, on_done, s, NULL),
+                                 0);
         assert_int_equal(loop_run(s->loop), 0);
         assert_int_equal(s->done, 4);
         assert_int_equal(atomic_load(&arguments_freed), 4);
@@ -123,7 +126,9 @@ static void overdue_task_is_disowned_and_freed_when_it_comes(void **state) {
         int argument = 41;
 
         s->expect = 1;
-        assert_int_equal(offload_run(s->offload, work_at_gate, &argument, free_argument, free_value, 5 * USEC_PER_MSEC, on_done, s, &s->task), 0);
+        assert_int_equal(offload_run(s->offload, work_at_gate, &argument, free_argument, free_value,
+                                     5 * USEC_PER_MSEC, on_done, s, &s->task),
+                         0);
         sem_wait(&started);
         assert_int_equal(loop_run(s->loop), 0);
         assert_int_equal(s->overdue, 1);
@@ -153,12 +158,18 @@ static void cancelled_task_never_calls_back(void **state) {
         OffloadTask *running, *finished, *queued[2];
         int argument = 41;
 
-        assert_int_equal(offload_run(s->offload, work_at_gate, &argument, free_argument, free_value, TIMEOUT, never, s, &running), 0);
-        assert_int_equal(offload_run(s->offload, work_at_gate, &argument, free_argument, free_value, TIMEOUT, never, s, &finished), 0);
+        assert_int_equal(offload_run(s->offload, work_at_gate, &argument, free_argument, free_value,
+                                     TIMEOUT, never, s, &running),
+                         0);
+        assert_int_equal(offload_run(s->offload, work_at_gate, &argument, free_argument, free_value,
+                                     TIMEOUT, never, s, &finished),
+                         0);
         sem_wait(&started);
         sem_wait(&started);
         for (unsigned i = 0; i < 2; i++)
-                assert_int_equal(offload_run(s->offload, work_at_once, &argument, free_argument, free_value, TIMEOUT, never, s, &queued[i]), 0);
+                assert_int_equal(offload_run(s->offload, work_at_once, &argument, free_argument,
+                                             free_value, TIMEOUT, never, s, &queued[i]),
+                                 0);
         offload_cancel(queued[1]);
         offload_cancel(queued[0]);
         assert_int_equal(atomic_load(&arguments_freed), 2);
@@ -180,8 +191,12 @@ static void queue_is_bounded(void **state) {
 
         s->expect = 4;
         for (unsigned i = 0; i < 4; i++)
-                assert_int_equal(offload_run(s->offload, work_at_gate, &argument, free_argument, free_value, TIMEOUT, on_done, s, NULL), 0);
-        assert_int_equal(offload_run(s->offload, work_at_gate, &argument, free_argument, free_value, TIMEOUT, never, s, NULL), -EAGAIN);
+                assert_int_equal(offload_run(s->offload, work_at_gate, &argument, free_argument,
+                                             free_value, TIMEOUT, on_done, s, NULL),
+                                 0);
+        assert_int_equal(offload_run(s->offload, work_at_gate, &argument, free_argument, free_value,
+                                     TIMEOUT, never, s, NULL),
+                         -EAGAIN);
         assert_int_equal(atomic_load(&arguments_freed), 0);
         for (unsigned i = 0; i < 4; i++)
                 sem_post(&gate);
@@ -204,7 +219,9 @@ static void offload_may_go_inside_a_callback(void **state) {
         int argument = 41;
 
         for (unsigned i = 0; i < 3; i++)
-                assert_int_equal(offload_run(s->offload, work_at_once, &argument, free_argument, free_value, TIMEOUT, free_in_callback, s, NULL), 0);
+                assert_int_equal(offload_run(s->offload, work_at_once, &argument, free_argument,
+                                             free_value, TIMEOUT, free_in_callback, s, NULL),
+                                 0);
         assert_int_equal(loop_run(s->loop), 0);
         assert_int_equal(s->done, 1);
 }
@@ -221,7 +238,8 @@ static void names_and_numbers_resolve(void **state) {
         Story *s = *state;
         const struct sockaddr_in *address;
 
-        assert_int_equal(offload_resolve(s->offload, "127.0.0.1", 5432, TIMEOUT, on_found, s, NULL), 0);
+        assert_int_equal(offload_resolve(s->offload, "127.0.0.1", 5432, TIMEOUT, on_found, s, NULL),
+                         0);
         assert_int_equal(loop_run(s->loop), 0);
         assert_int_equal(s->reason, 0);
         assert_int_equal(s->found->error, 0);
@@ -238,9 +256,11 @@ static void bad_name_is_an_answer(void **state) {
 
         memset(longer, 'a', sizeof longer - 1);
         longer[sizeof longer - 1] = '\0';
-        assert_int_equal(offload_resolve(s->offload, longer, 1, TIMEOUT, on_found, s, NULL), -EINVAL);
+        assert_int_equal(offload_resolve(s->offload, longer, 1, TIMEOUT, on_found, s, NULL),
+                         -EINVAL);
         assert_int_equal(offload_resolve(s->offload, "", 1, TIMEOUT, on_found, s, NULL), -EINVAL);
-        assert_int_equal(offload_resolve(s->offload, "1.2.3.4.5.invalid", 1, TIMEOUT, on_found, s, NULL), 0);
+        assert_int_equal(
+                offload_resolve(s->offload, "1.2.3.4.5.invalid", 1, TIMEOUT, on_found, s, NULL), 0);
         assert_int_equal(loop_run(s->loop), 0);
         assert_int_equal(s->reason, 0);
         assert_int_not_equal(s->found->error, 0);
@@ -251,10 +271,12 @@ static void bad_name_is_an_answer(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(value_comes_back_on_the_loop, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(overdue_task_is_disowned_and_freed_when_it_comes, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(overdue_task_is_disowned_and_freed_when_it_comes,
+                                                set_up, tear_down),
                 cmocka_unit_test_setup_teardown(cancelled_task_never_calls_back, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(queue_is_bounded, set_up, tear_down),
-                cmocka_unit_test_setup_teardown(offload_may_go_inside_a_callback, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(offload_may_go_inside_a_callback, set_up,
+                                                tear_down),
                 cmocka_unit_test_setup_teardown(names_and_numbers_resolve, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(bad_name_is_an_answer, set_up, tear_down),
         };

@@ -1,4 +1,5 @@
-/* test_daemon_pg.c: the connection against a real PostgreSQL: statements, set-up, classes of errors, the queue, what a statement may not do. */
+/* test_daemon_pg.c: the connection against a real PostgreSQL: statements, set-up, classes of
+ * errors, the queue, what a statement may not do. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,10 +14,13 @@
 #include "pg_story.h"
 
 static void parameters_and_results(void **state) {
-        const char *const parameters[] = {"a'b", NULL, "7"};
+        const char *const parameters[] = { "a'b", NULL, "7" };
         PgStory *s = *state;
 
-        assert_int_equal(pg_query(s->pg, "SELECT $1::text || coalesce($2::text, '-') || ($3::int + 1) AS x", 3, parameters, PG_STORY_LONG, pg_story_on_answer, &s->answer), 0);
+        assert_int_equal(
+                pg_query(s->pg, "SELECT $1::text || coalesce($2::text, '-') || ($3::int + 1) AS x",
+                         3, parameters, PG_STORY_LONG, pg_story_on_answer, &s->answer),
+                0);
         pg_story_wait_for(s, &s->answer.done);
         assert_string_equal(s->answer.cell, "a'b-8");
         assert_int_equal(pg_story_ask(s, "INSERT INTO t SELECT generate_series(1, 5)"), PG_OK);
@@ -29,9 +33,13 @@ static void parameters_and_results(void **state) {
 
 static void session_is_set_up(void **state) {
         static const char *const want[][2] = {
-                {"default_transaction_isolation", "read committed"}, {"statement_timeout", "5s"}, {"lock_timeout", "2s"},
-                {"idle_in_transaction_session_timeout", "10s"}, {"client_encoding", "UTF8"}, {"application_name", "test"},
-                {"client_connection_check_interval", "2s"},
+                { "default_transaction_isolation", "read committed" },
+                { "statement_timeout", "5s" },
+                { "lock_timeout", "2s" },
+                { "idle_in_transaction_session_timeout", "10s" },
+                { "client_encoding", "UTF8" },
+                { "application_name", "test" },
+                { "client_connection_check_interval", "2s" },
         };
         PgStory *s = *state;
         char sql[80];
@@ -47,14 +55,22 @@ static void errors_have_classes(void **state) {
         static const struct {
                 const char *sqlstate;
                 PgError error;
-        } want[] = {{"40001", PG_RETRY}, {"40P01", PG_RETRY}, {"55P03", PG_RETRY}, {"57014", PG_RETRY}, {"53100", PG_RETRY}, {"57P01", PG_RETRY},
-                    {"08006", PG_RETRY}, {"25006", PG_HOLD}, {"57P03", PG_HOLD}, {"28000", PG_CONFIGURATION}, {"3D000", PG_CONFIGURATION},
-                    {"42501", PG_CONFIGURATION}, {"0A000", PG_CONFIGURATION}, {"RB001", PG_REFUSED}, {"23505", PG_REFUSED}, {"P0001", PG_REFUSED}};
+        } want[] = { { "40001", PG_RETRY },         { "40P01", PG_RETRY },
+                     { "55P03", PG_RETRY },         { "57014", PG_RETRY },
+                     { "53100", PG_RETRY },         { "57P01", PG_RETRY },
+                     { "08006", PG_RETRY },         { "25006", PG_HOLD },
+                     { "57P03", PG_HOLD },          { "28000", PG_CONFIGURATION },
+                     { "3D000", PG_CONFIGURATION }, { "42501", PG_CONFIGURATION },
+                     { "0A000", PG_CONFIGURATION }, { "RB001", PG_REFUSED },
+                     { "23505", PG_REFUSED },       { "P0001", PG_REFUSED } };
         PgStory *s = *state;
         char sql[160];
 
         for (size_t i = 0; i < ELEMENTSOF(want); i++) {
-                (void)snprintf(sql, sizeof sql, "DO $$ BEGIN RAISE 'no' USING ERRCODE = '%s', DETAIL = 'why', HINT = 'do'; END $$", want[i].sqlstate);
+                (void)snprintf(sql, sizeof sql,
+                               "DO $$ BEGIN RAISE 'no' USING ERRCODE = '%s', DETAIL = 'why', HINT "
+                               "= 'do'; END $$",
+                               want[i].sqlstate);
                 assert_int_equal(pg_story_ask(s, sql), want[i].error);
                 assert_string_equal(s->answer.failure.sqlstate, want[i].sqlstate);
                 assert_string_equal(s->answer.failure.message, "no; detail: why; hint: do");
@@ -71,7 +87,9 @@ static void prepared_survive_a_changed_table(void **state) {
                         assert_int_equal(pg_story_ask(s, "ALTER TABLE changing ADD b int"), PG_OK);
                 if (i == 2)
                         assert_int_equal(pg_story_ask(s, "DEALLOCATE ALL"), PG_OK);
-                assert_int_equal(pg_query_prepared(s->pg, "look", "SELECT * FROM changing", 0, NULL, PG_STORY_LONG, pg_story_on_answer, &s->answer), 0);
+                assert_int_equal(pg_query_prepared(s->pg, "look", "SELECT * FROM changing", 0, NULL,
+                                                   PG_STORY_LONG, pg_story_on_answer, &s->answer),
+                                 0);
                 pg_story_wait_for(s, &s->answer.done);
                 assert_int_equal(s->answer.failure.error, PG_OK);
         }
@@ -82,7 +100,7 @@ static void prepared_survive_a_changed_table(void **state) {
 }
 
 static void queue_is_bounded_and_in_order(void **state) {
-        PgAnswer answers[300] = {0};
+        PgAnswer answers[300] = { 0 };
         PgStory *s = *state;
         char sql[40];
         unsigned n = 0;
@@ -122,7 +140,7 @@ static void never(void *userdata, bool up, const PgFailure *failure) {
 }
 
 static void connecting_fails_with_class_and_without_secret(void **state) {
-        const PgSetup broken = {.conninfo = "host=x pass word=hunter2", .on_state = never};
+        const PgSetup broken = { .conninfo = "host=x pass word=hunter2", .on_state = never };
         _cleanup_(pg_sync_freep) PgSync *sync = NULL;
         PgStory *s = *state;
         PgFailure failure;
@@ -143,7 +161,7 @@ static void connecting_fails_with_class_and_without_secret(void **state) {
 }
 
 static void failed_warm_up_is_a_failed_connect(void **state) {
-        static const char *const warm[] = {"SELECT 1", "SELECT nonsense", NULL};
+        static const char *const warm[] = { "SELECT 1", "SELECT nonsense", NULL };
         PgStory *s = *state;
 
         pg_story_connect_as(s, pg_story_server.conninfo, NULL, warm);
@@ -179,8 +197,11 @@ static void free_inside(void *userdata, const PgFailure *failure, const PgResult
 static void connection_may_go_inside_a_callback(void **state) {
         PgStory *s = *state;
 
-        assert_int_equal(pg_query(s->pg, "SELECT 1 AS x", 0, NULL, PG_STORY_LONG, free_inside, s), 0);
-        assert_int_equal(pg_query(s->pg, "SELECT 2", 0, NULL, PG_STORY_LONG, pg_story_on_answer, &s->answer), 0);
+        assert_int_equal(pg_query(s->pg, "SELECT 1 AS x", 0, NULL, PG_STORY_LONG, free_inside, s),
+                         0);
+        assert_int_equal(
+                pg_query(s->pg, "SELECT 2", 0, NULL, PG_STORY_LONG, pg_story_on_answer, &s->answer),
+                0);
         pg_story_wait_for(s, &s->answer.done);
         assert_null(s->pg);
 }
@@ -190,7 +211,7 @@ static void on_notice(void *userdata, const char *text) {
 }
 
 static void blocking_calls_for_the_command_line(void **state) {
-        const char *const parameters[] = {"x"};
+        const char *const parameters[] = { "x" };
         _cleanup_(pg_sync_freep) PgSync *sync = NULL;
         PgFailure failure;
         PgResult *r;

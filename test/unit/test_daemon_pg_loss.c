@@ -1,4 +1,5 @@
-/* test_daemon_pg_loss.c: transactions, and the loss of the connection at every point of them; deadlines, notifications and reconnects, against a real PostgreSQL. */
+/* test_daemon_pg_loss.c: transactions, and the loss of the connection at every point of them;
+ * deadlines, notifications and reconnects, against a real PostgreSQL. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,11 +14,13 @@
 #include "pg_story.h"
 
 static void transaction_takes_the_connection(void **state) {
-        PgAnswer other = {.done = false};
+        PgAnswer other = { .done = false };
         PgStory *s = *state;
 
         pg_story_begin(s, PG_STORY_LONG);
-        assert_int_equal(pg_query(s->pg, "SELECT count(*) FROM t", 0, NULL, PG_STORY_LONG, pg_story_on_answer, &other), 0);
+        assert_int_equal(pg_query(s->pg, "SELECT count(*) FROM t", 0, NULL, PG_STORY_LONG,
+                                  pg_story_on_answer, &other),
+                         0);
         assert_int_equal(pg_story_in_transaction(s, "SHOW transaction_isolation"), PG_OK);
         assert_string_equal(s->answer.cell, "read committed");
         assert_int_equal(pg_story_in_transaction(s, "INSERT INTO t VALUES (1)"), PG_OK);
@@ -69,7 +72,9 @@ static void lost_in_a_transaction_did_not_happen(void **state) {
         LoopTimer *timer;
         PgStory *s = *state;
 
-        assert_int_equal(loop_add_timer(s->loop, pg_story_end_soon, (void *)"state = 'active'", "end", &timer), 0);
+        assert_int_equal(loop_add_timer(s->loop, pg_story_end_soon, (void *)"state = 'active'",
+                                        "end", &timer),
+                         0);
         pg_story_begin(s, PG_STORY_LONG);
         assert_int_equal(pg_story_in_transaction(s, "INSERT INTO t VALUES (1)"), PG_OK);
         loop_timer_set(timer, 0);
@@ -84,19 +89,27 @@ static void lost_in_a_transaction_did_not_happen(void **state) {
 }
 
 static void lost_autocommit_is_in_doubt_and_the_queue_is_not(void **state) {
-        PgAnswer queued = {.done = false};
+        PgAnswer queued = { .done = false };
         LoopTimer *timer;
         PgStory *s = *state;
 
-        assert_int_equal(loop_add_timer(s->loop, pg_story_end_soon, (void *)"state = 'active'", "end", &timer), 0);
+        assert_int_equal(loop_add_timer(s->loop, pg_story_end_soon, (void *)"state = 'active'",
+                                        "end", &timer),
+                         0);
         loop_timer_set(timer, 0);
-        assert_int_equal(pg_query(s->pg, "SELECT pg_sleep(4)", 0, NULL, PG_STORY_LONG, pg_story_on_answer, &s->answer), 0);
-        assert_int_equal(pg_query(s->pg, "SELECT 1", 0, NULL, PG_STORY_LONG, pg_story_on_answer, &queued), 0);
+        assert_int_equal(pg_query(s->pg, "SELECT pg_sleep(4)", 0, NULL, PG_STORY_LONG,
+                                  pg_story_on_answer, &s->answer),
+                         0);
+        assert_int_equal(
+                pg_query(s->pg, "SELECT 1", 0, NULL, PG_STORY_LONG, pg_story_on_answer, &queued),
+                0);
         pg_story_wait_for(s, &s->answer.done);
         assert_int_equal(s->answer.failure.error, PG_IN_DOUBT);
         assert_true(queued.done);
         assert_int_equal(queued.failure.error, PG_LOST);
-        assert_int_equal(pg_query(s->pg, "SELECT 1", 0, NULL, PG_STORY_LONG, pg_story_on_answer, &queued), -ENOTCONN);
+        assert_int_equal(
+                pg_query(s->pg, "SELECT 1", 0, NULL, PG_STORY_LONG, pg_story_on_answer, &queued),
+                -ENOTCONN);
         pg_story_wait_up(s);
         loop_timer_free(timer);
 }
@@ -119,7 +132,9 @@ static void swallowed_commit_is_in_doubt(void **state) {
 static void overdue_statement_gives_the_connection_up(void **state) {
         PgStory *s = *state;
 
-        assert_int_equal(pg_query(s->pg, "SELECT pg_sleep(4)", 0, NULL, 50 * USEC_PER_MSEC, pg_story_on_answer, &s->answer), 0);
+        assert_int_equal(pg_query(s->pg, "SELECT pg_sleep(4)", 0, NULL, 50 * USEC_PER_MSEC,
+                                  pg_story_on_answer, &s->answer),
+                         0);
         pg_story_wait_for(s, &s->answer.done);
         assert_int_equal(s->answer.failure.error, PG_TIMEOUT);
         assert_false(pg_is_up(s->pg));
@@ -128,11 +143,15 @@ static void overdue_statement_gives_the_connection_up(void **state) {
 }
 
 static void overdue_in_the_queue_was_not_sent(void **state) {
-        PgAnswer queued = {.done = false};
+        PgAnswer queued = { .done = false };
         PgStory *s = *state;
 
-        assert_int_equal(pg_query(s->pg, "SELECT pg_sleep(0.5)", 0, NULL, PG_STORY_LONG, pg_story_on_answer, &s->answer), 0);
-        assert_int_equal(pg_query(s->pg, "INSERT INTO t VALUES (7)", 0, NULL, 20 * USEC_PER_MSEC, pg_story_on_answer, &queued), 0);
+        assert_int_equal(pg_query(s->pg, "SELECT pg_sleep(0.5)", 0, NULL, PG_STORY_LONG,
+                                  pg_story_on_answer, &s->answer),
+                         0);
+        assert_int_equal(pg_query(s->pg, "INSERT INTO t VALUES (7)", 0, NULL, 20 * USEC_PER_MSEC,
+                                  pg_story_on_answer, &queued),
+                         0);
         pg_story_wait_for(s, &queued.done);
         assert_int_equal(queued.failure.error, PG_RETRY);
         pg_story_wait_for(s, &s->answer.done);
@@ -160,7 +179,8 @@ static void transaction_left_open_is_given_up(void **state) {
 static void notifications_come_before_and_after_a_restart(void **state) {
         PgStory *s = *state;
 
-        assert_int_equal(pg_story_ask(s, "SELECT pg_notify('rollbackd \"test\"', 'users 1')"), PG_OK);
+        assert_int_equal(pg_story_ask(s, "SELECT pg_notify('rollbackd \"test\"', 'users 1')"),
+                         PG_OK);
         if (!s->notified)
                 pg_story_wait_for(s, &s->notified);
         s->notified = false;
@@ -175,7 +195,8 @@ static void notifications_come_before_and_after_a_restart(void **state) {
         assert_int_equal(s->state.error, PG_RETRY);
         assert_true(private_postgres_again(&pg_story_server));
         pg_story_wait_up(s);
-        assert_int_equal(pg_story_ask(s, "SELECT pg_notify('rollbackd \"test\"', 'users 2')"), PG_OK);
+        assert_int_equal(pg_story_ask(s, "SELECT pg_notify('rollbackd \"test\"', 'users 2')"),
+                         PG_OK);
         if (!s->notified)
                 pg_story_wait_for(s, &s->notified);
         assert_string_equal(s->payload, "users 2");

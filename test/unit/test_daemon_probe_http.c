@@ -21,17 +21,23 @@ static void answer(int fd, const char *text) {
 
 SCRIPT(serve_ok, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nX-Version: 2.4.1\r\n\r\nall is ok")
 SCRIPT(serve_until_close, "HTTP/1.0 200 OK\r\n\r\nall is ok")
-SCRIPT(serve_chunked, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nall is o\r\n1\r\nk\r\n0\r\n\r\n")
+SCRIPT(serve_chunked,
+       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nall is o\r\n1\r\nk\r\n0\r\n\r\n")
 SCRIPT(serve_almost, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\noo no kay")
-SCRIPT(serve_503, "HTTP/1.1 503 Service Unavailable\r\nX-Version: 2.4.1\r\nContent-Length: 2\r\n\r\nok")
+SCRIPT(serve_503,
+       "HTTP/1.1 503 Service Unavailable\r\nX-Version: 2.4.1\r\nContent-Length: 2\r\n\r\nok")
 SCRIPT(serve_204, "HTTP/1.1 204 No Content\r\n\r\n")
 SCRIPT(serve_nothing, "")
 SCRIPT(serve_cut, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nall ")
 SCRIPT(serve_http09, "all is ok\n")
-SCRIPT(serve_bad_chunk, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nok\r\n0\r\n\r\n")
-SCRIPT(serve_both_lengths, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
-SCRIPT(serve_spaced_version, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Version: 2.4 beta\r\n\r\nok")
-SCRIPT(serve_redirect, "HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/latest/meta-data\r\nContent-Length: 0\r\n\r\n")
+SCRIPT(serve_bad_chunk,
+       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nok\r\n0\r\n\r\n")
+SCRIPT(serve_both_lengths, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: "
+                           "chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+SCRIPT(serve_spaced_version,
+       "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Version: 2.4 beta\r\n\r\nok")
+SCRIPT(serve_redirect, "HTTP/1.1 302 Found\r\nLocation: "
+                       "http://169.254.169.254/latest/meta-data\r\nContent-Length: 0\r\n\r\n")
 
 static void serve_reset(int fd, unsigned n _unused_) {
         script_read_request(fd);
@@ -65,7 +71,8 @@ static void serve_endless_chunks(int fd, unsigned n _unused_) {
 }
 
 static void serve_nul(int fd, unsigned n _unused_) {
-        static const char text[] = "HTTP/1.1 200 OK\r\nX-Version: 2.4\0evil\r\nContent-Length: 2\r\n\r\nok";
+        static const char text[] =
+                "HTTP/1.1 200 OK\r\nX-Version: 2.4\0evil\r\nContent-Length: 2\r\n\r\nok";
 
         script_read_request(fd);
         script_send_n(fd, text, sizeof text - 1);
@@ -136,24 +143,28 @@ static void good_answers_are_good(void **state _unused_) {
 
 static void a_text_cut_into_packets_is_found(void **state _unused_) {
         check(&(Case){ serve_split, "oook", OUTCOME_OK, 200, "", NULL });
-        check(&(Case){ serve_split, "oooook", OUTCOME_BAD_BODY, 200, "body lacks \"oooook\"", NULL });
+        check(&(Case){ serve_split, "oooook", OUTCOME_BAD_BODY, 200, "body lacks \"oooook\"",
+                       NULL });
 }
 
 static void wrong_answers_are_bad(void **state _unused_) {
         check(&(Case){ serve_503, "ok", OUTCOME_BAD_STATUS, 503, "HTTP 503", "2.4.1" });
         check(&(Case){ serve_almost, "ok", OUTCOME_BAD_BODY, 200, "body lacks \"ok\"", NULL });
         check(&(Case){ serve_204, "ok", OUTCOME_BAD_BODY, 204, "body lacks \"ok\"", NULL });
-        check(&(Case){ serve_endless_chunks, NULL, OUTCOME_TOO_LARGE, 200, "body over max_body, 4096 bytes", NULL });
+        check(&(Case){ serve_endless_chunks, NULL, OUTCOME_TOO_LARGE, 200,
+                       "body over max_body, 4096 bytes", NULL });
 }
 
 static void a_redirect_is_not_followed(void **state _unused_) {
-        check(&(Case){ serve_redirect, NULL, OUTCOME_BAD_STATUS, 302, "HTTP 302, a redirect, which a probe does not follow", NULL });
+        check(&(Case){ serve_redirect, NULL, OUTCOME_BAD_STATUS, 302,
+                       "HTTP 302, a redirect, which a probe does not follow", NULL });
 }
 
 static void broken_transports_have_their_names(void **state _unused_) {
         check(&(Case){ serve_reset, NULL, OUTCOME_RESET, 0, NULL, NULL });
         check(&(Case){ serve_nothing, NULL, OUTCOME_CLOSED, 0, "closed without an answer", NULL });
-        check(&(Case){ serve_cut, NULL, OUTCOME_CLOSED, 200, "closed before the end of the answer", NULL });
+        check(&(Case){ serve_cut, NULL, OUTCOME_CLOSED, 200, "closed before the end of the answer",
+                       NULL });
         check(&(Case){ serve_http09, NULL, OUTCOME_PROTOCOL, 0, NULL, NULL });
         check(&(Case){ serve_bad_chunk, NULL, OUTCOME_PROTOCOL, 200, NULL, NULL });
         check(&(Case){ serve_both_lengths, NULL, OUTCOME_PROTOCOL, 200, NULL, NULL });
@@ -173,7 +184,8 @@ static void a_nul_in_the_headers_names_no_version(void **state _unused_) {
 
 static void a_version_with_a_blank_is_not_used_and_said(void **state _unused_) {
         check(&(Case){ serve_spaced_version, "ok", OUTCOME_OK, 200,
-                       "the version that it names is no plain text of 1 to 63 characters: not used", NULL });
+                       "the version that it names is no plain text of 1 to 63 characters: not used",
+                       NULL });
 }
 
 static void check_timeout(ServerScript script, const char *words) {
@@ -195,8 +207,10 @@ static void the_deadline_is_total(void **state _unused_) {
 
 static void the_request_says_who_asks_for_what(void **state _unused_) {
         static const char *const wanted[] = {
-                "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:", "\r\nUser-Agent: rollbackd/" ROLLBACKD_VERSION "\r\n",
-                "\r\nAccept: */*\r\n", "\r\nConnection: close\r\n\r\n",
+                "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:",
+                "\r\nUser-Agent: rollbackd/" ROLLBACKD_VERSION "\r\n",
+                "\r\nAccept: */*\r\n",
+                "\r\nConnection: close\r\n\r\n",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(wanted); i++)

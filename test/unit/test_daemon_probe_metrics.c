@@ -1,4 +1,5 @@
-/* The metrics probe: pages of a real server, one after the other, and the increases between them. */
+/* The metrics probe: pages of a real server, one after the other, and the increases between them.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +17,9 @@
 static void send_text_page(int fd, const char *page) {
         char head[128];
 
-        (void)snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n\r\n", strlen(page));
+        (void)snprintf(head, sizeof head,
+                       "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n\r\n",
+                       strlen(page));
         script_send(fd, head);
         script_send(fd, page);
 }
@@ -85,8 +88,9 @@ static void assert_no_data(const Result *r, const char *words) {
         assert_non_null(strstr(r->words, words));
 }
 
-PAGES(serve_growing, R("200", "100") R("500", "5"), R("200", "110") R("500", "7"), R("200", "3") R("500", "9"),
-      R("200", "3") R("500", "9") R("503", "4") R("404", "6"), R("200", "4"), "other_total 1\n")
+PAGES(serve_growing, R("200", "100") R("500", "5"), R("200", "110") R("500", "7"),
+      R("200", "3") R("500", "9"), R("200", "3") R("500", "9") R("503", "4") R("404", "6"),
+      R("200", "4"), "other_total 1\n")
 
 static void counters_grow_fall_and_appear(void **state _unused_) {
         Harness h;
@@ -97,7 +101,8 @@ static void counters_grow_fall_and_appear(void **state _unused_) {
         assert_increases(&h.results[1], &h.results[0], 2, 12);
         /* A reset counts from zero. */
         assert_increases(&h.results[2], &h.results[1], 2, 5);
-        /* What was not there before counts from zero too; the expression sees the new label sets. */
+        /* What was not there before counts from zero too; the expression sees the new label sets.
+         */
         assert_increases(&h.results[3], &h.results[2], 4, 10);
         assert_increases(&h.results[4], &h.results[3], NAN, 1);
         /* A page without any of them is a page all the same. */
@@ -105,8 +110,10 @@ static void counters_grow_fall_and_appear(void **state _unused_) {
         harness_done(&h);
 }
 
-PAGES(serve_broken, R("200", "100") R("500", "5"), R("200", "110") "http_requests_total{code=\"500\"", R("200", "120") R("500", "6"),
-      R("200", "130") R("500", "7"), R("200", "140") R("500", "NaN"), R("200", "150") R("200", "150"), R("200", "-1"),
+PAGES(serve_broken, R("200", "100") R("500", "5"),
+      R("200", "110") "http_requests_total{code=\"500\"", R("200", "120") R("500", "6"),
+      R("200", "130") R("500", "7"), R("200", "140") R("500", "NaN"),
+      R("200", "150") R("200", "150"), R("200", "-1"),
       R("200", "1") "http_requests_total{code=500} 1\n", "", "HTTP")
 
 static void a_page_that_is_no_page_tells_nothing(void **state _unused_) {
@@ -127,8 +134,9 @@ static void a_page_that_is_no_page_tells_nothing(void **state _unused_) {
         harness_done(&h);
 }
 
-PAGES(serve_versions, V("1.0") R("500", "5"), V("1.0") R("500", "6"), V("1.1") R("500", "9"), V("1.1") R("500", "11"),
-      V("1.1") V("1.2") R("500", "12"), V("bad version") R("500", "13"), "app_build_info{version=\"2\"} 0\n" R("500", "14"))
+PAGES(serve_versions, V("1.0") R("500", "5"), V("1.0") R("500", "6"), V("1.1") R("500", "9"),
+      V("1.1") R("500", "11"), V("1.1") V("1.2") R("500", "12"), V("bad version") R("500", "13"),
+      "app_build_info{version=\"2\"} 0\n" R("500", "14"))
 
 static void increases_are_of_one_version(void **state _unused_) {
         Harness h;
@@ -158,7 +166,8 @@ static void release_after_two(Harness *h, const Result *r) {
 }
 
 PAGES(serve_plain, R("500", "5"), R("500", "6"), R("500", "7"), R("500", "8"))
-PAGES(serve_one_version, V("1.0") R("500", "5"), V("1.0") R("500", "6"), V("1.0") R("500", "7"), V("1.0") R("500", "8"))
+PAGES(serve_one_version, V("1.0") R("500", "5"), V("1.0") R("500", "6"), V("1.0") R("500", "7"),
+      V("1.0") R("500", "8"))
 
 static void a_release_starts_a_new_base_unless_the_version_stayed(void **state _unused_) {
         Harness h;
@@ -206,10 +215,13 @@ static void serve_many(int fd, unsigned n) {
         size_t size = 0;
 
         for (unsigned i = 0; i < 40000; i++)
-                size += (size_t)snprintf(page + size, sizeof page - size, "http_requests_total{path=\"/p/%u\",code=\"%u\"} %u\n", i,
+                size += (size_t)snprintf(page + size, sizeof page - size,
+                                         "http_requests_total{path=\"/p/%u\",code=\"%u\"} %u\n", i,
                                          i % 10 ? 200 : 500, n + 1);
         for (unsigned i = 0; i < 40000; i++)
-                size += (size_t)snprintf(page + size, sizeof page - size, "other_seconds_bucket{path=\"/p/%u\",le=\"0.5\"} %u\n", i, i);
+                size += (size_t)snprintf(page + size, sizeof page - size,
+                                         "other_seconds_bucket{path=\"/p/%u\",le=\"0.5\"} %u\n", i,
+                                         i);
         send_page(fd, page);
 }
 
@@ -229,7 +241,8 @@ static void serve_too_many(int fd, unsigned n _unused_) {
         size_t size = 0;
 
         for (unsigned i = 0; i < 70000; i++)
-                size += (size_t)snprintf(page + size, sizeof page - size, "http_requests_total{id=\"%u\"} 1\n", i);
+                size += (size_t)snprintf(page + size, sizeof page - size,
+                                         "http_requests_total{id=\"%u\"} 1\n", i);
         send_page(fd, page);
 }
 

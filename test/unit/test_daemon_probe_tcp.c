@@ -80,7 +80,8 @@ static void a_name_is_resolved_and_kept(void **state _unused_) {
         harness_run(&h, 2);
         /* localhost may be ::1 first, where nobody listens: an address was found either way. */
         for (size_t i = 0; i < 2; i++)
-                assert_true(h.results[i].outcome == OUTCOME_OK || h.results[i].outcome == OUTCOME_REFUSED);
+                assert_true(h.results[i].outcome == OUTCOME_OK ||
+                            h.results[i].outcome == OUTCOME_REFUSED);
         harness_done(&h);
         server_stop(&server);
 }
@@ -105,7 +106,8 @@ static void *wait_for_end(void *argument) {
         return NULL;
 }
 
-static void no_answer(void *userdata _unused_, int r _unused_, void *value _unused_) {}
+static void no_answer(void *userdata _unused_, int r _unused_, void *value _unused_) {
+}
 
 static void a_name_server_that_hangs_is_unknown_at_the_deadline(void **state _unused_) {
         static int ends[2]; /* outlives a worker that is slow to begin */
@@ -119,7 +121,9 @@ static void a_name_server_that_hangs_is_unknown_at_the_deadline(void **state _un
         for (unsigned i = 0; i < HARNESS_WORKERS; i++) {
                 OffloadTask *task;
 
-                assert_int_equal(offload_run(h.offload, wait_for_end, &ends[0], NULL, NULL, USEC_PER_MINUTE, no_answer, NULL, &task), 0);
+                assert_int_equal(offload_run(h.offload, wait_for_end, &ends[0], NULL, NULL,
+                                             USEC_PER_MINUTE, no_answer, NULL, &task),
+                                 0);
         }
         harness_begin(&h);
         harness_run(&h, 1);

@@ -1,4 +1,5 @@
-/* The prober: its schedule, what is in flight, demand, reload, and an owner that changes everything from within its callbacks. */
+/* The prober: its schedule, what is in flight, demand, reload, and an owner that changes everything
+ * from within its callbacks. */
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,7 +40,8 @@ static void the_heap_gives_what_is_due_first(void **state _unused_) {
                 for (size_t k = 0; k < ELEMENTSOF(items); k++)
                         if (items[k].position != SCHEDULE_OUT)
                                 first = MIN(first, items[k].at);
-                assert_int_equal(schedule_first(&s) ? schedule_first(&s)->at : USEC_INFINITY, first);
+                assert_int_equal(schedule_first(&s) ? schedule_first(&s)->at : USEC_INFINITY,
+                                 first);
         }
         schedule_done(&s);
 }
@@ -79,7 +81,8 @@ static void targets_that_hang_do_not_hold_the_others_up(void **state _unused_) {
                         assert_true(r->outcome == OUTCOME_TIMEOUT || r->outcome == OUTCOME_OVERDUE);
                 /* One in flight: a probe starts after the end of the one before. */
                 for (size_t k = 0; k < i; k++)
-                        assert_true(h.results[k].target != r->target || h.results[k].at <= r->started);
+                        assert_true(h.results[k].target != r->target ||
+                                    h.results[k].at <= r->started);
         }
         assert_true(prober_counts(h.prober).in_flight <= 50);
         assert_int_equal(prober_counts(h.prober).targets, 50);
@@ -104,7 +107,8 @@ static void first_probes_are_spread_over_the_interval(void **state _unused_) {
                 first = MIN(first, h.results[i].started);
                 last = MAX(last, h.results[i].started);
         }
-        /* Never early: 100 targets at random points of 400 ms leave less than half of it free with a chance of 2^-90. */
+        /* Never early: 100 targets at random points of 400 ms leave less than half of it free with
+         * a chance of 2^-90. */
         assert_true(last - first > 200 * MSEC);
         harness_done(&h);
 }
@@ -132,7 +136,8 @@ static void a_target_in_flight_is_asked_again_once_it_is_free(void **state _unus
         harness_run(&h, 4);
         assert_int_equal(results_of(&h, 0), 2);
         assert_int_equal(results_of(&h, 1), 2);
-        assert_true(h.results[3].started >= h.results[2].at || h.results[3].started >= h.results[1].at);
+        assert_true(h.results[3].started >= h.results[2].at ||
+                    h.results[3].started >= h.results[1].at);
         assert_int_equal(prober_counts(h.prober).in_flight, 0);
         harness_done(&h);
         server_stop(&silent);
@@ -151,9 +156,11 @@ static void one_of_ten_targets_is_probed_fast_while_it_deviates(void **state _un
         h.deviating = 1u << 2 | 1u << 3 | 1u << 4;
         harness_begin(&h);
         harness_run(&h, 30);
-        /* Two places for twenty targets: the first two that deviated have them, whoever they are. */
+        /* Two places for twenty targets: the first two that deviated have them, whoever they are.
+         */
         assert_int_equal(results_of(&h, 2) + results_of(&h, 3) + results_of(&h, 4), 3 + 10);
-        assert_int_equal((results_of(&h, 2) > 1) + (results_of(&h, 3) > 1) + (results_of(&h, 4) > 1), 2);
+        assert_int_equal(
+                (results_of(&h, 2) > 1) + (results_of(&h, 3) > 1) + (results_of(&h, 4) > 1), 2);
         harness_done(&h);
 }
 
@@ -161,7 +168,8 @@ static void pass_the_place_on(Harness *h, const Result *r _unused_) {
         if (h->n_results == 2)
                 h->deviating = 1;
         else if (h->n_results == 5) {
-                /* Target 0 is well again and 1 is not: the only place goes to 1 when both are asked. */
+                /* Target 0 is well again and 1 is not: the only place goes to 1 when both are
+                 * asked. */
                 h->deviating = 2;
                 prober_probe_now(h->prober, 7, 0);
         } else if (h->n_results == 1)

@@ -1,4 +1,5 @@
-/* Tests of the Standard Webhooks signature, against the example of its reference libraries and against values made by another implementation of HMAC. */
+/* Tests of the Standard Webhooks signature, against the example of its reference libraries and
+ * against values made by another implementation of HMAC. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,19 +16,25 @@ static void test_known_values(_unused_ void **state) {
                 int64_t timestamp;
                 const char *body, *expected;
         } cases[] = {
-                { "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, "{\"test\": 2432232314}",
+                { "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek",
+                  1614265330, "{\"test\": 2432232314}",
                   "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=" },
                 { "0123456789abcdef", "m", 0, "",
                   "v1,ODDN1lT4LhVhWe2I0E3MJWSS8bt21c9l9iZgdvUPsQ4=" },
-                { "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==", "alert_00", 1795270000, "{\"a\":\"ä\"}",
+                { "whsec_"
+                  "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7"
+                  "PD0+Pw==",
+                  "alert_00", 1795270000, "{\"a\":\"ä\"}",
                   "v1,5+j+482Kl/ShkpvA1Tm0Remwhimp39RNfj9Bf8aZcgo=" },
-                { "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "d", 9999999999, "{}",
-                  "v1,KlCe0UqI4GhRHoBEpAf5XvW3169DsfVt6F8USol409Q=" },
+                { "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "d",
+                  9999999999, "{}", "v1,KlCe0UqI4GhRHoBEpAf5XvW3169DsfVt6F8USol409Q=" },
         };
         char signature[SIGNATURE_SIZE];
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-                assert_int_equal(signature_make(cases[i].secret, cases[i].id, cases[i].timestamp, cases[i].body, signature), 0);
+                assert_int_equal(signature_make(cases[i].secret, cases[i].id, cases[i].timestamp,
+                                                cases[i].body, signature),
+                                 0);
                 assert_string_equal(signature, cases[i].expected);
         }
 }
@@ -37,9 +44,9 @@ static void test_refused_secrets(_unused_ void **state) {
                 "",
                 "too short",
                 "whsec_",
-                "whsec_c2hvcnQ=",                                                 /* 5 bytes */
-                "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS",                          /* cut base64 */
-                "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa*w",                         /* not base64 */
+                "whsec_c2hvcnQ=",                         /* 5 bytes */
+                "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS",  /* cut base64 */
+                "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa*w", /* not base64 */
                 "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n",
                 "12345678901234567890123456789012345678901234567890123456789012345", /* 65 bytes */
         };

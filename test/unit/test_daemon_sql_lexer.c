@@ -12,7 +12,7 @@ typedef struct Case {
         const char *in;
         const char *out; /* NULL: refused */
         const char *parameters;
-        size_t at;       /* refused: where */
+        size_t at; /* refused: where */
         const char *words;
 } Case;
 
@@ -30,14 +30,17 @@ static const Case cases[] = {
         { "SELECT E'a\\':to', :from", "SELECT E'a\\':to', $1::text", "from", 0, NULL },
         { "SELECT e'\\\\', :from", "SELECT e'\\\\', $1::text", "from", 0, NULL },
         { "SELECT E'a'\n'\\':to', :from", "SELECT E'a'\n'\\':to', $1::text", "from", 0, NULL },
-        { "SELECT E'a' -- x\n -- y\n '\\':to', :from", "SELECT E'a' -- x\n -- y\n '\\':to', $1::text", "from", 0, NULL },
+        { "SELECT E'a' -- x\n -- y\n '\\':to', :from",
+          "SELECT E'a' -- x\n -- y\n '\\':to', $1::text", "from", 0, NULL },
         { "SELECT E'a' '\\':to'", NULL, NULL, 18, "a string is not closed" },
-        { "SELECT E'a'\n -- y\n '\\':to', :from", "SELECT E'a'\n -- y\n '\\':to', $1::text", "from", 0, NULL },
+        { "SELECT E'a'\n -- y\n '\\':to', :from", "SELECT E'a'\n -- y\n '\\':to', $1::text", "from",
+          0, NULL },
         { "SELECT typeE'\\', :from", "SELECT typeE'\\', $1::text", "from", 0, NULL },
         { "SELECT U&'\\0041:to', U&\":to\"", "SELECT U&'\\0041:to', U&\":to\"", "", 0, NULL },
         { "SELECT \"a:to\"\"b\"", "SELECT \"a:to\"\"b\"", "", 0, NULL },
         { "SELECT 1 -- :to\n, :from", "SELECT 1 -- :to\n, $1::text", "from", 0, NULL },
-        { "SELECT /* :to /* :from */ ; */ :to", "SELECT /* :to /* :from */ ; */ $1::text", "to", 0, NULL },
+        { "SELECT /* :to /* :from */ ; */ :to", "SELECT /* :to /* :from */ ; */ $1::text", "to", 0,
+          NULL },
         { "SELECT $$:to$$, $x$ $$ :to $y$ $x$", "SELECT $$:to$$, $x$ $$ :to $y$ $x$", "", 0, NULL },
         { "SELECT a$b$:to", "SELECT a$b$$1::text", "to", 0, NULL },
         { "SELECT a[1:n], a[n:m], a[:n], a[f(1):2], a[b[1]:c]",
@@ -48,13 +51,15 @@ static const Case cases[] = {
           "DELETE FROM t WHERE v = ANY (ARRAY[$1::text, $2::text])", "from to", 0, NULL },
         { "CALL f(a := :to)", "CALL f(a := $1::text)", "to", 0, NULL },
         { "SELECT j ?:to, j ?|ARRAY[:to], a<=:to_epoch, -:to_epoch",
-          "SELECT j ?$1::text, j ?|ARRAY[$2::text], a<=$3::bigint, -$4::bigint", "to to to_epoch to_epoch", 0, NULL },
+          "SELECT j ?$1::text, j ?|ARRAY[$2::text], a<=$3::bigint, -$4::bigint",
+          "to to to_epoch to_epoch", 0, NULL },
         { "SELECT '?:to'", "SELECT '?:to'", "", 0, NULL },
         { "SELECT 1;  -- done\n/* really */ ", "SELECT 1;  -- done\n/* really */ ", "", 0, NULL },
         { "SELECT \xc3\xa4:to", "SELECT \xc3\xa4$1::text", "to", 0, NULL },
         { "SELECT 1; SELECT 2", NULL, NULL, 10, "more than one statement" },
         { "SELECT 1;;", NULL, NULL, 9, "more than one statement" },
-        { "SELECT :From", NULL, NULL, 7, "unknown parameter :From; write one of :service, :from, :to," },
+        { "SELECT :From", NULL, NULL, 7,
+          "unknown parameter :From; write one of :service, :from, :to," },
         { "SELECT :from_epochs", NULL, NULL, 7, "unknown parameter :from_epochs" },
         { "SELECT a:n", NULL, NULL, 8, "unknown parameter :n" },
         { "SELECT 'open", NULL, NULL, 7, "a string is not closed" },
@@ -70,10 +75,12 @@ static const Case cases[] = {
         { "SELECT (1, (2))", "SELECT (1, (2))", "", 0, NULL },
         { "SELECT (1, (2)", NULL, NULL, 7, "a parenthesis is not closed" },
         { "SELECT (1)) + (2", NULL, NULL, 10, "a parenthesis is closed that was not opened" },
-        { "SELECT ')' || \")\" -- )\n /* ) */ || $$)$$", "SELECT ')' || \")\" -- )\n /* ) */ || $$)$$", "", 0, NULL },
+        { "SELECT ')' || \")\" -- )\n /* ) */ || $$)$$",
+          "SELECT ')' || \")\" -- )\n /* ) */ || $$)$$", "", 0, NULL },
         /* The first keyword, and only the first. */
         { "commit", NULL, NULL, 0, "commit controls the transaction" },
-        { "/* a */ -- b\n\tRollBack TO SAVEPOINT x", NULL, NULL, 14, "RollBack controls the transaction" },
+        { "/* a */ -- b\n\tRollBack TO SAVEPOINT x", NULL, NULL, 14,
+          "RollBack controls the transaction" },
         { "\"COMMIT\"", "\"COMMIT\"", "", 0, NULL },
         { "COMMITS", "COMMITS", "", 0, NULL },
         { "COMMIT_", "COMMIT_", "", 0, NULL },
@@ -83,8 +90,10 @@ static const Case cases[] = {
 };
 
 static const Case conditions[] = {
-        { "created_at >= :released_at -- those", "created_at >= $1::timestamptz -- those", "released_at", 0, NULL },
-        { "a = ';' OR (b = ')' AND c IN (1, 2))", "a = ';' OR (b = ')' AND c IN (1, 2))", "", 0, NULL },
+        { "created_at >= :released_at -- those", "created_at >= $1::timestamptz -- those",
+          "released_at", 0, NULL },
+        { "a = ';' OR (b = ')' AND c IN (1, 2))", "a = ';' OR (b = ')' AND c IN (1, 2))", "", 0,
+          NULL },
         { "commit", "commit", "", 0, NULL },
         { "true;", NULL, NULL, 4, "a condition is not a statement; remove the ;" },
         { "true) OR (true", NULL, NULL, 4, "a parenthesis is closed that was not opened" },
@@ -142,17 +151,23 @@ static void test_limits(_unused_ void **state) {
         strbuf_add(&in, "SELECT 1");
         for (size_t i = 0; i < SQL_PARAMETERS_MAX; i++)
                 strbuf_add(&in, ",:to");
-        assert_int_equal(sql_lex_parameters(SQL_STATEMENT, in.text, &out, parameters, &n, &at, &error), 0);
+        assert_int_equal(
+                sql_lex_parameters(SQL_STATEMENT, in.text, &out, parameters, &n, &at, &error), 0);
         assert_int_equal(n, SQL_PARAMETERS_MAX);
         strbuf_add(&in, ",:to");
         strbuf_init(&out, out_storage, sizeof out_storage);
-        assert_int_equal(sql_lex_parameters(SQL_STATEMENT, in.text, &out, parameters, &n, &at, &error), -EINVAL);
+        assert_int_equal(
+                sql_lex_parameters(SQL_STATEMENT, in.text, &out, parameters, &n, &at, &error),
+                -EINVAL);
         assert_int_equal(at, in.length - 3);
-        assert_int_equal(sql_lex_parameters(SQL_STATEMENT, "SELECT 'longer than it'", &small, parameters, &n, &at, &error), -EINVAL);
+        assert_int_equal(sql_lex_parameters(SQL_STATEMENT, "SELECT 'longer than it'", &small,
+                                            parameters, &n, &at, &error),
+                         -EINVAL);
         assert_non_null(huge);
         memset(huge, 'a', SQL_STATEMENT_MAX + 1);
         huge[SQL_STATEMENT_MAX + 1] = '\0';
-        assert_int_equal(sql_lex_parameters(SQL_STATEMENT, huge, &out, parameters, &n, &at, &error), -EINVAL);
+        assert_int_equal(sql_lex_parameters(SQL_STATEMENT, huge, &out, parameters, &n, &at, &error),
+                         -EINVAL);
         assert_int_equal(at, SQL_STATEMENT_MAX);
 }
 
@@ -183,14 +198,29 @@ static void test_what_no_step_may_be(_unused_ void **state) {
                 { "COPY t FROM STDIN", "sends or takes the rows" },
                 { "VACUUM", "cannot run in a transaction" },
         };
-        static const char *const accepted[] = { "SELECT 1", "WITH a AS (SELECT 1) DELETE FROM t", "INSERT INTO t VALUES (1)", "UPDATE t SET a = 1", "DELETE FROM t", "MERGE INTO t USING u ON true WHEN MATCHED THEN DELETE",
-                                                "TRUNCATE t", "REFRESH MATERIALIZED VIEW v", "CALL p()", "DO $$ BEGIN NULL; END $$", "NOTIFY c", "(SELECT 1)", "VALUES (1)", "ANALYZE t" };
+        static const char *const accepted[] = {
+                "SELECT 1",
+                "WITH a AS (SELECT 1) DELETE FROM t",
+                "INSERT INTO t VALUES (1)",
+                "UPDATE t SET a = 1",
+                "DELETE FROM t",
+                "MERGE INTO t USING u ON true WHEN MATCHED THEN DELETE",
+                "TRUNCATE t",
+                "REFRESH MATERIALIZED VIEW v",
+                "CALL p()",
+                "DO $$ BEGIN NULL; END $$",
+                "NOTIFY c",
+                "(SELECT 1)",
+                "VALUES (1)",
+                "ANALYZE t"
+        };
 
         for (size_t i = 0; i < ELEMENTSOF(refused); i++) {
                 STRBUF(words, 512);
 
                 assert_int_equal(sql_check(SQL_STATEMENT, refused[i].statement, &words), -EINVAL);
-                assert_memory_equal(words.text, refused[i].statement, strcspn(refused[i].statement, " "));
+                assert_memory_equal(words.text, refused[i].statement,
+                                    strcspn(refused[i].statement, " "));
                 assert_non_null(strstr(words.text, refused[i].why));
         }
         for (size_t i = 0; i < ELEMENTSOF(accepted); i++) {
@@ -201,7 +231,8 @@ static void test_what_no_step_may_be(_unused_ void **state) {
         }
 }
 
-/* Any statement within the limit has room, and a long name is cut in the message, not the message. */
+/* Any statement within the limit has room, and a long name is cut in the message, not the message.
+ */
 static void test_check(_unused_ void **state) {
         _cleanup_(freep) char *text = malloc(SQL_STATEMENT_MAX + 1);
         STRBUF(words, 1024);
@@ -219,13 +250,17 @@ static void test_check(_unused_ void **state) {
         text[1] = ':';
         assert_int_equal(sql_check(SQL_STATEMENT, text, &words), -EINVAL);
         assert_memory_equal(words.text, "byte 2: unknown parameter :aaa", 30);
-        assert_non_null(strstr(words.text, "aaa...; write one of :service, :from, :to, :from_epoch, :to_epoch, :released_at, :operation"));
+        assert_non_null(strstr(words.text, "aaa...; write one of :service, :from, :to, "
+                                           ":from_epoch, :to_epoch, :released_at, :operation"));
 }
 
-/* Random texts of the lexer's own pieces without a parameter: what is accepted comes out unchanged. */
+/* Random texts of the lexer's own pieces without a parameter: what is accepted comes out unchanged.
+ */
 static void test_unchanged_without_parameters(_unused_ void **state) {
-        static const char *const pieces[] = { "a", "'", "\"", "E'", "\\", "$$", "$t$", "--", "\n", "/*", "*/", "::", ":=",
-                                              "[", "]", "1", " ", "(", ")", "U&'", "?", "''", ": ", ",", "x:" };
+        static const char *const pieces[] = { "a",  "'",  "\"", "E'", "\\", "$$",  "$t$",
+                                              "--", "\n", "/*", "*/", "::", ":=",  "[",
+                                              "]",  "1",  " ",  "(",  ")",  "U&'", "?",
+                                              "''", ": ", ",",  "x:" };
         unsigned accepted = 0;
 
         srand(7);
@@ -238,7 +273,8 @@ static void test_unchanged_without_parameters(_unused_ void **state) {
 
                 for (int i = rand() % 12; i >= 0; i--)
                         strbuf_add(&in, pieces[(size_t)rand() % ELEMENTSOF(pieces)]);
-                if (sql_lex_parameters(SQL_STATEMENT, in.text, &out, parameters, &n, &at, &error) < 0) {
+                if (sql_lex_parameters(SQL_STATEMENT, in.text, &out, parameters, &n, &at, &error) <
+                    0) {
                         assert_true(at <= in.length);
                         assert_true(error.length > 0);
                         continue;

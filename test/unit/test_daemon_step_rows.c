@@ -1,4 +1,5 @@
-/* A policy's steps as rows, generations, atomic statements and checks; and what a broken row says. */
+/* A policy's steps as rows, generations, atomic statements and checks; and what a broken row says.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,16 +12,37 @@
 #include "steps.h"
 
 static StepConfig steps[] = {
-        { .kind = STEP_CACHE, .role = (char *)"r", .table = (char *)"shop.cache", .key = (char *)"ke\"y", .prefix = (char *)"a_b",
-          .delimiter = (char *)":", .batch = 5000, .timeout = 30 * USEC_PER_SEC, .line = 11 },
-        { .kind = STEP_SQL, .atomic = true, .abort_on_error = true, .role = (char *)"users_rollback",
-          .statement = (char *)"UPDATE users SET version = :to WHERE version = :from AND at > :released_at",
-          .timeout = 5 * USEC_PER_SEC, .line = 12 },
+        { .kind = STEP_CACHE,
+          .role = (char *)"r",
+          .table = (char *)"shop.cache",
+          .key = (char *)"ke\"y",
+          .prefix = (char *)"a_b",
+          .delimiter = (char *)":",
+          .batch = 5000,
+          .timeout = 30 * USEC_PER_SEC,
+          .line = 11 },
+        { .kind = STEP_SQL,
+          .atomic = true,
+          .abort_on_error = true,
+          .role = (char *)"users_rollback",
+          .statement = (char *)"UPDATE users SET version = :to WHERE version = :from AND at > "
+                               ":released_at",
+          .timeout = 5 * USEC_PER_SEC,
+          .line = 12 },
         { .kind = STEP_CACHE, .generation = (char *)"user", .line = 13 },
-        { .kind = STEP_SESSION, .role = (char *)"r", .table = (char *)"session",
-          .where = (char *)"created_at >= :released_at -- all of it", .batch = 100, .timeout = USEC_PER_SEC, .line = 14 },
+        { .kind = STEP_SESSION,
+          .role = (char *)"r",
+          .table = (char *)"session",
+          .where = (char *)"created_at >= :released_at -- all of it",
+          .batch = 100,
+          .timeout = USEC_PER_SEC,
+          .line = 14 },
         { .kind = STEP_SESSION, .generation = (char *)"login", .line = 15 },
-        { .kind = STEP_SQL, .role = (char *)"r", .statement = (char *)"SELECT 1", .timeout = USEC_PER_SEC, .line = 16 },
+        { .kind = STEP_SQL,
+          .role = (char *)"r",
+          .statement = (char *)"SELECT 1",
+          .timeout = USEC_PER_SEC,
+          .line = 16 },
         { .kind = STEP_CACHE, .generation = (char *)"user", .line = 17 },
 };
 
@@ -51,11 +73,14 @@ static void test_rows(_unused_ void **state) {
         rows = json_parse(text, strlen(text), &error);
         assert_non_null(rows);
         assert_int_equal(json_length(rows), 5);
-        assert_string_equal(json_get_text(row_of(rows, 0, "sql", true), "role", ""), "users_rollback");
+        assert_string_equal(json_get_text(row_of(rows, 0, "sql", true), "role", ""),
+                            "users_rollback");
         assert_string_equal(json_get_text(row_of(rows, 1, "cache", false), "prefix", ""), "a_b");
         assert_null(json_get(json_at(rows, 1), "not_before_seconds"));
-        assert_string_equal(json_get_text(row_of(rows, 2, "session", false), "table", ""), "session");
-        assert_string_equal(json_get_text(row_of(rows, 3, "sql", false), "statement", ""), "SELECT 1");
+        assert_string_equal(json_get_text(row_of(rows, 2, "session", false), "table", ""),
+                            "session");
+        assert_string_equal(json_get_text(row_of(rows, 3, "sql", false), "statement", ""),
+                            "SELECT 1");
         /* The cache once more, when requests of the bad version have ended. */
         assert_string_equal(json_get_text(row_of(rows, 4, "cache", false), "prefix", ""), "a_b");
         assert_true(json_get_double(json_at(rows, 4), "not_before_seconds", 0) == 2.5);
@@ -72,7 +97,12 @@ static void test_generations(_unused_ void **state) {
 
 static void test_atomics(_unused_ void **state) {
         STRBUF(error, 256);
-        StepParameters values = { .service = "s", .operation = "id", .from = "2", .to = "1", .from_epoch = 7, .to_epoch = 8 };
+        StepParameters values = { .service = "s",
+                                  .operation = "id",
+                                  .from = "2",
+                                  .to = "1",
+                                  .from_epoch = 7,
+                                  .to_epoch = 8 };
         char number[STEP_NUMBER_SIZE];
         StepAtomic *atomics;
         size_t n;
@@ -82,8 +112,8 @@ static void test_atomics(_unused_ void **state) {
         assert_int_equal(atomics[0].n, 1);
         assert_true(atomics[0].abort_on_error);
         assert_string_equal(atomics[0].role, "users_rollback");
-        assert_string_equal(atomics[0].statement,
-                            "UPDATE users SET version = $1::text WHERE version = $2::text AND at > $3::timestamptz");
+        assert_string_equal(atomics[0].statement, "UPDATE users SET version = $1::text WHERE "
+                                                  "version = $2::text AND at > $3::timestamptz");
         assert_int_equal(atomics[0].n_parameters, 3);
         assert_string_equal(step_parameter_value(&values, atomics[0].parameters[0], number), "1");
         assert_string_equal(step_parameter_value(&values, atomics[0].parameters[1], number), "2");
@@ -104,16 +134,19 @@ static void test_checks(_unused_ void **state) {
         assert_int_equal(n, 4);
         assert_int_equal(checks[0].line, 11);
         assert_int_equal(checks[0].n_parameters, 2);
-        assert_non_null(strstr(checks[0].statement, "FROM \"shop\".\"cache\" WHERE \"ke\"\"y\" LIKE $1::text"));
+        assert_non_null(strstr(checks[0].statement,
+                               "FROM \"shop\".\"cache\" WHERE \"ke\"\"y\" LIKE $1::text"));
         assert_int_equal(checks[1].n_parameters, 3);
         assert_int_equal(checks[2].n_parameters, 1);
-        assert_non_null(strstr(checks[2].statement, "(created_at >= $1::timestamptz -- all of it\n)"));
+        assert_non_null(
+                strstr(checks[2].statement, "(created_at >= $1::timestamptz -- all of it\n)"));
         step_checks_free(checks, n);
 
         steps[5].statement = (char *)"SELECT :form";
         assert_int_equal(step_checks(&config, &checks, &n, &error), -EINVAL);
         steps[5].statement = (char *)"SELECT 1";
-        assert_non_null(strstr(error.text, "users.conf:16: rollback.steps: unknown parameter :form"));
+        assert_non_null(
+                strstr(error.text, "users.conf:16: rollback.steps: unknown parameter :form"));
 }
 
 typedef struct BadSpec {
@@ -125,14 +158,25 @@ static const BadSpec bad_specs[] = {
         { "sql", "{\"timeout_ms\": 5}", "no text \"role\"" },
         { "sql", "{\"role\": \"r\", \"statement\": \"SELECT 1\"}", "no \"timeout_ms\"" },
         { "sql", "{\"role\": \"r\", \"timeout_ms\": 5}", "no text \"statement\"" },
-        { "sql", "{\"role\": \"r\", \"timeout_ms\": 5, \"statement\": \"SELECT 1; SELECT 2\"}", "more than one statement" },
-        { "cache", "{\"role\": \"r\", \"timeout_ms\": 5, \"table\": \"a.b.c\", \"key\": \"k\", \"prefix\": \"p\", \"batch\": 5}",
+        { "sql", "{\"role\": \"r\", \"timeout_ms\": 5, \"statement\": \"SELECT 1; SELECT 2\"}",
+          "more than one statement" },
+        { "cache",
+          "{\"role\": \"r\", \"timeout_ms\": 5, \"table\": \"a.b.c\", \"key\": \"k\", \"prefix\": "
+          "\"p\", \"batch\": 5}",
           "must be \"table\" or \"schema.table\"" },
-        { "cache", "{\"role\": \"r\", \"timeout_ms\": 5, \"table\": \"t\", \"key\": \"k\", \"prefix\": \"p\"}", "no \"batch\"" },
-        { "cache", "{\"role\": \"r\", \"timeout_ms\": 5, \"table\": \"t\", \"key\": \"k\", \"prefix\": \"p\", \"batch\": 5001}",
+        { "cache",
+          "{\"role\": \"r\", \"timeout_ms\": 5, \"table\": \"t\", \"key\": \"k\", \"prefix\": "
+          "\"p\"}",
+          "no \"batch\"" },
+        { "cache",
+          "{\"role\": \"r\", \"timeout_ms\": 5, \"table\": \"t\", \"key\": \"k\", \"prefix\": "
+          "\"p\", \"batch\": 5001}",
           "not within 1 and 5000" },
-        { "cache", "{\"role\": \"r\", \"timeout_ms\": 5, \"table\": \"t\", \"key\": \"k\", \"batch\": 5}", "no text \"prefix\"" },
-        { "session", "{\"role\": \"r\", \"timeout_ms\": 5, \"table\": \"t\", \"batch\": 5}", "no text \"where\"" },
+        { "cache",
+          "{\"role\": \"r\", \"timeout_ms\": 5, \"table\": \"t\", \"key\": \"k\", \"batch\": 5}",
+          "no text \"prefix\"" },
+        { "session", "{\"role\": \"r\", \"timeout_ms\": 5, \"table\": \"t\", \"batch\": 5}",
+          "no text \"where\"" },
 };
 
 static void test_bad_specs(_unused_ void **state) {
@@ -142,7 +186,8 @@ static void test_bad_specs(_unused_ void **state) {
                 Json *spec = json_parse(bad_specs[i].spec, strlen(bad_specs[i].spec), &error);
 
                 assert_non_null(spec);
-                assert_int_equal(step_statement_build(bad_specs[i].kind, spec, &statement, &error), -EINVAL);
+                assert_int_equal(step_statement_build(bad_specs[i].kind, spec, &statement, &error),
+                                 -EINVAL);
                 if (!strstr(error.text, bad_specs[i].words))
                         fail_msg("%s: %s", bad_specs[i].spec, error.text);
                 json_free(spec);
@@ -154,15 +199,22 @@ static void test_patterns(_unused_ void **state) {
         static const struct {
                 const char *prefix, *delimiter, *pattern, *first;
         } cases[] = {
-                { "user:", ":", "user:%", NULL },     { "user", ":", "user:%", "user" }, { "user", "", "user%", NULL },
-                { "a_b:", ":", "a\\_b:%", NULL },     { "a%", ":", "a\\%:%", "a%" },     { "a\\b:", ":", "a\\\\b:%", NULL },
+                { "user:", ":", "user:%", NULL },    { "user", ":", "user:%", "user" },
+                { "user", "", "user%", NULL },       { "a_b:", ":", "a\\_b:%", NULL },
+                { "a%", ":", "a\\%:%", "a%" },       { "a\\b:", ":", "a\\\\b:%", NULL },
                 { "user", "_", "user\\_%", "user" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 STRBUF(error, 256);
-                StepConfig step = { .kind = STEP_CACHE, .role = (char *)"r", .table = (char *)"t", .key = (char *)"k", .batch = 1,
-                                    .timeout = USEC_PER_SEC, .prefix = (char *)cases[i].prefix, .delimiter = (char *)cases[i].delimiter };
+                StepConfig step = { .kind = STEP_CACHE,
+                                    .role = (char *)"r",
+                                    .table = (char *)"t",
+                                    .key = (char *)"k",
+                                    .batch = 1,
+                                    .timeout = USEC_PER_SEC,
+                                    .prefix = (char *)cases[i].prefix,
+                                    .delimiter = (char *)cases[i].delimiter };
                 StepStatement s;
                 Json *spec = step_spec_new(&step);
 
@@ -195,8 +247,9 @@ static void test_retry_delay(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_rows),      cmocka_unit_test(test_generations), cmocka_unit_test(test_atomics),
-                cmocka_unit_test(test_checks),    cmocka_unit_test(test_bad_specs),   cmocka_unit_test(test_patterns),
+                cmocka_unit_test(test_rows),        cmocka_unit_test(test_generations),
+                cmocka_unit_test(test_atomics),     cmocka_unit_test(test_checks),
+                cmocka_unit_test(test_bad_specs),   cmocka_unit_test(test_patterns),
                 cmocka_unit_test(test_retry_delay),
         };
 

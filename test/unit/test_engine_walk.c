@@ -136,9 +136,9 @@ static void set_up_world(void) {
         world.policy.rollback.cooldown = below(3) * USEC_PER_MINUTE;
         world.policy.rollback.budget_count = 1 + (uint32_t)below(1000);
         for (size_t i = 0; i < 3; i++)
-                world.probes[i] = (ProbePolicy){ .name = i == 0   ? "live"
-                                                         : i == 1 ? "red"
-                                                                  : "db",
+                world.probes[i] = (ProbePolicy){ .name = i == 0 ? "live" :
+                                                         i == 1 ? "red" :
+                                                                  "db",
                                                  .identity = i + 1,
                                                  .n_targets = 2,
                                                  .rise = 2,
@@ -150,8 +150,9 @@ static void set_up_world(void) {
                 .name = "errors", .kind = SIGNAL_RATIO, .probe = 1, .bad = 0, .total = 1
         };
         world.signals[1] = (SignalPolicy){ .name = "up", .kind = SIGNAL_AVAILABILITY, .probe = 0 };
-        world.signals[2] =
-                (SignalPolicy){ .name = "rate", .kind = SIGNAL_RATE, .probe = 1, .bad = 0 };
+        world.signals[2] = (SignalPolicy){
+                .name = "rate", .kind = SIGNAL_RATE, .probe = 1, .bad = 0
+        };
         world.rules[0] = (RulePolicy){ .name = "down",
                                        .kind = RULE_DOWN,
                                        .at_least = 1,
@@ -207,9 +208,9 @@ static void change_stream(void) {
                 s->bad = bad;
                 s->total = below(10) == 0 ? NAN : 100;
                 snprintf(s->version, NAME_SIZE, "%s",
-                         below(3) == 0   ? world.facts.version
-                         : below(8) == 0 ? "v0"
-                                         : "");
+                         below(3) == 0 ? world.facts.version :
+                         below(8) == 0 ? "v0" :
+                                         "");
         }
 }
 
@@ -285,8 +286,8 @@ static void disturb(void) {
                 world.steps_take = below(6) * 5 * USEC_PER_SEC;
                 break;
         case 3:
-                world.policy.rollback.mode =
-                        below(4) ? MODE_AUTOMATIC : (RollbackMode)below(_MODE_MAX);
+                world.policy.rollback.mode = below(4) ? MODE_AUTOMATIC :
+                                                        (RollbackMode)below(_MODE_MAX);
                 world.policy.n_rules = 2 + below(3);
                 world.rules[1].identity += below(2);
                 world_put_policy(&world);

@@ -31,8 +31,8 @@ static void evidence_fields_cover_the_value(void **state) {
                 assert_true(f->offset >= end || i == 0);
                 assert_true(strlen(f->name) > 2 && strlen(f->help) > 8);
                 assert_true(!f->pointer || f->type == FIELD_TEXT);
-                size_t next = i + 1 < evidence_fields_n ? evidence_fields[i + 1].offset
-                                                        : sizeof(Evidence);
+                size_t next = i + 1 < evidence_fields_n ? evidence_fields[i + 1].offset :
+                                                          sizeof(Evidence);
                 size_t size = next - f->offset;
                 if (f->type != FIELD_TEXT || f->pointer)
                         assert_true(size == size_of(f));

@@ -18,7 +18,8 @@ static bool slice_is(Slice s, const char *text) {
         return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
 }
 
-/* Reads to the end or to the first malformed line, labels too. Returns the sample lines, or -EBADMSG. */
+/* Reads to the end or to the first malformed line, labels too. Returns the sample lines, or
+ * -EBADMSG. */
 static int read_all(const char *text, size_t n, Exposition *x) {
         ExpositionLine line;
         int r, lines = 0;
@@ -34,7 +35,8 @@ static int read_all(const char *text, size_t n, Exposition *x) {
 
                         assert_true(name.n > 0);
                         assert_true(value.p + value.n < line.labels.p + line.labels.n);
-                        assert_true(exposition_unescape(value, storage, sizeof storage) <= (ssize_t)value.n);
+                        assert_true(exposition_unescape(value, storage, sizeof storage) <=
+                                    (ssize_t)value.n);
                 }
                 lines++;
         }
@@ -43,19 +45,22 @@ static int read_all(const char *text, size_t n, Exposition *x) {
         return r < 0 ? r : lines;
 }
 
-static const char whole_page[] = "# HELP http_requests_total The total number of HTTP requests.\n"
-                                 "# TYPE http_requests_total counter\n"
-                                 "http_requests_total{method=\"post\",code=\"200\"} 1027 1395066363000\n"
-                                 "http_requests_total{method=\"post\",code=\"400\"}    3 1395066363000\n"
-                                 "\n"
-                                 "# Escaping in label values:\n"
-                                 "msdos_file_access_time_seconds{path=\"C:\\\\DIR\\\\FILE.TXT\",error=\"Cannot find file:\\n\\\"FILE.TXT\\\"\"} 1.458255915e9\n"
-                                 "metric_without_timestamp_and_labels 12.47\n"
-                                 "something_weird{problem=\"division by zero\"} +Inf -3982045\n"
-                                 " \t indented { a = \"1\" , b=\"2\" , } \t 0x0\n";
+static const char whole_page[] =
+        "# HELP http_requests_total The total number of HTTP requests.\n"
+        "# TYPE http_requests_total counter\n"
+        "http_requests_total{method=\"post\",code=\"200\"} 1027 1395066363000\n"
+        "http_requests_total{method=\"post\",code=\"400\"}    3 1395066363000\n"
+        "\n"
+        "# Escaping in label values:\n"
+        "msdos_file_access_time_seconds{path=\"C:\\\\DIR\\\\FILE.TXT\",error=\"Cannot find "
+        "file:\\n\\\"FILE.TXT\\\"\"} 1.458255915e9\n"
+        "metric_without_timestamp_and_labels 12.47\n"
+        "something_weird{problem=\"division by zero\"} +Inf -3982045\n"
+        " \t indented { a = \"1\" , b=\"2\" , } \t 0x0\n";
 
 /* A page of good lines: the last one of whole_page is malformed. */
-#define GOOD_SIZE (sizeof whole_page - 1 - sizeof " \t indented { a = \"1\" , b=\"2\" , } \t 0x0\n" + 1)
+#define GOOD_SIZE                                                                                  \
+        (sizeof whole_page - 1 - sizeof " \t indented { a = \"1\" , b=\"2\" , } \t 0x0\n" + 1)
 
 static void the_page_of_the_formats_own_description_is_read(void **state _unused_) {
         Guarded g = guarded_copy(whole_page, GOOD_SIZE);
@@ -99,12 +104,33 @@ static void the_page_of_the_formats_own_description_is_read(void **state _unused
         guarded_done(&g);
 }
 
-static void blanks_and_trailing_commas_are_allowed_where_the_format_has_them(void **state _unused_) {
+static void blanks_and_trailing_commas_are_allowed_where_the_format_has_them(
+        void **state _unused_) {
         static const char *const rows[] = {
-                "a 1\n",           "a\t1\n",        "a  1  2 \n",         "  a 1\n",          "a{} 1\n",           "a{ } 1\n",          "a {x=\"1\"} 1\n",
-                "a{x=\"1\",} 1\n", "a{x=\"1\"}1\n", "a{ x = \"1\" } 1\n", "a{x=\"\"} 1\n",    "a:b{x=\"}\"} 1\n",  "_ 1\n",             ":a 1\n",
-                "a{x=\" \"} 1\n",  "a{x=\"\xff\"} 1\n", "a{x=\"a\tb\"} 1\n", "a 1\n# EOF\n",   "#\n a 1\n",         "\n\n \t\na 1\n",    "a NaN 0\n",
-                "a{x=\"1\",y=\"1\"} -1\n", "a{x=\"a,b=\\\"c\\\"\"} 1\n", "a{x=\"\\\\\"} 1e5\n",
+                "a 1\n",
+                "a\t1\n",
+                "a  1  2 \n",
+                "  a 1\n",
+                "a{} 1\n",
+                "a{ } 1\n",
+                "a {x=\"1\"} 1\n",
+                "a{x=\"1\",} 1\n",
+                "a{x=\"1\"}1\n",
+                "a{ x = \"1\" } 1\n",
+                "a{x=\"\"} 1\n",
+                "a:b{x=\"}\"} 1\n",
+                "_ 1\n",
+                ":a 1\n",
+                "a{x=\" \"} 1\n",
+                "a{x=\"\xff\"} 1\n",
+                "a{x=\"a\tb\"} 1\n",
+                "a 1\n# EOF\n",
+                "#\n a 1\n",
+                "\n\n \t\na 1\n",
+                "a NaN 0\n",
+                "a{x=\"1\",y=\"1\"} -1\n",
+                "a{x=\"a,b=\\\"c\\\"\"} 1\n",
+                "a{x=\"\\\\\"} 1e5\n",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
@@ -238,7 +264,8 @@ static void a_line_has_at_most_64_kib(void **state _unused_) {
 }
 
 static void a_line_has_at_most_64_labels(void **state _unused_) {
-        for (unsigned labels = EXPOSITION_LABELS_MAX; labels <= EXPOSITION_LABELS_MAX + 1; labels++) {
+        for (unsigned labels = EXPOSITION_LABELS_MAX; labels <= EXPOSITION_LABELS_MAX + 1;
+             labels++) {
                 STRBUF(b, 4096);
                 Exposition x;
 
@@ -250,7 +277,8 @@ static void a_line_has_at_most_64_labels(void **state _unused_) {
                 }
                 strbuf_add(&b, "} 1\n");
                 assert_false(b.overflow);
-                assert_int_equal(read_all(b.text, b.length, &x), labels > EXPOSITION_LABELS_MAX ? -EBADMSG : 1);
+                assert_int_equal(read_all(b.text, b.length, &x),
+                                 labels > EXPOSITION_LABELS_MAX ? -EBADMSG : 1);
         }
 }
 
@@ -260,7 +288,8 @@ static void unescaping_never_writes_past_its_room(void **state _unused_) {
         for (size_t size = 0; size <= 7; size++) {
                 Guarded room = guarded_copy("#######", size);
 
-                assert_int_equal(exposition_unescape((Slice){ raw.bytes, raw.n }, room.bytes, size), size < 7 ? -ENOSPC : 7);
+                assert_int_equal(exposition_unescape((Slice){ raw.bytes, raw.n }, room.bytes, size),
+                                 size < 7 ? -ENOSPC : 7);
                 if (size == 7)
                         assert_memory_equal(room.bytes, "a\\b\"c\nd", 7);
                 guarded_done(&room);
@@ -290,7 +319,8 @@ static void what_was_written_by_the_rules_is_read_back(void **state _unused_) {
                 STRBUF(page, 1024);
                 STRBUF(meanings, 256);
                 unsigned labels = (unsigned)usec_jitter(5, &seed);
-                int64_t value = (int64_t)usec_jitter(UINT64_MAX, &seed) >> (usec_jitter(52, &seed) + 11);
+                int64_t value = (int64_t)usec_jitter(UINT64_MAX, &seed) >>
+                                (usec_jitter(52, &seed) + 11);
                 bool stamped = usec_jitter(2, &seed) == 0;
                 char text[256];
                 size_t position = 0, meant = 0;
@@ -321,7 +351,8 @@ static void what_was_written_by_the_rules_is_read_back(void **state _unused_) {
                 assert_int_equal(line.has_timestamp, stamped);
                 assert_true(!stamped || line.timestamp_ms == value);
                 for (unsigned l = 0; l < labels; l++) {
-                        assert_int_equal(exposition_next_label(line.labels, &position, &name, &raw), 1);
+                        assert_int_equal(exposition_next_label(line.labels, &position, &name, &raw),
+                                         1);
                         assert_int_equal(name.p[1] - '0', l);
                         ssize_t n = exposition_unescape(raw, text, sizeof text);
                         assert_true(n >= 0 && meant + (size_t)n <= meanings.length);
@@ -342,7 +373,8 @@ static void no_page_makes_the_scanner_read_past_its_end(void **state _unused_) {
         for (int i = 0; i < 100000; i++) {
                 static const char bytes[] = "\n\"\\{}=, #1a\t\r+-.e_:\0\xff";
                 char page[sizeof whole_page];
-                size_t from = usec_jitter(sizeof page - 1, &seed), n = 1 + usec_jitter(sizeof page - 1 - from, &seed);
+                size_t from = usec_jitter(sizeof page - 1, &seed),
+                       n = 1 + usec_jitter(sizeof page - 1 - from, &seed);
                 Exposition x;
 
                 memcpy(page, whole_page + from, n);

@@ -34,8 +34,10 @@ typedef struct Request {
         const char *capture;
 } Request;
 
-/* Feeds pieces of at most `piece` bytes (from `seed`: of random sizes up to it), each against an unreadable page when `guarded`. */
-static Result feed(Request request, const char *text, size_t n, size_t piece, uint64_t *seed, bool guarded) {
+/* Feeds pieces of at most `piece` bytes (from `seed`: of random sizes up to it), each against an
+ * unreadable page when `guarded`. */
+static Result feed(Request request, const char *text, size_t n, size_t piece, uint64_t *seed,
+                   bool guarded) {
         Result result = {};
         HttpResponse r;
 
@@ -67,7 +69,8 @@ static Result feed(Request request, const char *text, size_t n, size_t piece, ui
         if (result.r < 0) { /* and for ever */
                 Slice body;
 
-                assert_int_equal(http_response_feed(&r, "HTTP/1.1 200 OK\r\n\r\n", 19, &body), -EBADMSG);
+                assert_int_equal(http_response_feed(&r, "HTTP/1.1 200 OK\r\n\r\n", 19, &body),
+                                 -EBADMSG);
                 assert_int_equal(http_response_close(&r), -EBADMSG);
         } else if (request.closes)
                 result.r = http_response_close(&r);
@@ -91,7 +94,8 @@ static Result feed_every_way(Request request, const char *text, size_t n) {
                 assert_int_equal(cut.status, whole.status);
                 assert_int_equal(cut.done, whole.done);
                 assert_int_equal(cut.close, whole.close);
-                assert_int_equal(cut.error != NULL, whole.error != NULL); /* which of two faults is named may differ */
+                assert_int_equal(cut.error != NULL,
+                                 whole.error != NULL); /* which of two faults is named may differ */
                 assert_string_equal(cut.capture, whole.capture);
                 if (whole.r == 0) {
                         assert_int_equal(cut.body_size, whole.body_size);
@@ -103,6 +107,7 @@ static Result feed_every_way(Request request, const char *text, size_t n) {
 }
 
 static void whole_answers_are_read_however_they_are_cut(void **state _unused_) {
+        /* clang-format off */
         static const struct {
                 const char *text;
                 size_t n;
@@ -136,6 +141,7 @@ static void whole_answers_are_read_however_they_are_cut(void **state _unused_) {
                 { BYTES("HTTP/1.1 200 OK\r\n\r\n"), { .head = true }, 200, "", false },
                 { BYTES("HTTP/1.1 599 \xff\r\nX-Empty:\r\nX-Odd: \x01\xff\r\nContent-Length: 1\r\n\r\n\0"), {}, 599, "", false },
         };
+        /* clang-format on */
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
                 Result result = feed_every_way(rows[i].request, rows[i].text, rows[i].n);
@@ -159,6 +165,7 @@ static void whole_answers_are_read_however_they_are_cut(void **state _unused_) {
 static void what_could_be_read_in_two_ways_is_refused(void **state _unused_) {
 #define HEAD "HTTP/1.1 200 OK\r\n"
 #define CHUNKED HEAD "Transfer-Encoding: chunked\r\n\r\n"
+        /* clang-format off */
         static const struct {
                 const char *text;
                 size_t n;
@@ -219,6 +226,7 @@ static void what_could_be_read_in_two_ways_is_refused(void **state _unused_) {
                 { BYTES(CHUNKED "0\r\n folded\r\n"), "header folded over two lines" },
                 { BYTES(CHUNKED "0\r\nno trailer\r\n"), "malformed header name" },
         };
+        /* clang-format on */
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
                 Result result = feed_every_way((Request){}, rows[i].text, rows[i].n);
@@ -252,20 +260,26 @@ static void an_answer_cut_short_anywhere_is_told(void **state _unused_) {
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++)
                 for (size_t n = 0; n <= strlen(rows[i]); n++) {
-                        Result result = feed((Request){ .closes = true }, rows[i], n, n + 1, NULL, true);
-                        bool whole = n == strlen(rows[i]), in_body = strstr(rows[i], "\r\n\r\n") + 4 <= rows[i] + n && i < 2;
+                        Result result = feed((Request){ .closes = true }, rows[i], n, n + 1, NULL,
+                                             true);
+                        bool whole = n == strlen(rows[i]),
+                             in_body = strstr(rows[i], "\r\n\r\n") + 4 <= rows[i] + n && i < 2;
 
                         assert_int_equal(result.r, whole ? 0 : -EBADMSG);
                         assert_int_equal(result.done, whole);
                         if (n == 0)
                                 assert_string_equal(result.error, "closed before an answer");
                         else if (!whole && i < 2)
-                                assert_string_equal(result.error, in_body ? "closed in the middle of the body" : "closed in the middle of the headers");
+                                assert_string_equal(result.error,
+                                                    in_body ?
+                                                            "closed in the middle of the body" :
+                                                            "closed in the middle of the headers");
                 }
 }
 
 static void what_follows_the_answer_is_left_alone(void **state _unused_) {
-        static const char first[] = HEAD "Content-Length: 2\r\n\r\nok", both[] = HEAD "Content-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n";
+        static const char first[] = HEAD "Content-Length: 2\r\n\r\nok",
+                          both[] = HEAD "Content-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n";
         HttpResponse r;
         Slice body;
 
@@ -289,7 +303,8 @@ static void one_header_is_kept_on_request(void **state _unused_) {
         assert_string_equal(result.capture, "");
 
         /* A 1xx answer and a trailer are not the answer. */
-        static const char around[] = "HTTP/1.1 103 Early\r\nX-Version: 1\r\n\r\n" CHUNKED "0\r\nX-Version: 2\r\n\r\n";
+        static const char around[] = "HTTP/1.1 103 Early\r\nX-Version: 1\r\n\r\n" CHUNKED
+                                     "0\r\nX-Version: 2\r\n\r\n";
         result = feed_every_way((Request){ .capture = "X-Version" }, around, sizeof around - 1);
         assert_true(result.done);
         assert_string_equal(result.capture, "");
@@ -337,7 +352,8 @@ static void a_long_header_that_nobody_needs_is_passed_over(void **state _unused_
         assert_int_equal(feed_every_way((Request){ .head = true }, b.text, b.length).r, 0);
         strbuf_init(&b, storage, sizeof storage);
         long_header(&b, "Connection: ", HTTP_LINE_MAX + 3);
-        assert_string_equal(feed_every_way((Request){ .head = true }, b.text, b.length).error, "a header that is needed is longer than 1024 bytes");
+        assert_string_equal(feed_every_way((Request){ .head = true }, b.text, b.length).error,
+                            "a header that is needed is longer than 1024 bytes");
 }
 
 static void headers_have_at_most_32_kib_together(void **state _unused_) {
@@ -357,12 +373,14 @@ static void headers_have_at_most_32_kib_together(void **state _unused_) {
         strbuf_init(&b, storage, sizeof storage);
         while (b.length <= HTTP_HEADERS_MAX)
                 strbuf_add(&b, "HTTP/1.1 100 Continue\r\n\r\n");
-        assert_string_equal(feed((Request){}, b.text, b.length, 4096, NULL, true).error, "headers over 32 KiB");
+        assert_string_equal(feed((Request){}, b.text, b.length, 4096, NULL, true).error,
+                            "headers over 32 KiB");
         strbuf_init(&b, storage, sizeof storage);
         strbuf_add(&b, CHUNKED "0\r\n");
         while (b.length <= HTTP_HEADERS_MAX + 3)
                 strbuf_add(&b, "X: y\r\n");
-        assert_string_equal(feed((Request){}, b.text, b.length, 4096, NULL, true).error, "headers over 32 KiB");
+        assert_string_equal(feed((Request){}, b.text, b.length, 4096, NULL, true).error,
+                            "headers over 32 KiB");
 }
 
 static void a_chunk_size_line_has_at_most_1_kib(void **state _unused_) {
@@ -398,14 +416,16 @@ static void no_answer_depends_on_how_it_is_cut(void **state _unused_) {
         size_t good = 0, bad = 0;
 
         for (int i = 0; i < 4000; i++) {
-                static const char bytes[] = "\r\n: \t0519a;\0\xff" "HT/.";
+                static const char bytes[] = "\r\n: \t0519a;\0\xff"
+                                            "HT/.";
                 char text[128];
                 size_t n = strlen(seeds[i % 3]);
 
                 memcpy(text, seeds[i % 3], n);
                 for (usec_t changes = usec_jitter(4, &seed); changes > 0; changes--)
                         text[usec_jitter(n, &seed)] = bytes[usec_jitter(sizeof bytes - 1, &seed)];
-                Result result = feed_every_way((Request){ .closes = true, .capture = "X-Version" }, text, n);
+                Result result = feed_every_way((Request){ .closes = true, .capture = "X-Version" },
+                                               text, n);
                 good += result.r == 0;
                 bad += result.r < 0;
         }

@@ -119,8 +119,11 @@ static void not_a_number_is_read_as_such(void **state _unused_) {
 }
 
 static void what_is_no_float_is_refused(void **state _unused_) {
-        static const char *const rows[] = { "", "-", "+", ".", "1,5", "1.5.5", "0x10", "0x1p3", "1e", "1e+", "e5", " 1", "1 ", "1\r", "1_000",
-                                            "--1", "+-1", "+NaN", "nano", "in", "infinit", "infinityy", "1f", "1e5.5", "\xd9\xa1" };
+        static const char *const rows[] = { "",        "-",         "+",     ".",     "1,5",
+                                            "1.5.5",   "0x10",      "0x1p3", "1e",    "1e+",
+                                            "e5",      " 1",        "1 ",    "1\r",   "1_000",
+                                            "--1",     "+-1",       "+NaN",  "nano",  "in",
+                                            "infinit", "infinityy", "1f",    "1e5.5", "\xd9\xa1" };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
                 double value = 4711;
@@ -142,7 +145,9 @@ static void short_decimals_are_rounded_as_strtod_rounds_them(void **state _unuse
 
                 for (unsigned d = 0; d < digits; d++)
                         limit *= 10;
-                snprintf(text, sizeof text, "%llue%d", (unsigned long long)usec_jitter(limit, &seed), (int)usec_jitter(55, &seed) - 27);
+                snprintf(text, sizeof text, "%llue%d",
+                         (unsigned long long)usec_jitter(limit, &seed),
+                         (int)usec_jitter(55, &seed) - 27);
                 assert_int_equal(number_parse_double(text, strlen(text), &value), 0);
                 if (value != strtod(text, NULL))
                         fail_msg("%s was read as %.17g", text, value);
@@ -157,7 +162,8 @@ static void the_remainder_of_a_division_decides_near_ties(void **state _unused_)
                 char text[64];
                 double value;
 
-                snprintf(text, sizeof text, "%llue-27", (unsigned long long)usec_jitter(10000000000000000000ULL, &seed));
+                snprintf(text, sizeof text, "%llue-27",
+                         (unsigned long long)usec_jitter(10000000000000000000ULL, &seed));
                 assert_int_equal(number_parse_double(text, strlen(text), &value), 0);
                 if (value != strtod(text, NULL))
                         fail_msg("%s was read as %.17g", text, value);
@@ -178,7 +184,8 @@ static void any_double_comes_back_within_the_last_place(void **state _unused_) {
                 snprintf(text, sizeof text, "%.*e", (int)usec_jitter(25, &seed), value);
                 value = strtod(text, NULL);
                 assert_int_equal(number_parse_double(text, strlen(text), &back), 0);
-                if (back != value && back != nextafter(value, INFINITY) && back != nextafter(value, -INFINITY))
+                if (back != value && back != nextafter(value, INFINITY) &&
+                    back != nextafter(value, -INFINITY))
                         fail_msg("%s was read as %.17g", text, back);
         }
 }
@@ -189,10 +196,12 @@ static void percents_need_their_unit_and_end_at_a_hundred(void **state _unused_)
                 int r;
                 double value;
         } rows[] = {
-                { "5%", 0, 0.05 },       { "0.5%", 0, 0.005 },  { "7.2%", 0, 0.072 },   { "100%", 0, 1 },         { "0%", 0, 0 },
-                { "100.1%", -ERANGE, 0 }, { "1e2%", -EINVAL, 0 }, { "5", -EINVAL, 0 },   { "%", -EINVAL, 0 },       { "5 %", -EINVAL, 0 },
-                { "-5%", -EINVAL, 0 },   { "5%%", -EINVAL, 0 }, { ".5%", -EINVAL, 0 },  { "5.%", -EINVAL, 0 },     { "0,5%", -EINVAL, 0 },
-                { "", -EINVAL, 0 },      { "inf%", -EINVAL, 0 },
+                { "5%", 0, 0.05 },      { "0.5%", 0, 0.005 },   { "7.2%", 0, 0.072 },
+                { "100%", 0, 1 },       { "0%", 0, 0 },         { "100.1%", -ERANGE, 0 },
+                { "1e2%", -EINVAL, 0 }, { "5", -EINVAL, 0 },    { "%", -EINVAL, 0 },
+                { "5 %", -EINVAL, 0 },  { "-5%", -EINVAL, 0 },  { "5%%", -EINVAL, 0 },
+                { ".5%", -EINVAL, 0 },  { "5.%", -EINVAL, 0 },  { "0,5%", -EINVAL, 0 },
+                { "", -EINVAL, 0 },     { "inf%", -EINVAL, 0 },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
@@ -209,9 +218,18 @@ static void byte_counts_need_their_unit(void **state _unused_) {
                 int r;
                 uint64_t value;
         } rows[] = {
-                { "1048576B", 0, 1048576 },      { "16KiB", 0, 16384 },    { "16MiB", 0, 16777216 },           { "1GiB", 0, 1073741824 },
-                { "16", -EINVAL, 0 },            { "16kB", -EINVAL, 0 },   { "16 MiB", -EINVAL, 0 },           { "MiB", -EINVAL, 0 },
-                { "-1B", -EINVAL, 0 },           { "1.5GiB", -EINVAL, 0 }, { "18446744073709551616B", -ERANGE, 0 }, { "17179869184GiB", -ERANGE, 0 },
+                { "1048576B", 0, 1048576 },
+                { "16KiB", 0, 16384 },
+                { "16MiB", 0, 16777216 },
+                { "1GiB", 0, 1073741824 },
+                { "16", -EINVAL, 0 },
+                { "16kB", -EINVAL, 0 },
+                { "16 MiB", -EINVAL, 0 },
+                { "MiB", -EINVAL, 0 },
+                { "-1B", -EINVAL, 0 },
+                { "1.5GiB", -EINVAL, 0 },
+                { "18446744073709551616B", -ERANGE, 0 },
+                { "17179869184GiB", -ERANGE, 0 },
                 { "17179869183GiB", 0, 17179869183ULL << 30 },
         };
 

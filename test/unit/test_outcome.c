@@ -59,16 +59,26 @@ static void each_error_of_a_socket_names_whose_fault_it_is(void **state _unused_
                 int error;
                 ProbeOutcome outcome;
         } rows[] = {
-                { ECONNREFUSED, OUTCOME_REFUSED },    { ENOENT, OUTCOME_REFUSED },
-                { ECONNRESET, OUTCOME_RESET },        { ECONNABORTED, OUTCOME_RESET },
-                { EPIPE, OUTCOME_RESET },             { ETIMEDOUT, OUTCOME_TIMEOUT },
-                { EHOSTUNREACH, OUTCOME_NO_ROUTE },   { EHOSTDOWN, OUTCOME_NO_ROUTE },
-                { ENETUNREACH, OUTCOME_NETWORK_DOWN }, { ENETDOWN, OUTCOME_NETWORK_DOWN },
-                { EADDRNOTAVAIL, OUTCOME_NETWORK_DOWN }, { EMFILE, OUTCOME_RESOURCES },
-                { ENFILE, OUTCOME_RESOURCES },        { ENOBUFS, OUTCOME_RESOURCES },
-                { ENOMEM, OUTCOME_RESOURCES },        { EACCES, OUTCOME_RESOURCES },
-                { EPERM, OUTCOME_RESOURCES },         { EAGAIN, OUTCOME_RESOURCES },
-                { 0, OUTCOME_RESOURCES },             { -1, OUTCOME_RESOURCES },
+                { ECONNREFUSED, OUTCOME_REFUSED },
+                { ENOENT, OUTCOME_REFUSED },
+                { ECONNRESET, OUTCOME_RESET },
+                { ECONNABORTED, OUTCOME_RESET },
+                { EPIPE, OUTCOME_RESET },
+                { ETIMEDOUT, OUTCOME_TIMEOUT },
+                { EHOSTUNREACH, OUTCOME_NO_ROUTE },
+                { EHOSTDOWN, OUTCOME_NO_ROUTE },
+                { ENETUNREACH, OUTCOME_NETWORK_DOWN },
+                { ENETDOWN, OUTCOME_NETWORK_DOWN },
+                { EADDRNOTAVAIL, OUTCOME_NETWORK_DOWN },
+                { EMFILE, OUTCOME_RESOURCES },
+                { ENFILE, OUTCOME_RESOURCES },
+                { ENOBUFS, OUTCOME_RESOURCES },
+                { ENOMEM, OUTCOME_RESOURCES },
+                { EACCES, OUTCOME_RESOURCES },
+                { EPERM, OUTCOME_RESOURCES },
+                { EAGAIN, OUTCOME_RESOURCES },
+                { 0, OUTCOME_RESOURCES },
+                { -1, OUTCOME_RESOURCES },
                 { 100000, OUTCOME_RESOURCES },
         };
 
@@ -77,14 +87,16 @@ static void each_error_of_a_socket_names_whose_fault_it_is(void **state _unused_
 }
 
 static void no_error_that_the_table_does_not_list_is_bad(void **state _unused_) {
-        static const int bad[] = { ECONNREFUSED, ENOENT, ECONNRESET, ECONNABORTED, EPIPE, ETIMEDOUT, EHOSTUNREACH, EHOSTDOWN };
+        static const int bad[] = { ECONNREFUSED, ENOENT,    ECONNRESET,   ECONNABORTED,
+                                   EPIPE,        ETIMEDOUT, EHOSTUNREACH, EHOSTDOWN };
 
         for (int error = 0; error < 200; error++) {
                 bool listed = false;
 
                 for (size_t i = 0; i < ELEMENTSOF(bad); i++)
                         listed |= bad[i] == error;
-                assert_int_equal(outcome_verdict(outcome_from_errno(error)), listed ? TRI_BAD : TRI_UNKNOWN);
+                assert_int_equal(outcome_verdict(outcome_from_errno(error)),
+                                 listed ? TRI_BAD : TRI_UNKNOWN);
         }
 }
 

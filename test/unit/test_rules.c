@@ -89,11 +89,11 @@ static void down_by_counting(void **state) {
                                                                     .unknown = unknown,
                                                                     .up = (uint16_t)(all - down -
                                                                                      unknown) });
-                                        Tri wanted = down > 0 && down * 100 >= percent * all
-                                                             ? TRI_BAD
-                                                     : (down + unknown) * 100 < percent * all
-                                                             ? TRI_GOOD
-                                                             : TRI_UNKNOWN;
+                                        Tri wanted = down > 0 && down * 100 >= percent * all ?
+                                                             TRI_BAD :
+                                                     (down + unknown) * 100 < percent * all ?
+                                                             TRI_GOOD :
+                                                             TRI_UNKNOWN;
                                         assert_int_equal(v.tri, wanted);
                                         if (v.tri == TRI_BAD) {
                                                 assert_true((down - v.fewer) * 100 < percent * all);

@@ -33,7 +33,9 @@ static void parse(const char *text, Selector *ret) {
 static void every_kind_of_matcher_is_read(void **state _unused_) {
         Selector s;
 
-        parse(" http_requests_total { code =~ \"5..\" , a=\"x\\\"y\\\\z\\n\",b!=\"\", c!~\"q|r\", } ", &s);
+        parse(" http_requests_total { code =~ \"5..\" , a=\"x\\\"y\\\\z\\n\",b!=\"\", c!~\"q|r\", "
+              "} ",
+              &s);
         assert_string_equal(s.name, "http_requests_total");
         assert_int_equal(s.n_matchers, 4);
         assert_int_equal(s.matchers[0].kind, MATCHER_REGEX);
@@ -70,14 +72,19 @@ static void errors_say_where_and_what(void **state _unused_) {
                 { "up{a=5}", 5, "a value in double quotes expected" },
                 { "up{a='5'}", 5, "a value in double quotes expected" },
                 { "up{a=\"5}", 8, "value without closing quote" },
-                { "up{a=\"5\\.\"}", 7, "unknown escape: write \\\\ for a backslash, \\\" for a quote, \\n for a line end" },
-                { "up{a=\"5\\", 7, "unknown escape: write \\\\ for a backslash, \\\" for a quote, \\n for a line end" },
+                { "up{a=\"5\\.\"}", 7,
+                  "unknown escape: write \\\\ for a backslash, \\\" for a quote, \\n for a line "
+                  "end" },
+                { "up{a=\"5\\", 7,
+                  "unknown escape: write \\\\ for a backslash, \\\" for a quote, \\n for a line "
+                  "end" },
                 { "up{a=\"5\"b=\"6\"}", 8, "comma or } expected" },
                 { "up{a=\"5\"", 8, "comma or } expected" },
                 { "up{a=\"5\"} > 3", 10, "text after the selector" },
                 { "up[5m]", 2, "{ or the end of the selector expected" },
                 { "rate(up)", 4, "{ or the end of the selector expected" },
-                { "u{a=\"\",b=\"\",c=\"\",d=\"\",e=\"\",f=\"\",g=\"\",h=\"\",i=\"\"}", 42, "more than 8 matchers" },
+                { "u{a=\"\",b=\"\",c=\"\",d=\"\",e=\"\",f=\"\",g=\"\",h=\"\",i=\"\"}", 42,
+                  "more than 8 matchers" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
@@ -104,7 +111,8 @@ static void a_selector_has_at_most_511_bytes(void **state _unused_) {
                 memset(text, 'v', sizeof text);
                 memcpy(text, "u{a=\"", 5);
                 memcpy(text + n - 2, "\"}", 3);
-                assert_int_equal(selector_parse(text, &s, &at, &why), n < SELECTOR_TEXT_MAX ? 0 : -EINVAL);
+                assert_int_equal(selector_parse(text, &s, &at, &why),
+                                 n < SELECTOR_TEXT_MAX ? 0 : -EINVAL);
                 if (n < SELECTOR_TEXT_MAX)
                         assert_int_equal(strlen(s.matchers[0].value), n - 7);
                 else
@@ -137,7 +145,7 @@ static void plain_matchers_agree_as_in_prometheus(void **state _unused_) {
                 { "req{empty!=\"\"}", false },
                 { "req{cod=\"500\"}", false },
                 { "req{codes=\"500\"}", false },
-                { "req{code=~\"2..\"}", true },  /* not decided here */
+                { "req{code=~\"2..\"}", true }, /* not decided here */
                 { "req{code!~\"5..\"}", true },
                 { "req{code=\"500\",empty!=\"\"}", false },
                 { "req{code!=\"200\",code!=\"500\"}", false },
@@ -177,42 +185,70 @@ static void a_label_is_found_by_its_whole_name(void **state _unused_) {
         assert_int_equal(selector_label(&line, "").n, 0);
 }
 
-/* Random matchers against random lines; what it should come to is told from the parts, not from the text. */
+/* Random matchers against random lines; what it should come to is told from the parts, not from the
+ * text. */
 static void equality_is_decided_by_meaning(void **state _unused_) {
         static const struct {
                 const char *escaped, *meaning;
-        } values[] = { { "", "" }, { "a", "a" }, { "b", "b" }, { "ab", "ab" }, { "\\\\", "\\" }, { "\\\"", "\"" }, { "\\n", "\n" }, { "n", "n" }, { "a\\\\n", "a\\n" } };
+        } values[] = { { "", "" },      { "a", "a" },     { "b", "b" },
+                       { "ab", "ab" },  { "\\\\", "\\" }, { "\\\"", "\"" },
+                       { "\\n", "\n" }, { "n", "n" },     { "a\\\\n", "a\\n" } };
         uint64_t seed = 11;
 
         for (int i = 0; i < 20000; i++) {
-                size_t has_x = usec_jitter(ELEMENTSOF(values), &seed), has_y = usec_jitter(ELEMENTSOF(values), &seed);
-                size_t wants_x = usec_jitter(ELEMENTSOF(values), &seed), wants_y = usec_jitter(ELEMENTSOF(values), &seed);
-                bool with_y = usec_jitter(2, &seed) == 0, not_x = usec_jitter(2, &seed) == 0, not_y = usec_jitter(2, &seed) == 0;
+                size_t has_x = usec_jitter(ELEMENTSOF(values), &seed),
+                       has_y = usec_jitter(ELEMENTSOF(values), &seed);
+                size_t wants_x = usec_jitter(ELEMENTSOF(values), &seed),
+                       wants_y = usec_jitter(ELEMENTSOF(values), &seed);
+                bool with_y = usec_jitter(2, &seed) == 0, not_x = usec_jitter(2, &seed) == 0,
+                     not_y = usec_jitter(2, &seed) == 0;
                 char page[128], text[128];
                 Selector s;
 
-                snprintf(page, sizeof page, with_y ? "m{x=\"%s\",y=\"%s\"} 1\n" : "m{x=\"%s\"} 1\n", values[has_x].escaped, values[has_y].escaped);
-                snprintf(text, sizeof text, "m{x%s\"%s\",y%s\"%s\"}", not_x ? "!=" : "=", values[wants_x].escaped, not_y ? "!=" : "=", values[wants_y].escaped);
+                snprintf(page, sizeof page, with_y ? "m{x=\"%s\",y=\"%s\"} 1\n" : "m{x=\"%s\"} 1\n",
+                         values[has_x].escaped, values[has_y].escaped);
+                snprintf(text, sizeof text, "m{x%s\"%s\",y%s\"%s\"}", not_x ? "!=" : "=",
+                         values[wants_x].escaped, not_y ? "!=" : "=", values[wants_y].escaped);
                 ExpositionLine line = line_of(page);
                 parse(text, &s);
                 assert_string_equal(s.matchers[0].value, values[wants_x].meaning);
-                assert_int_equal(selector_matches_plain(&s, &line), (has_x == wants_x) != not_x && ((with_y ? has_y : 0) == wants_y) != not_y);
+                assert_int_equal(selector_matches_plain(&s, &line),
+                                 (has_x == wants_x) != not_x &&
+                                         ((with_y ? has_y : 0) == wants_y) != not_y);
         }
 }
 
 static void a_label_path_has_two_halves(void **state _unused_) {
-        static const char *const bad[] = { "", ".", "a", "a.", ".b", "a.b.c", "a.1b", "1a.b", "a .b", "a.b ", "a.b:c", "a..b", "metric_too_long_.b", "a.label_too_long__" };
+        static const char *const bad[] = { "",
+                                           ".",
+                                           "a",
+                                           "a.",
+                                           ".b",
+                                           "a.b.c",
+                                           "a.1b",
+                                           "1a.b",
+                                           "a .b",
+                                           "a.b ",
+                                           "a.b:c",
+                                           "a..b",
+                                           "metric_too_long_.b",
+                                           "a.label_too_long__" };
         char metric[16], label[16];
 
-        assert_int_equal(selector_parse_label_path("app:build_info.version", (char[32]){}, 32, label, sizeof label), 0);
+        assert_int_equal(selector_parse_label_path("app:build_info.version", (char[32]){}, 32,
+                                                   label, sizeof label),
+                         0);
         assert_string_equal(label, "version");
-        assert_int_equal(selector_parse_label_path("metric_15_bytes.label_of_15_byt", metric, sizeof metric, label, sizeof label), 0);
+        assert_int_equal(selector_parse_label_path("metric_15_bytes.label_of_15_byt", metric,
+                                                   sizeof metric, label, sizeof label),
+                         0);
         assert_string_equal(metric, "metric_15_bytes");
         assert_string_equal(label, "label_of_15_byt");
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
                 Guarded g = guarded_copy(bad[i], strlen(bad[i]) + 1);
 
-                if (selector_parse_label_path(g.bytes, metric, sizeof metric, label, sizeof label) != -EINVAL)
+                if (selector_parse_label_path(g.bytes, metric, sizeof metric, label,
+                                              sizeof label) != -EINVAL)
                         fail_msg("'%s' was taken", bad[i]);
                 guarded_done(&g);
         }

@@ -65,29 +65,34 @@ static void any_walk_gives_the_increases_of_a_naive_table(void **state _unused_)
                 Series s = series_new(4);
                 bool based = false;
 
-                memset(rows, 0, sizeof rows);
                 for (size_t i = 0; i < LABEL_SETS; i++)
-                        rows[i] = (Row){ .operands = (uint32_t)usec_jitter(1 << OPERANDS, &seed), .last = NAN };
+                        rows[i] = (Row){ .operands = (uint32_t)usec_jitter(1 << OPERANDS, &seed),
+                                         .last = NAN };
                 for (int page = 0; page < 60; page++) {
                         double expected[OPERANDS] = {}, increases[OPERANDS];
                         uint32_t seen = 0;
-                        bool abandoned = usec_jitter(12, &seed) == 0, not_finite = false, duplicate = false;
+                        bool abandoned = usec_jitter(12, &seed) == 0;
+                        bool not_finite = false, duplicate = false;
                         unsigned resets = 0;
 
                         series_begin_page(&s);
                         for (unsigned i = 0; i < LABEL_SETS; i++) {
                                 Row *row = &rows[i];
                                 bool odd = usec_jitter(500, &seed) == 0;
-                                double value = odd ? (double)NAN : (double)usec_jitter(1000000, &seed), increase = 0;
+                                double value = odd ? (double)NAN :
+                                                     (double)usec_jitter(1000000, &seed),
+                                       increase = 0;
 
                                 /* Few stay away, so that none has to be forgotten. */
                                 if (usec_jitter(row->known ? 20 : 10, &seed) == 0)
                                         continue;
                                 if (!isnan(row->last) && usec_jitter(10, &seed) > 0)
-                                        value = odd ? -1 : row->last + (double)usec_jitter(100, &seed);
+                                        value = odd ? -1 :
+                                                      row->last + (double)usec_jitter(100, &seed);
                                 series_take(&s, find_or_add(&s, i, row->operands), value);
                                 if (usec_jitter(2000, &seed) == 0) {
-                                        series_take(&s, find_or_add(&s, i, row->operands), value + 5);
+                                        series_take(&s, find_or_add(&s, i, row->operands),
+                                                    value + 5);
                                         duplicate |= row->operands != 0;
                                 }
                                 seen |= row->operands;
@@ -114,9 +119,11 @@ static void any_walk_gives_the_increases_of_a_naive_table(void **state _unused_)
                         assert_int_equal(s.seen, seen);
                         if (abandoned) {
                                 series_abandon_page(&s);
-                                /* A full table was emptied; then every label set is new again, on a page that is a base. */
+                                /* A full table was emptied; then every label set is new again, on a
+                                 * page that is a base. */
                                 for (size_t i = 0; s.used == 0 && i < LABEL_SETS; i++)
-                                        rows[i] = (Row){ .operands = rows[i].operands, .last = NAN };
+                                        rows[i] = (Row){ .operands = rows[i].operands,
+                                                         .last = NAN };
                                 based = false;
                                 continue;
                         }
@@ -230,7 +237,8 @@ static void a_value_that_is_no_count_is_told_and_not_taken(void **state _unused_
                 assert_int_equal(s.resets, 0);
                 assert_true(end(&s, &increase));
                 assert_true(increase == 0);
-                /* The known one goes on from its base; the other has none yet, and is no longer new. */
+                /* The known one goes on from its base; the other has none yet, and is no longer
+                 * new. */
                 series_begin_page(&s);
                 assert_false(s.not_finite);
                 take(&s, 1, 107);
@@ -276,7 +284,8 @@ static void after_an_abandoned_page_the_next_is_a_base(void **state _unused_) {
         free(s.entries);
 }
 
-/* Every page has other label sets, as with a label that names the request: the table stays small and the increases right. */
+/* Every page has other label sets, as with a label that names the request: the table stays small
+ * and the increases right. */
 static void label_sets_that_left_make_room(void **state _unused_) {
         Series s = series_new(256);
         unsigned next = 1000;
@@ -290,7 +299,8 @@ static void label_sets_that_left_make_room(void **state _unused_) {
                 assert_int_equal(end(&s, &increase), page > 0);
                 assert_true(increase == (page > 0 ? 83 : 0));
                 assert_int_equal(s.capacity, 256);
-                for (unsigned i = next - 40; i < next; i++) /* those of this page are all still found */
+                for (unsigned i = next - 40; i < next;
+                     i++) /* those of this page are all still found */
                         assert_true(find_or_add(&s, i, 1)->page == s.page);
         }
         free(s.entries);
@@ -315,7 +325,8 @@ static void a_table_that_an_abandoned_page_filled_is_emptied(void **state _unuse
         assert_false(end(&s, &increase));
 }
 
-/* Same home for all: what is forgotten in the middle of such a run must not hide what stands behind it. */
+/* Same home for all: what is forgotten in the middle of such a run must not hide what stands behind
+ * it. */
 static void forgetting_keeps_colliding_label_sets_reachable(void **state _unused_) {
         uint64_t seed = 8;
 
@@ -328,7 +339,10 @@ static void forgetting_keeps_colliding_label_sets_reachable(void **state _unused
                 series_init(&s, storage, ELEMENTSOF(storage));
                 series_begin_page(&s);
                 for (uint64_t i = 0; i < ELEMENTSOF(keep); i++)
-                        series_take(&s, series_add(&s, (usec_jitter(4, &seed) + 29) % 32 + 32, i + 1, 1), 1);
+                        series_take(
+                                &s,
+                                series_add(&s, (usec_jitter(4, &seed) + 29) % 32 + 32, i + 1, 1),
+                                1);
                 end(&s, &increase);
                 series_begin_page(&s);
                 for (uint64_t i = 0; i < ELEMENTSOF(keep); i++) {
@@ -378,12 +392,16 @@ static void hashes_depend_on_every_byte_and_on_where_the_name_ends(void **state 
 
         for (size_t n = 0; n < sizeof text; n++)
                 for (size_t name = 0; name <= n; name++) {
-                        series_hash((Slice){ text, name }, (Slice){ text + name, n - name }, &one, &two);
+                        series_hash((Slice){ text, name }, (Slice){ text + name, n - name }, &one,
+                                    &two);
                         assert_true(one != 0 && two != 0 && one != two);
-                        series_hash((Slice){ text, name }, (Slice){ text + name, n - name }, &other_one, &other_two);
+                        series_hash((Slice){ text, name }, (Slice){ text + name, n - name },
+                                    &other_one, &other_two);
                         assert_true(one == other_one && two == other_two);
                         if (name > 0) {
-                                series_hash((Slice){ text, name - 1 }, (Slice){ text + name - 1, n - name + 1 }, &other_one, &other_two);
+                                series_hash((Slice){ text, name - 1 },
+                                            (Slice){ text + name - 1, n - name + 1 }, &other_one,
+                                            &other_two);
                                 assert_true(one != other_one && two != other_two);
                         }
                         for (size_t i = 0; i < n; i++) {
@@ -391,7 +409,8 @@ static void hashes_depend_on_every_byte_and_on_where_the_name_ends(void **state 
 
                                 memcpy(copy, text, sizeof text);
                                 copy[i] ^= 1;
-                                series_hash((Slice){ copy, name }, (Slice){ copy + name, n - name }, &other_one, &other_two);
+                                series_hash((Slice){ copy, name }, (Slice){ copy + name, n - name },
+                                            &other_one, &other_two);
                                 assert_true(one != other_one && two != other_two);
                         }
                 }
@@ -400,7 +419,8 @@ static void hashes_depend_on_every_byte_and_on_where_the_name_ends(void **state 
         assert_true(one != other_one && two != other_two);
 }
 
-/* A hundred thousand neighbours in a table of 2^18: a poor hash would cluster, and searches would be long. */
+/* A hundred thousand neighbours in a table of 2^18: a poor hash would cluster, and searches would
+ * be long. */
 static void similar_label_sets_spread_evenly(void **state _unused_) {
         enum { BINS = 1 << 10, SETS = 100000 };
         static unsigned bins[2][BINS];

@@ -35,7 +35,9 @@ static void doubles_are_rounded_as_printf_rounds_them(void **state _unused_) {
         for (int i = 0; i < 200000; i++) {
                 unsigned decimals = (unsigned)usec_jitter(10, &seed);
                 /* Half of them are short binary fractions, where ties are frequent. */
-                double value = i % 2 ? (double)usec_jitter(1 << 20, &seed) / 64 : ldexp((double)usec_jitter(1ULL << 53, &seed), (int)usec_jitter(60, &seed) - 53);
+                double value = i % 2 ? (double)usec_jitter(1 << 20, &seed) / 64 :
+                                       ldexp((double)usec_jitter(1ULL << 53, &seed),
+                                             (int)usec_jitter(60, &seed) - 53);
                 char expected[64];
 
                 snprintf(expected, sizeof expected, "%.*f", (int)decimals, value);
@@ -86,20 +88,28 @@ static void what_comes_from_outside_is_made_harmless(void **state _unused_) {
                 const char *text, *expected;
         } rows[] = {
                 { "plain ~ \"text\"", "plain ~ \"text\"" },
-                { "Gr\xc3\xbc\xc3\x9f" "e \xe2\x82\xac \xf0\x9f\x98\x80", "Gr\xc3\xbc\xc3\x9f" "e \xe2\x82\xac \xf0\x9f\x98\x80" },
+                { "Gr\xc3\xbc\xc3\x9f"
+                  "e \xe2\x82\xac \xf0\x9f\x98\x80",
+                  "Gr\xc3\xbc\xc3\x9f"
+                  "e \xe2\x82\xac \xf0\x9f\x98\x80" },
                 { "a\nb\tc\x7f\x1b[31m", "a\\x0ab\\x09c\\x7f\\x1b[31m" },
-                { "\xc2\x85", "\\xc2\\x85" },                 /* a C1 control */
-                { "\xe2\x80\xae" "gpj", "\\xe2\\x80\\xaegpj" }, /* right-to-left override */
+                { "\xc2\x85", "\\xc2\\x85" }, /* a C1 control */
+                { "\xe2\x80\xae"
+                  "gpj",
+                  "\\xe2\\x80\\xaegpj" }, /* right-to-left override */
                 { "\xe2\x81\xa6", "\\xe2\\x81\\xa6" },
                 { "\xd8\x9c", "\\xd8\\x9c" },
-                { "\xe2\x80\xa8", "\\xe2\\x80\\xa8" },        /* line separator */
-                { "\xc0\x80", "\\xc0\\x80" },                 /* overlong */
+                { "\xe2\x80\xa8", "\\xe2\\x80\\xa8" }, /* line separator */
+                { "\xc0\x80", "\\xc0\\x80" },          /* overlong */
                 { "\xc0\xaf\xe0\x80\xaf", "\\xc0\\xaf\\xe0\\x80\\xaf" },
-                { "\xed\xa0\x80", "\\xed\\xa0\\x80" },        /* surrogate */
+                { "\xed\xa0\x80", "\\xed\\xa0\\x80" }, /* surrogate */
                 { "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80" },
                 { "\xff\xfe", "\\xff\\xfe" },
-                { "\xe2\x82", "\\xe2\\x82" },                 /* cut short */
-                { "\xe2" "a", "\\xe2" "a" },
+                { "\xe2\x82", "\\xe2\\x82" }, /* cut short */
+                { "\xe2"
+                  "a",
+                  "\\xe2"
+                  "a" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
@@ -112,7 +122,8 @@ static void what_comes_from_outside_is_made_harmless(void **state _unused_) {
 }
 
 static void add_everything(StrBuf *b) {
-        strbuf_add(b, "Gr\xc3\xbc\xc3\x9f" "e");
+        strbuf_add(b, "Gr\xc3\xbc\xc3\x9f"
+                      "e");
         strbuf_add_char(b, ' ');
         strbuf_add_u64(b, 123456);
         strbuf_add_escaped(b, "\xe2\x82\xac\n", 4);

@@ -15,12 +15,15 @@ static char words[160];
 static int set_up(void **state) {
         (void)state;
         facts = (ServiceFacts){ .version = "v4", .epoch = 4, .n_candidates = 3 };
-        facts.candidates[0] =
-                (Candidate){ .version = "v3", .epoch = 3, .schema_fits = true, .previous = true };
-        facts.candidates[1] =
-                (Candidate){ .version = "v2", .epoch = 2, .schema_fits = true, .stable = true };
-        facts.candidates[2] =
-                (Candidate){ .version = "v1", .epoch = 1, .schema_fits = true, .stable = true };
+        facts.candidates[0] = (Candidate){
+                .version = "v3", .epoch = 3, .schema_fits = true, .previous = true
+        };
+        facts.candidates[1] = (Candidate){
+                .version = "v2", .epoch = 2, .schema_fits = true, .stable = true
+        };
+        facts.candidates[2] = (Candidate){
+                .version = "v1", .epoch = 1, .schema_fits = true, .stable = true
+        };
         policy = (RollbackPolicy){ .strategy = STRATEGY_LAST_STABLE };
         return 0;
 }

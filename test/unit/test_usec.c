@@ -22,7 +22,8 @@ static void durations_need_units_in_falling_order(void **state _unused_) {
                 { "5m", 0, 300000000 },
                 { "1h30m", 0, 5400000000 },
                 { "2d", 0, 2 * USEC_PER_DAY },
-                { "1d2h3m4s5ms6us", 0, USEC_PER_DAY + 2 * USEC_PER_HOUR + 3 * USEC_PER_MINUTE + 4005006 },
+                { "1d2h3m4s5ms6us", 0,
+                  USEC_PER_DAY + 2 * USEC_PER_HOUR + 3 * USEC_PER_MINUTE + 4005006 },
                 { "18446744073709551614us", 0, USEC_INFINITY - 1 },
                 { "18446744073709551615us", -ERANGE, 0 },
                 { "18446744073709551616us", -ERANGE, 0 },
@@ -48,7 +49,8 @@ static void durations_need_units_in_falling_order(void **state _unused_) {
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
                 usec_t value = 4711;
 
-                if (usec_parse(rows[i].text, &value) != rows[i].r || value != (rows[i].r < 0 ? 4711 : rows[i].value))
+                if (usec_parse(rows[i].text, &value) != rows[i].r ||
+                    value != (rows[i].r < 0 ? 4711 : rows[i].value))
                         fail_msg("'%s' was read as %llu", rows[i].text, (unsigned long long)value);
         }
 }

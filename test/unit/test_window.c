@@ -70,11 +70,15 @@ static void assert_sums_equal(WindowSums a, WindowSums b) {
 /* Whole numbers, so that sums are exact and equality is asked for. */
 static void any_walk_gives_the_sums_of_a_naive_list(void **state _unused_) {
         static Model m;
-        static const usec_t overs[] = { USEC_PER_MSEC, 1001, 250 * USEC_PER_MSEC, USEC_PER_SEC, 7 * USEC_PER_SEC, 60 * USEC_PER_SEC, USEC_PER_HOUR, 60000001 };
+        static const usec_t overs[] = { USEC_PER_MSEC,       1001,
+                                        250 * USEC_PER_MSEC, USEC_PER_SEC,
+                                        7 * USEC_PER_SEC,    60 * USEC_PER_SEC,
+                                        USEC_PER_HOUR,       60000001 };
         uint64_t seed = 6;
 
         for (int walk = 0; walk < 400; walk++) {
-                usec_t over = overs[usec_jitter(ELEMENTSOF(overs), &seed)], now = usec_jitter(2 * over, &seed);
+                usec_t over = overs[usec_jitter(ELEMENTSOF(overs), &seed)],
+                       now = usec_jitter(2 * over, &seed);
                 Window w;
 
                 window_init(&w, over, now);
@@ -83,7 +87,8 @@ static void any_walk_gives_the_sums_of_a_naive_list(void **state _unused_) {
                 model_clear(&m, now);
                 for (int step = 0; step < 400; step++) {
                         usec_t late = usec_jitter(4, &seed) == 0 ? usec_jitter(2 * over, &seed) : 0;
-                        double bad = (double)usec_jitter(10, &seed), total = bad + (double)usec_jitter(100, &seed);
+                        double bad = (double)usec_jitter(10, &seed),
+                               total = bad + (double)usec_jitter(100, &seed);
 
                         now += usec_jitter(1ULL << usec_jitter(3, &seed) * 4, &seed) * over / 300;
                         switch (usec_jitter(40, &seed)) {
@@ -95,7 +100,8 @@ static void any_walk_gives_the_sums_of_a_naive_list(void **state _unused_) {
                                 now += usec_jitter(3 * over, &seed);
                                 break;
                         }
-                        assert_int_equal(window_add(&w, usec_sub(now, late), bad, total), model_add(&m, usec_sub(now, late), bad, total));
+                        assert_int_equal(window_add(&w, usec_sub(now, late), bad, total),
+                                         model_add(&m, usec_sub(now, late), bad, total));
                         if (usec_jitter(3, &seed) == 0)
                                 assert_sums_equal(window_read(&w, now), model_read(&m, now));
                 }
@@ -103,7 +109,8 @@ static void any_walk_gives_the_sums_of_a_naive_list(void **state _unused_) {
 }
 
 static void buckets_divide_every_whole_number_of_milliseconds(void **state _unused_) {
-        for (usec_t over = USEC_PER_MSEC; over < USEC_PER_HOUR; over += over / 7 / USEC_PER_MSEC * USEC_PER_MSEC + USEC_PER_MSEC) {
+        for (usec_t over = USEC_PER_MSEC; over < USEC_PER_HOUR;
+             over += over / 7 / USEC_PER_MSEC * USEC_PER_MSEC + USEC_PER_MSEC) {
                 Window w;
 
                 window_init(&w, over, 0);
@@ -195,10 +202,12 @@ static void times_near_infinity_do_not_wrap(void **state _unused_) {
         assert_false(window_add(&w, USEC_INFINITY, 1, 1));
         assert_false(window_add(&w, USEC_INFINITY - 1, 1, 1));
         assert_true(window_read(&w, USEC_PER_SEC).bad == 1);
-        assert_true(window_read(&w, USEC_INFINITY).bad == 1); /* no such time: the window stays where it is */
+        assert_true(window_read(&w, USEC_INFINITY).bad ==
+                    1); /* no such time: the window stays where it is */
 }
 
-/* Fractions that have no exact binary form: after a hundred thousand turns the sum is still that of the window alone. */
+/* Fractions that have no exact binary form: after a hundred thousand turns the sum is still that of
+ * the window alone. */
 static void rounding_does_not_add_up(void **state _unused_) {
         usec_t now = 0;
         Window w;
@@ -206,7 +215,8 @@ static void rounding_does_not_add_up(void **state _unused_) {
         window_init(&w, 60 * USEC_PER_SEC, now);
         for (int i = 0; i < 100000; i++) {
                 now += USEC_PER_SEC;
-                assert_true(window_add(&w, now, i < 50000 ? 1e15 + 0.1 : 0.1, i < 50000 ? 1e15 + 0.3 : 0.3));
+                assert_true(window_add(&w, now, i < 50000 ? 1e15 + 0.1 : 0.1,
+                                       i < 50000 ? 1e15 + 0.3 : 0.3));
         }
         assert_true(fabs(window_read(&w, now).bad - 6) < 1e-12);
         assert_true(fabs(window_read(&w, now).total - 18) < 1e-12);

@@ -173,9 +173,9 @@ static inline const char *world_kind(EffectKind k) {
 
 static inline void world_log(World *w, const Effect *f) {
         char *line = w->log[w->log_n++ % WORLD_LOG];
-        const char *type = f->kind == EFFECT_ALERT || f->kind == EFFECT_RECORD
-                                   ? event_row(f->event)->type
-                                   : "";
+        const char *type = f->kind == EFFECT_ALERT || f->kind == EFFECT_RECORD ?
+                                   event_row(f->event)->type :
+                                   "";
 
         if (f->kind == EFFECT_COMMIT)
                 snprintf(line, 256, "COMMIT %s %s->%s by %s",
@@ -222,8 +222,8 @@ static inline void world_take(World *w, const Effect *f) {
         case EFFECT_COMMIT:
                 w->sent = f->operation;
                 w->moved = false;
-                w->commit_at =
-                        w->mode == ANSWER_NEVER ? USEC_INFINITY : usec_add(w->now, w->commit_takes);
+                w->commit_at = w->mode == ANSWER_NEVER ? USEC_INFINITY :
+                                                         usec_add(w->now, w->commit_takes);
                 break;
         case EFFECT_RUN_STEPS:
                 memcpy(w->running, f->operation.id, sizeof w->running);
@@ -236,8 +236,8 @@ static inline void world_take(World *w, const Effect *f) {
                         w->facts.operation.state = f->state;
                         if (operation_is_closed(f->state)) {
                                 w->facts.operation = (OpenOperation){ 0 };
-                                w->facts.cooldown_until =
-                                        usec_add(w->now, w->policy.rollback.cooldown);
+                                w->facts.cooldown_until = usec_add(w->now,
+                                                                   w->policy.rollback.cooldown);
                         }
                 }
                 break;
