@@ -14,9 +14,8 @@
 #define RETRY_MAX (15 * USEC_PER_SEC)
 #define SETUP_TIME 20       /* seconds for all statements of the set-up */
 #define CONNECT_TIME_MAX 30 /* seconds, also when the conninfo says more or "for ever" */
-#define CONNECT_TIMEOUT                                                                            \
-        (90 * USEC_PER_SEC) /* after which the worker's task is disowned; above all of its own     \
-                               limits but the resolver's */
+/* After which the worker's task is disowned; above all of its own limits but the resolver's. */
+#define CONNECT_TIMEOUT (90 * USEC_PER_SEC)
 
 /* Ours where the conninfo says nothing. A service file that sets one of these is overruled, for
  * libpq does not tell what it holds; `options` and the rest are left to it. */

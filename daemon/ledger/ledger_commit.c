@@ -5,8 +5,8 @@
 #include <errno.h>
 
 #define COMMIT_WANTED (30 * USEC_PER_SEC) /* later the evidence is too old to act on */
-#define COMMIT_STEP_TIME                                                                           \
-        (6 * USEC_PER_SEC) /* of one atomic statement; the server stops it after 5 s */
+/* Of one atomic statement; the server stops it after 5 s. */
+#define COMMIT_STEP_TIME (6 * USEC_PER_SEC)
 #define COMMIT_DELAY_MAX (5 * USEC_PER_SEC)
 #define COMMIT_DELAY_MIN (20 * USEC_PER_MSEC)
 

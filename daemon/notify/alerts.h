@@ -8,9 +8,8 @@
 #include "http_client.h"
 
 #define ALERTS_REPEAT USEC_PER_HOUR
-#define ALERTS_LASTING_MAX                                                                         \
-        8192 /* states that last at once; what is beyond them is counted as dropped, and not said  \
-              */
+/* States that last at once; what is beyond them is counted as dropped, and not said. */
+#define ALERTS_LASTING_MAX 8192
 
 typedef struct Alerts Alerts;
 

@@ -5,8 +5,8 @@
 #include "http_exchange.h"
 
 #define READ_SIZE 16384
-#define READS_PER_TURN                                                                             \
-        8 /* so that one fast and endless body does not keep the loop from the others */
+/* So that one fast and endless body does not keep the loop from the others. */
+#define READS_PER_TURN 8
 
 typedef enum ExchangeState {
         EXCHANGE_CONNECTING,

@@ -9,8 +9,8 @@
 
 #define METRICS_ENTRIES_MAX 65536 /* label sets of the wanted metrics, of one target */
 #define METRICS_ENTRIES_FIRST 64
-#define METRICS_LABEL_MAX                                                                          \
-        4096 /* bytes of a label value that a regular expression or version_label looks at */
+/* Bytes of a label value that a regular expression or version_label looks at. */
+#define METRICS_LABEL_MAX 4096
 #define METRICS_BYTES_PER_TURN (1024 * 1024) /* some 5 ms of work */
 #define METRICS_GAP_MAX 10 /* intervals between two pages whose counters are still compared */
 

@@ -14,8 +14,8 @@
 #include "pg.h"
 
 #define CACHE_SQL_MAX 16384
-#define CACHE_WALK                                                                                 \
-        4 /* times the batch: keys that one statement looks at where a prefix is no range */
+/* Times the batch: keys that one statement looks at where a prefix is no range. */
+#define CACHE_WALK 4
 
 typedef enum CacheOrder { CACHE_PATTERN, CACHE_BYTES, CACHE_WALKED } CacheOrder;
 

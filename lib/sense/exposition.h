@@ -7,8 +7,8 @@
 
 #include "macro.h"
 
-#define EXPOSITION_LINE_MAX (64 * 1024) /* bytes of one line without its end; longer is malformed  \
-                                         */
+/* Bytes of one line without its end; longer is malformed. */
+#define EXPOSITION_LINE_MAX (64 * 1024)
 /* of one line; keeps the search for a name that stands twice short */
 #define EXPOSITION_LABELS_MAX 64
 

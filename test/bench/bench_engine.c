@@ -9,8 +9,8 @@
 #define TARGETS 2
 #define SAMPLES 12000000
 #define WARM 600000
-#define SAMPLE_GAP                                                                                 \
-        166 /* microseconds of virtual time: every target is sampled about once a second */
+/* Microseconds of virtual time: every target is sampled about once a second. */
+#define SAMPLE_GAP 166
 
 enum { LIVE, RED, DB, PROBES };
 enum { UP, ERRORS, SLOW, LOAD, SIGNALS };

@@ -149,7 +149,7 @@ static void test_content_types(void **state) {
                 /* A target that is not there: the request goes all the way, and changes nothing. */
                 snprintf(text, sizeof text,
                          "POST " ROLLBACK " HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: "
-                                          "30\r\n\r\n{\"reason\":\"r\",\"target\":\"none\"}",
+                         "30\r\n\r\n{\"reason\":\"r\",\"target\":\"none\"}",
                          types[i].line);
                 assert_int_equal(api_ask(w, text), types[i].status);
                 api_assert_problem(w, types[i].status, "");

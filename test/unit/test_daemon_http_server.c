@@ -21,9 +21,9 @@ static void test_answers_over_tcp(void **state) {
                              "Content-Length: 3\r\n\r\nabc",
                              text, sizeof text),
                          200);
-        assert_non_null(
-                strstr(text, "\r\n\r\nPOST /a/b c local=0 uid=-1 q=1&2 match=\"4\" "
-                             "type=application/json host=h:1 origin=http://o size=3 body=abc"));
+        assert_non_null(strstr(text,
+                               "\r\n\r\nPOST /a/b c local=0 uid=-1 q=1&2 match=\"4\" "
+                               "type=application/json host=h:1 origin=http://o size=3 body=abc"));
         assert_non_null(strstr(text, "X-Content-Type-Options: nosniff\r\n"));
         assert_non_null(strstr(text, "Cache-Control: no-store\r\n"));
         assert_non_null(strstr(text, "Content-Security-Policy: default-src 'none'\r\n"));

@@ -416,10 +416,10 @@ static bool is_blocked(void *userdata) {
 }
 
 static bool has_timed_out(void *userdata) {
-        return streq(
-                harness_cell(userdata, "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a "
-                                       "USING (pid) WHERE a.usename = 'rollbackd' AND NOT granted"),
-                "0");
+        return streq(harness_cell(userdata,
+                                  "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a "
+                                  "USING (pid) WHERE a.usename = 'rollbackd' AND NOT granted"),
+                     "0");
 }
 
 /* Somebody holds a row: the batch waits for the lock, is taken again, and ends once the row is
@@ -455,10 +455,10 @@ static void test_lost_connection(void **state) {
                                NULL),
                          0);
         bool sleeps(void *userdata) {
-                return streq(
-                        harness_cell(userdata, "SELECT count(*) FROM pg_stat_activity WHERE "
-                                               "wait_event = 'PgSleep' AND usename = 'rollbackd'"),
-                        "1");
+                return streq(harness_cell(userdata,
+                                          "SELECT count(*) FROM pg_stat_activity WHERE "
+                                          "wait_event = 'PgSleep' AND usename = 'rollbackd'"),
+                             "1");
         }
         harness_wait(h, sleeps, h, "the statement runs");
         harness_sql(h, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = "
@@ -503,10 +503,10 @@ static void test_cancel(void **state) {
                                NULL),
                          0);
         bool sleeps(void *userdata) {
-                return streq(
-                        harness_cell(userdata, "SELECT count(*) FROM pg_stat_activity WHERE "
-                                               "wait_event = 'PgSleep' AND usename = 'rollbackd'"),
-                        "1");
+                return streq(harness_cell(userdata,
+                                          "SELECT count(*) FROM pg_stat_activity WHERE "
+                                          "wait_event = 'PgSleep' AND usename = 'rollbackd'"),
+                             "1");
         }
         harness_wait(h, sleeps, h, "the statement runs");
         seen.run = step_cancel(seen.run);
