@@ -146,6 +146,7 @@ check-build: $(PROGRAMS) $(UNIT)
 check-run: check-build
 	$(MAKE_AGAIN) M=sanitize check-build
 	$(Q)test/run lint=test/lint "symbols=test/check-symbols $(B)/librollback.a test/lib.symbols" "systemd=test/check-systemd $(B)" \
+		"manual=mandoc -T lint -W warning daemon/rollbackd.8 daemon/ctl/rollbackctl.1" \
 		$(foreach t,$(UNIT),$(notdir $(t)).tap=$(t)) \
 		$(foreach t,$(UNIT_SANITIZE),sanitize-$(notdir $(t)).tap=$(t)) \
 		"end-to-end.pytest=BUILD=$(B) /usr/bin/python3 -m pytest -q -n 4 --junitxml=\$$JUNIT test/e2e" \
