@@ -17,7 +17,7 @@ def test_ledger_down_is_told_holds_and_is_over(world):
     world.application.failing["v2"] = 0.3
     world.wait_alert("rollback.held", guard="ledger")
     stays(lambda: (world.daemon.ask("/livez").status, world.daemon.ask("/readyz").status) == (200, 503),
-          "alive and not ready", 10)
+          "alive and not ready", 60)
     assert world.active() == "v2"
     assert "[-]ledger" in world.daemon.ask("/readyz?verbose").text
     assert "unreachable" in world.daemon.manager.status()
