@@ -42,7 +42,11 @@ static void become_postgres(void) {
                 _exit(126);
 }
 
+#define ARGUMENTS_MAX 32
+
+/* PostgreSQL's programs look for each other beside the path by which they were called. */
 static pid_t start(const char *const arguments[]) {
+        const char *whole[ARGUMENTS_MAX] = { NULL };
         char program[160];
         pid_t pid;
 
@@ -50,6 +54,9 @@ static pid_t start(const char *const arguments[]) {
                 printf("# %s is not installed\n", arguments[0]);
                 return -1;
         }
+        whole[0] = program;
+        for (size_t i = 1; arguments[i] && i + 1 < ARGUMENTS_MAX; i++)
+                whole[i] = arguments[i];
         pid = fork();
         if (pid != 0)
                 return pid;
@@ -57,7 +64,7 @@ static pid_t start(const char *const arguments[]) {
         (void)prctl(PR_SET_PDEATHSIG, SIGINT);
         (void)dup2(open("/dev/null", O_WRONLY), STDOUT_FILENO);
         if (chdir("/") == 0)
-                (void)execv(program, (char *const *)arguments);
+                (void)execv(program, (char *const *)whole);
         _exit(127);
 }
 
