@@ -128,8 +128,8 @@ deps-bench:
 deps: ## install every Debian package that any target needs
 	@test/deps "rollbackd" $(sort $(DEPS_CHECK) $(DEPS_BENCH))
 
-# A fresh make reads pkg-config again once the packages are there.
-MAKE_AGAIN = +$(Q)$(MAKE) --no-print-directory
+# A fresh make reads pkg-config again once the packages are there; it uses every core unless -j said how many.
+MAKE_AGAIN = +$(Q)$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 demo: deps-demo ## the main job in under a minute: a bad release, noticed and taken back (BAD=none|both|dependency, SEED=, KEEP=1)
 	$(MAKE_AGAIN) demo-run
 demo-run: $(PROGRAMS) $(B)/demo/platform
