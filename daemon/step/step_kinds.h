@@ -1,6 +1,7 @@
 /* step_kinds.h: the table of step kinds: how a policy's step becomes the spec of a row, and a row's
  * spec the statements that it runs. A new kind is one file and one row. Knows nothing of
- * connections, retries or batches' pace: step_run.c drives them all alike. */
+ * connections, retries or batches' pace: step_run.c, step_transaction.c and step_outcome.c drive
+ * them all alike. */
 #pragma once
 
 #include "config.h"
