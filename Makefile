@@ -11,6 +11,8 @@ Q := $(if $(filter 1,$(V)),,@)
 SAY = @$(if $(filter 1,$(V)),true,printf '  %-7s %s\n')
 
 VERSION := 0.1.0
+# The ledger's schema that the programs are built for: that of the newest file of sql/migrations.
+SCHEMA := 1
 PACKAGES := libsystemd libpq libmicrohttpd libconfig jansson libcrypto libpcre2-8 libcurl
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Wvla \
@@ -22,7 +24,7 @@ CFLAGS_sanitize := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined
 LDFLAGS_sanitize := -fsanitize=address,undefined
 CFLAGS_ALL = -std=gnu17 $(WARN) -fPIE -fstack-protector-strong -fno-math-errno -D_GNU_SOURCE \
-	-DROLLBACKD_VERSION='"$(VERSION)"' -DROLLBACKD_SQL_DIRECTORY='"$(PREFIX)/share/rollbackd/sql"' $(CFLAGS_$(M)) $(CFLAGS)
+	-DROLLBACKD_VERSION='"$(VERSION)"' -DROLLBACKD_SCHEMA=$(SCHEMA) -DROLLBACKD_SQL_DIRECTORY='"$(PREFIX)/share/rollbackd/sql"' $(CFLAGS_$(M)) $(CFLAGS)
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS_$(M)) $(LDFLAGS)
 
 # The floors: a folder sees itself and the floors below it, and nothing else.

@@ -1,6 +1,6 @@
 /* manager_internal.h: the manager's inside, for its own files: manager.c (life), pump.c (effects),
- * awaited.c, committing.c, reload.c (policies), steps_runner.c, leftovers.c, deliveries_pump.c,
- * api_owner.c. Knows every room. */
+ * awaited.c, committing.c, ledger_owner.c (what the ledger says), sockets.c, reload.c (policies),
+ * status_line.c, steps_runner.c, leftovers.c, deliveries_pump.c, api_owner.c. Knows every room. */
 #pragma once
 
 #include "alerts.h"
@@ -111,8 +111,18 @@ int manager_load_policies(Manager *m);
 void manager_free_policies(Manager *m);
 /* SIGHUP: rollbackd.conf is checked, secrets are dropped, policies are read again. */
 void manager_reload(Manager *m);
+
+/* status_line.c */
 /* Tells the service manager STATUS= when it changed. */
 void manager_update_status(Manager *m);
+
+/* ledger_owner.c: both connections to the ledger's database, and what is heard over them. Returns
+ * 0 also when rollbackd.conf names no ledger; -EINVAL or another error with the reason logged. */
+int manager_connect_ledger(Manager *m) _must_check_;
+
+/* sockets.c: opens or takes over what the API listens on. Returns 0 or an error with the reason
+ * logged. */
+int manager_open_sockets(Manager *m) _must_check_;
 
 /* steps_runner.c: runs the steps of one operation of a service, from claim to claim, until all are
  * terminal. */

@@ -51,6 +51,10 @@ typedef enum Option {
         OPTION_LIMIT,
         OPTION_DIRECTORY,
         OPTION_DB,
+        OPTION_DATABASE,
+        OPTION_DRY_RUN,
+        OPTION_OLDER_THAN,
+        OPTION_FILE,
         _OPTION_MAX,
         OPTION_NONE = -1,
 } Option;

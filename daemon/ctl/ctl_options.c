@@ -44,6 +44,10 @@ static const struct {
         [OPTION_LIMIT] = { "limit", FORM_LIMIT },
         [OPTION_DIRECTORY] = { "directory", FORM_TEXT },
         [OPTION_DB] = { "db", FORM_FLAG },
+        [OPTION_DATABASE] = { "database", FORM_TEXT },
+        [OPTION_DRY_RUN] = { "dry-run", FORM_FLAG },
+        [OPTION_OLDER_THAN] = { "older-than", FORM_DURATION },
+        [OPTION_FILE] = { "file", FORM_TEXT },
 };
 
 const char *option_name(Option o) {

@@ -30,8 +30,8 @@ typedef struct LedgerOwner {
         void (*on_trouble)(void *userdata, const char *what, const PgFailure *failure);
 } LedgerOwner;
 
-/* The ledger's schema that this program was built for. */
-#define LEDGER_SCHEMA 1
+/* The ledger's schema that this program was built for: SCHEMA of the Makefile. */
+#define LEDGER_SCHEMA ROLLBACKD_SCHEMA
 
 int ledger_new(Ledger **ret, Loop *loop, Offload *offload, const char *conninfo,
                const char *password, const LedgerOwner *owner, uint64_t seed) _must_check_;

@@ -1,0 +1,151 @@
+#include <errno.h>
+
+#include "digest.h"
+#include "manager_internal.h"
+
+/* The policies' notify entries become subscriber rows once per policy and connection. */
+static void send_subscribers(Manager *m, uint32_t service) {
+        ManagedService *s = &m->services[service];
+        _cleanup_(json_freep) Json *entries = json_new_array();
+        _cleanup_(freep) char *text = NULL;
+
+        if (s->subscribed || !entries)
+                return;
+        for (size_t i = 0; i < s->config->n_notify; i++) {
+                const ChannelConfig *channel = &s->config->notify[i];
+                Json *entry = json_new_object();
+
+                json_set_text(entry, "kind", channel->kind);
+                json_set_text(entry, "url", channel->url);
+                json_set_text(entry, "secret_file", channel->secret_file);
+                json_add(entries, entry);
+        }
+        text = json_text(entries);
+        s->subscribed = text && ledger_put_subscribers(m->ledger, s->config->service, text) >= 0;
+}
+
+/* A fresh connection may be to a ledger that was restored, and does not know what an earlier one
+ * was told. */
+static void begin_connection(Manager *m) {
+        for (size_t i = 0; i < CONFIG_SERVICES_MAX; i++)
+                m->services[i].subscribed = false;
+        deliveries_pump_run(m->deliveries);
+        manager_want_leftovers(m);
+}
+
+static void on_ledger_state(void *userdata, bool up, const PgFailure *failure) {
+        Manager *m = userdata;
+        const char *words = failure ? failure->message : "";
+        EventFieldValue fields[] = {
+                { "error", words }, { "class", failure ? pg_error_to_string(failure->error) : "" }
+        };
+        EventKind kind = failure && failure->error == PG_CONFIGURATION ? EVENT_LEDGER_UNUSABLE :
+                                                                         EVENT_LEDGER_DOWN;
+        StrBuf b;
+
+        m->ledger_seen = true;
+        strbuf_init(&b, m->ledger_words, sizeof m->ledger_words);
+        strbuf_add(&b, words);
+        engine_set_ledger_reachable(m->engine, up, loop_now(m->loop));
+        if (up) {
+                alert_over(m->alerts, EVENT_LEDGER_DOWN, "", "", fields, ELEMENTSOF(fields));
+                alert_over(m->alerts, EVENT_LEDGER_UNUSABLE, "", "", fields, ELEMENTSOF(fields));
+                begin_connection(m);
+        } else
+                alert_raise(m->alerts, kind, "", "", fields, ELEMENTSOF(fields));
+        manager_pump(m);
+        manager_update_status(m);
+}
+
+static void on_ledger_trouble(void *userdata _unused_, const char *what, const PgFailure *failure) {
+        log_message(SEVERITY_CRITICAL, "the ledger answered %s with an error: %s%s%s", what,
+                    failure->message, failure->sqlstate[0] != '\0' ? ", SQLSTATE " : "",
+                    failure->sqlstate);
+}
+
+/* The ledger's own connection raises the alert; this one only says so. */
+static void on_steps_state(void *userdata _unused_, bool up, const PgFailure *failure) {
+        if (!up && failure)
+                log_message(SEVERITY_WARNING, "the connection for steps is down, steps wait: %s",
+                            failure->message);
+}
+
+static void on_facts(void *userdata, const char *service, const ServiceFacts *facts, usec_t at) {
+        Manager *m = userdata;
+        uint32_t handle = engine_find_service(m->engine, service);
+        ManagedService *s;
+
+        if (handle == ENGINE_NO_SERVICE)
+                return;
+        s = &m->services[handle];
+        /* Facts that were asked for before our own commit was answered may be older than its
+         * answer. */
+        if (facts && at >= s->committed_at) {
+                if (s->epoch != 0 && facts->epoch != s->epoch)
+                        prober_start_epoch(m->prober, handle);
+                s->epoch = facts->epoch;
+        }
+        engine_set_facts(m->engine, handle, facts, at);
+        if (facts)
+                send_subscribers(m, handle);
+        manager_pump(m);
+}
+
+static void on_recent(void *userdata, Json *operations, Json *events) {
+        Manager *m = userdata;
+
+        api_set_recent(m->api, operations, events);
+        deliveries_pump_run(m->deliveries);
+}
+
+/* The ledger's password, when one is named; wiped by the caller. */
+static int read_password(const Manager *m, char **ret) {
+        STRBUF(error, 512);
+        int r;
+
+        if (!m->config->password_file)
+                return 0;
+        r = config_read_secret(m->config->secrets, m->config->password_file, ret, &error);
+        if (r < 0)
+                log_message(SEVERITY_CRITICAL, "%s", error.text);
+        return r;
+}
+
+int manager_connect_ledger(Manager *m) {
+        LedgerOwner owner = { .userdata = m,
+                              .on_state = on_ledger_state,
+                              .on_facts = on_facts,
+                              .on_recent = on_recent,
+                              .on_trouble = on_ledger_trouble };
+        PgSetup steps = { .conninfo = m->config->conninfo,
+                          .application_name = "rollbackd steps",
+                          .on_state = on_steps_state,
+                          .userdata = m };
+        char *password = NULL;
+        int r;
+
+        if (!m->config->conninfo)
+                return 0;
+        r = read_password(m, &password);
+        if (r >= 0)
+                r = ledger_new(&m->ledger, m->loop, m->offload, m->config->conninfo, password,
+                               &owner, m->seed + 1);
+        if (r >= 0) {
+                steps.password = password;
+                r = pg_new(&m->steps_pg, m->loop, m->offload, &steps, m->seed + 2);
+        }
+        if (password) {
+                digest_wipe(password, strlen(password));
+                free(password);
+        }
+        if (r == -EINVAL)
+                log_message(SEVERITY_CRITICAL,
+                            "%s: ledger.conninfo cannot be read as one: write keyword=value pairs, "
+                            "a postgresql:// URI, or service=NAME",
+                            m->config->path);
+        else if (r < 0)
+                log_message(SEVERITY_CRITICAL,
+                            "%s: the ledger's connection could not be set up, error %d",
+                            m->config->path, -r);
+        return r;
+}
