@@ -111,6 +111,12 @@ void print_json(const Json *value);
 
 /* ctl_sql.c */
 ExitCode run_sql(const Verb *verb, const CommandLine *line);
+/* The ledger's database as the command line, $ROLLBACKD_CONNINFO or rollbackd.conf say: EXIT_OK
+ * with both texts (*ret_password NULL: none), each for sql_wipe(); else the code, the reason
+ * printed. */
+ExitCode sql_find_database(const CommandLine *line, char **ret_conninfo, char **ret_password);
+/* Overwrites and frees; NULL is nothing. */
+void sql_wipe(char *secret);
 /* Connects as the command line, $ROLLBACKD_CONNINFO or rollbackd.conf say. NULL with the reason
  * printed and *ret_code set. */
 PgSync *sql_connect(const CommandLine *line, ExitCode *ret_code);

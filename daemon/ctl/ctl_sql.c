@@ -27,7 +27,7 @@ static void on_notice(void *userdata _unused_, const char *text) {
         print_failure("", text);
 }
 
-/* The password that rollbackd.conf names, which the caller wipes; NULL: none. */
+/* The password that rollbackd.conf names, for sql_wipe(); NULL: none. */
 static char *config_password(const DaemonConfig *config) {
         char *password = NULL;
         STRBUF(error, 512);
@@ -38,36 +38,54 @@ static char *config_password(const DaemonConfig *config) {
         return password;
 }
 
-PgSync *sql_connect(const CommandLine *line, ExitCode *ret_code) {
+ExitCode sql_find_database(const CommandLine *line, char **ret_conninfo, char **ret_password) {
         const char *conninfo = line->values[OPTION_CONNINFO] ?: getenv("ROLLBACKD_CONNINFO");
         _cleanup_(daemon_config_freep) DaemonConfig *config = NULL;
-        char *password = NULL;
+        ExitCode code = conninfo ? EXIT_OK : command_config(line, &config);
+        char *copy;
+
+        if (code != EXIT_OK)
+                return code;
+        if (!conninfo && (!config || !config->conninfo)) {
+                fprintf(stderr, "rollbackctl: which database? Give --conninfo, "
+                                "$ROLLBACKD_CONNINFO, or ledger.conninfo in rollbackd.conf\n");
+                return EXIT_USAGE;
+        }
+        copy = strdup(conninfo ?: config->conninfo);
+        if (!copy) {
+                fputs("rollbackctl: out of memory\n", stderr);
+                return EXIT_FAILED;
+        }
+        *ret_conninfo = copy;
+        *ret_password = config_password(config);
+        return EXIT_OK;
+}
+
+void sql_wipe(char *secret) {
+        if (secret)
+                digest_wipe(secret, strlen(secret));
+        free(secret);
+}
+
+PgSync *sql_connect(const CommandLine *line, ExitCode *ret_code) {
+        char *conninfo = NULL, *password = NULL;
         PgFailure failure;
         PgSync *s = NULL;
 
         if (line->values[OPTION_TIMEOUT])
                 command_start_clock(line);
-        *ret_code = conninfo ? EXIT_OK : command_config(line, &config);
+        *ret_code = sql_find_database(line, &conninfo, &password);
         if (*ret_code != EXIT_OK)
                 return NULL;
-        *ret_code = EXIT_USAGE;
-        if (!conninfo && (!config || !config->conninfo)) {
-                fprintf(stderr, "rollbackctl: which database? Give --conninfo, "
-                                "$ROLLBACKD_CONNINFO, or ledger.conninfo in rollbackd.conf\n");
-                return NULL;
-        }
-        password = config_password(config);
-        if (pg_sync_connect(&s, conninfo ?: config->conninfo, password, &failure) < 0) {
+        if (pg_sync_connect(&s, conninfo, password, &failure) < 0) {
                 ExitCode code = sql_fail(&failure);
 
                 *ret_code = code == EXIT_NO_RIGHT ? code : EXIT_UNREACHABLE;
                 s = NULL;
         } else
                 pg_sync_on_notice(s, on_notice, NULL);
-        if (password) {
-                digest_wipe(password, strlen(password));
-                free(password);
-        }
+        sql_wipe(password);
+        sql_wipe(conninfo);
         return s;
 }
 
