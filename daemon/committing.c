@@ -1,5 +1,6 @@
 #include <errno.h>
 
+#include "atomic_steps.h"
 #include "manager_internal.h"
 
 /* The last result of a commit frees what awaited it. */
@@ -40,55 +41,6 @@ static void on_committed(void *userdata, CommitResult result, uint64_t epoch, co
         manager_pump(m);
 }
 
-/* The policy's atomic steps with the values of their parameters. The values live as long as the
- * request is copied. */
-typedef struct AtomicSteps {
-        StepAtomic *atomics;
-        size_t n;
-        AtomicStep steps[CONFIG_STEPS_MAX];
-        const char *values[CONFIG_STEPS_MAX][SQL_PARAMETERS_MAX];
-        char numbers[CONFIG_STEPS_MAX][SQL_PARAMETERS_MAX][STEP_NUMBER_SIZE];
-} AtomicSteps;
-
-static AtomicSteps *atomic_steps_free(AtomicSteps *a) {
-        if (!a)
-                return NULL;
-        step_atomics_free(a->atomics, a->n);
-        free(a);
-        return NULL;
-}
-DEFINE_CLEANUP(AtomicSteps *, atomic_steps_free);
-
-static int atomic_steps_new(const ServiceConfig *config, const OperationPlan *plan,
-                            AtomicSteps **ret, StrBuf *reterr) {
-        _cleanup_(atomic_steps_freep) AtomicSteps *a = calloc(1, sizeof *a);
-        /* A pointer change is the next epoch, which the compare-and-swap makes certain. */
-        StepParameters parameters = {
-                .service = config->service,
-                .operation = plan->id,
-                .from = plan->from_version,
-                .to = plan->to_version,
-                .from_epoch = plan->from_epoch,
-                .to_epoch = plan->from_epoch + 1,
-                .released_at = ledger_released_at,
-        };
-        int r = a ? step_atomics(config, &a->atomics, &a->n, reterr) : -ENOMEM;
-
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < a->n; i++) {
-                const StepAtomic *s = &a->atomics[i];
-
-                for (size_t j = 0; j < s->n_parameters; j++)
-                        a->values[i][j] = step_parameter_value(&parameters, s->parameters[j],
-                                                               a->numbers[i][j]);
-                a->steps[i] = (AtomicStep){ s->n,         s->role,         s->statement,
-                                            a->values[i], s->n_parameters, s->abort_on_error };
-        }
-        *ret = TAKE_PTR(a);
-        return 0;
-}
-
 /* Words of what kept a commit from being sent, unless they are there already. */
 static void explain_failure(int r, StrBuf *why) {
         if (why->length == 0)
@@ -111,7 +63,7 @@ static int send_commit(Manager *m, const Effect *e, Awaited *a, StrBuf *why) {
                 return -ENOMEM;
         if (!m->ledger)
                 return -ENOTCONN;
-        r = atomic_steps_new(config, &e->operation, &atomic, why);
+        r = atomic_steps_new(config, &e->operation, ledger_released_at, &atomic, why);
         if (r < 0)
                 return r;
         return ledger_commit(m->ledger,

@@ -1,5 +1,6 @@
 /* The policy's atomic statements inside the short transaction, each in a savepoint and under its
  * role. After an error ROLLBACK TO comes first: it also takes the role back. */
+#include "atomic_sql.h"
 #include "commit_internal.h"
 
 #define ATOMIC_TRIES 3 /* of a statement whose error aborts */
@@ -13,7 +14,7 @@ static void send_savepoint(LedgerCommit *c) {
                 commit_send(c, COMMIT_COMMIT, NULL, 0, NULL);
         else {
                 c->step_failed = false;
-                commit_send(c, COMMIT_SAVEPOINT, "SAVEPOINT rollbackd_step", 0, NULL);
+                commit_send(c, COMMIT_SAVEPOINT, atomic_savepoint_sql, 0, NULL);
         }
 }
 
@@ -27,7 +28,7 @@ static bool wants_released_at(const LedgerCommit *c) {
 
 void commit_run_steps(LedgerCommit *c) {
         c->step = 0;
-        commit_send(c, COMMIT_CONSTRAINTS, "SET CONSTRAINTS ALL IMMEDIATE", 0, NULL);
+        commit_send(c, COMMIT_CONSTRAINTS, atomic_constraints_sql, 0, NULL);
 }
 
 static void send_released_at(LedgerCommit *c) {
@@ -39,11 +40,7 @@ static void send_released_at(LedgerCommit *c) {
                 return;
         }
         strbuf_add_u64(&epoch, c->from_epoch);
-        commit_send(c, COMMIT_RELEASED_AT,
-                    "SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00' AS "
-                    "at FROM rollbackd.history "
-                    "WHERE service = $1::text AND epoch = $2::int8",
-                    ELEMENTSOF(values), values);
+        commit_send(c, COMMIT_RELEASED_AT, atomic_released_at_sql, ELEMENTSOF(values), values);
 }
 
 static void take_released_at(LedgerCommit *c, const PgResult *result) {
@@ -86,7 +83,7 @@ static void step_broke(LedgerCommit *c, const PgFailure *failure) {
         write_step_words(c, failure, &b);
         c->step_failed = true;
         if (!step_of(c)->abort_on_error)
-                commit_send(c, COMMIT_UNDO, "ROLLBACK TO SAVEPOINT rollbackd_step", 0, NULL);
+                commit_send(c, COMMIT_UNDO, atomic_undo_sql, 0, NULL);
         else if (++c->aborts < ATOMIC_TRIES)
                 commit_try_later(c);
         else {
@@ -100,8 +97,7 @@ static void send_role(LedgerCommit *c) {
                                             .message = "the role's name cannot be quoted" };
         STRBUF(sql, 1024);
 
-        strbuf_add(&sql, "SET LOCAL ROLE ");
-        if (pg_quote_identifier(step_of(c)->role, &sql) < 0 || sql.overflow)
+        if (atomic_add_role(step_of(c)->role, &sql) < 0)
                 step_broke(c, &bad_role);
         else
                 commit_send(c, COMMIT_ROLE, sql.text, 0, NULL);
@@ -167,7 +163,7 @@ void commit_step_answer(LedgerCommit *c, const PgFailure *failure, const PgResul
                 send_statement(c);
                 break;
         case COMMIT_STATEMENT:
-                commit_send(c, COMMIT_RESET, "RESET ROLE", 0, NULL);
+                commit_send(c, COMMIT_RESET, atomic_reset_sql, 0, NULL);
                 break;
         case COMMIT_RESET:
         case COMMIT_UNDO:

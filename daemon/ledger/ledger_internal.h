@@ -1,11 +1,12 @@
 /* ledger_internal.h: the ledger's inside, for its own files: ledger.c (life, watch, state),
- * ledger_check.c (a new connection), ledger_load.c (rows to facts), ledger_commit.c and
- * ledger_atomic.c (the short transaction), ledger_request.c (its copies), ledger_queue.c (what must
- * reach the ledger), ledger_claims.c (steps and deliveries), ledger_leftovers.c (steps of closed
- * operations), ledger_read.c (lists for the API). */
+ * ledger_check.c (a new connection), ledger_load.c (which facts to read), ledger_facts.c (their
+ * rows), ledger_commit.c and ledger_atomic.c (the short transaction), ledger_request.c (its
+ * copies), ledger_queue.c (what must reach the ledger), ledger_claims.c (steps and deliveries),
+ * ledger_leftovers.c (steps of closed operations), ledger_read.c (lists for the API). */
 #pragma once
 
 #include "ledger.h"
+#include "ledger_facts.h"
 
 /* The server's own limit of 5 s answers first. */
 #define LEDGER_STATEMENT_TIMEOUT (8 * USEC_PER_SEC)
@@ -105,12 +106,3 @@ LedgerCall *ledger_call_new(const char *what, const char *sql, size_t n,
 /* ledger_read.c: the lists for the API, soon. */
 void ledger_recent_soon(Ledger *l);
 void ledger_recent_now(Ledger *l);
-
-/* "12.500000 seconds", for an interval. */
-#define LEDGER_INTERVAL_SIZE 48
-const char *ledger_interval(usec_t t, char ret[static LEDGER_INTERVAL_SIZE]);
-/* Seconds as float8 prints them. Returns 0 or -EINVAL (NULL, negative, NaN). */
-int ledger_parse_seconds(const char *cell, usec_t *ret) _must_check_;
-int ledger_parse_u64(const char *cell, uint64_t *ret) _must_check_;
-/* "t" or "f". */
-int ledger_parse_bool(const char *cell, bool *ret) _must_check_;
