@@ -14,8 +14,8 @@ static void bind_values(AtomicSteps *a, size_t i, const StepParameters *paramete
         const StepAtomic *s = &a->atomics[i];
 
         for (size_t j = 0; j < s->n_parameters; j++)
-                a->values[i][j] =
-                        step_parameter_value(parameters, s->parameters[j], a->numbers[i][j]);
+                a->values[i][j] = step_parameter_value(parameters, s->parameters[j],
+                                                       a->numbers[i][j]);
         a->steps[i] = (AtomicStep){ s->n,         s->role,         s->statement,
                                     a->values[i], s->n_parameters, s->abort_on_error };
 }

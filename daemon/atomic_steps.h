@@ -1,5 +1,5 @@
-/* atomic_steps.h: a policy's atomic steps with the values of their parameters for one operation: what
- * the short transaction runs, and what rollbackctl's drill of it runs. Knows nothing of
+/* atomic_steps.h: a policy's atomic steps with the values of their parameters for one operation:
+ * what the short transaction runs, and what rollbackctl's drill of it runs. Knows nothing of
  * connections. */
 #pragma once
 
@@ -14,8 +14,8 @@ typedef struct AtomicSteps {
         char numbers[CONFIG_STEPS_MAX][SQL_PARAMETERS_MAX][STEP_NUMBER_SIZE];
 } AtomicSteps;
 
-/* Borrows the plan and `released_at`, the instant of the release that is left. Returns 0, -EINVAL or
- * -ENOMEM with words in *reterr. */
+/* Borrows the plan and `released_at`, the instant of the release that is left. Returns 0, -EINVAL
+ * or -ENOMEM with words in *reterr. */
 int atomic_steps_new(const ServiceConfig *config, const OperationPlan *plan,
                      const char *released_at, AtomicSteps **ret, StrBuf *reterr) _must_check_;
 AtomicSteps *atomic_steps_free(AtomicSteps *a);

@@ -242,6 +242,19 @@ int config_parse_url(const char *text, const char **reterr_why) {
         return r;
 }
 
+int config_url_destination(const char *url, char **ret_host, uint16_t *ret_port) {
+        bool tls = strncmp(url, "https://", 8) == 0;
+        const char *authority = strstr(url, "://"), *end;
+        TargetConfig t = { 0 };
+        int r = authority ? parse_destination(authority + 3, tls ? 443 : 80, &t, &end) : -EINVAL;
+
+        if (r < 0)
+                return r;
+        *ret_host = t.host;
+        *ret_port = t.port;
+        return 0;
+}
+
 int config_parse_listen(const char *text, const char **reterr_why) {
         TargetConfig t = { 0 };
         const char *end;

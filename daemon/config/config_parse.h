@@ -24,3 +24,6 @@ int config_parse_status(const char *text, StatusRange *ret, const char **reterr_
 /* Also -ENOMEM. The texts in *ret are the caller's, to be freed by target_config_done(). */
 int config_parse_target(const char *text, TargetConfig *ret, const char **reterr_why) _must_check_;
 void target_config_done(TargetConfig *t);
+/* Where a URL that config_parse_url() takes is connected to: the host to be freed. Returns 0,
+ * -EINVAL or -ENOMEM. */
+int config_url_destination(const char *url, char **ret_host, uint16_t *ret_port) _must_check_;

@@ -107,6 +107,14 @@ DEFINE_CLEANUP(PgSync *, pg_sync_free);
 PgResult *pg_sync_query(PgSync *s, const char *sql, size_t n_parameters,
                         const char *const parameters[], PgFailure *reterr);
 PgResult *pg_sync_script(PgSync *s, const char *sql, PgFailure *reterr);
+/* The same for one statement as the daemon sends it: never a script, also without parameters. */
+PgResult *pg_sync_statement(PgSync *s, const char *sql, size_t n_parameters,
+                            const char *const parameters[], PgFailure *reterr);
+/* Puts the limits on the session that the daemon's have. Returns 0, or -EIO with *reterr. */
+int pg_sync_limit(PgSync *s, PgFailure *reterr) _must_check_;
+bool pg_sync_is_lost(const PgSync *s);
+/* Asks the server to stop what runs now; for a signal handler too. */
+void pg_sync_cancel(PgSync *s);
 PgResult *pg_result_free(PgResult *r);
 DEFINE_CLEANUP(PgResult *, pg_result_free);
 void pg_sync_on_notice(PgSync *s, void (*callback)(void *userdata, const char *text),

@@ -26,9 +26,9 @@ static const char *const defaults[][2] = {
 };
 
 /* SET rather than `options`, which belongs to the user's conninfo. */
-static const char session_settings[] = "SET default_transaction_isolation = 'read committed'; SET "
-                                       "statement_timeout = '5s'; SET lock_timeout = '2s';"
-                                       "SET idle_in_transaction_session_timeout = '10s'";
+const char pg_session_settings[] = "SET default_transaction_isolation = 'read committed'; SET "
+                                   "statement_timeout = '5s'; SET lock_timeout = '2s';"
+                                   "SET idle_in_transaction_session_timeout = '10s'";
 /* The server then notices within 2 s that we are gone, instead of at the end of the statement; 14
  * and later, and not on every platform. */
 static const char session_extra[] =
@@ -199,7 +199,7 @@ static bool set_up(PGconn *c, const ConnectTask *t, int timer, PgFailure *f) {
                 failure_set(f, PG_RETRY, "", "no timer for the set-up");
                 return false;
         }
-        if (!execute(c, session_settings, timer, f))
+        if (!execute(c, pg_session_settings, timer, f))
                 return false;
         if (!execute(c, session_extra, timer, &ignored) && PQstatus(c) != CONNECTION_OK) {
                 *f = ignored;

@@ -125,6 +125,8 @@ typedef struct ConnectParameters {
 /* Fills *ret, which borrows the texts. Returns 0, or -EINVAL when the conninfo cannot be parsed. */
 int connect_parameters_fill(ConnectParameters *ret, const char *conninfo, const char *password,
                             const char *application_name) _must_check_;
+/* The limits of every session of the daemon, as a script. */
+extern const char pg_session_settings[];
 void pg_connect_start(Pg *p);
 void pg_connect_later(Pg *p);
 void pg_on_retry(void *userdata, usec_t now);

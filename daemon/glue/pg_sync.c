@@ -6,6 +6,7 @@
 
 struct PgSync {
         PGconn *connection;
+        PGcancel *cancel;
         void (*on_notice)(void *userdata, const char *text);
         void *notice_userdata;
 };
@@ -39,6 +40,7 @@ int pg_sync_connect(PgSync **ret, const char *conninfo, const char *password, Pg
                 failure_from_connection(reterr, PG_RETRY, s->connection);
                 return -ENOTCONN;
         }
+        s->cancel = PQgetCancel(s->connection);
         (void)PQsetNoticeReceiver(s->connection, on_notice, s);
         _cleanup_(pg_result_freep) PgResult *r = pg_sync_script(
                 s, "SET default_transaction_isolation = 'read committed'", reterr);
@@ -51,6 +53,7 @@ int pg_sync_connect(PgSync **ret, const char *conninfo, const char *password, Pg
 PgSync *pg_sync_free(PgSync *s) {
         if (!s)
                 return NULL;
+        PQfreeCancel(s->cancel);
         PQfinish(s->connection);
         free(s);
         return NULL;
@@ -82,8 +85,14 @@ PgResult *pg_sync_query(PgSync *s, const char *sql, size_t n_parameters,
                         const char *const parameters[], PgFailure *reterr) {
         assert(s && sql && reterr && (parameters || n_parameters == 0) &&
                n_parameters <= PG_PARAMETERS_MAX);
-        if (n_parameters == 0)
-                return pg_sync_script(s, sql, reterr);
+        return n_parameters == 0 ? pg_sync_script(s, sql, reterr) :
+                                   pg_sync_statement(s, sql, n_parameters, parameters, reterr);
+}
+
+PgResult *pg_sync_statement(PgSync *s, const char *sql, size_t n_parameters,
+                            const char *const parameters[], PgFailure *reterr) {
+        assert(s && sql && reterr && (parameters || n_parameters == 0) &&
+               n_parameters <= PG_PARAMETERS_MAX);
         return check(s,
                      PQexecParams(s->connection, sql, (int)n_parameters, NULL, parameters, NULL,
                                   NULL, 0),
@@ -93,4 +102,23 @@ PgResult *pg_sync_query(PgSync *s, const char *sql, size_t n_parameters,
 PgResult *pg_sync_script(PgSync *s, const char *sql, PgFailure *reterr) {
         assert(s && sql && reterr);
         return check(s, PQexec(s->connection, sql), reterr);
+}
+
+int pg_sync_limit(PgSync *s, PgFailure *reterr) {
+        _cleanup_(pg_result_freep) PgResult *r = pg_sync_script(s, pg_session_settings, reterr);
+
+        return r ? 0 : -EIO;
+}
+
+bool pg_sync_is_lost(const PgSync *s) {
+        assert(s);
+        return PQstatus(s->connection) != CONNECTION_OK;
+}
+
+void pg_sync_cancel(PgSync *s) {
+        char words[256];
+
+        /* When it does not reach the server, the statement's own limit ends it. */
+        if (s && s->cancel)
+                (void)PQcancel(s->cancel, words, sizeof words);
 }

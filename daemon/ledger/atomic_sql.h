@@ -9,8 +9,8 @@
 extern const char atomic_constraints_sql[];
 /* $1 the service, $2 the epoch that is left: one row with the column "at". */
 extern const char atomic_released_at_sql[];
-/* Then, for each step: savepoint, role, the statement itself, reset; after an error undo, which also
- * takes the role back. */
+/* Then, for each step: savepoint, role, the statement itself, reset; after an error undo, which
+ * also takes the role back. */
 extern const char atomic_savepoint_sql[], atomic_reset_sql[], atomic_undo_sql[];
 /* Appends the statement that takes the role on. Returns 0, or -EINVAL when its name cannot be
  * quoted. */

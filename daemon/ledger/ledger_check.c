@@ -1,6 +1,7 @@
 /* After each connect: may we run on this schema, and the call that makes the first commit a fast
  * one. Only then is the ledger up. */
 #include "ledger_internal.h"
+#include "ledger_needs.h"
 
 #define CHECK_AGAIN (2 * USEC_PER_SEC) /* after a check that the server could not answer */
 
@@ -46,24 +47,10 @@ static void warm(Ledger *l) {
                 loop_timer_set(l->check_timer, usec_add(loop_now(l->loop), CHECK_AGAIN));
 }
 
-static PgFailure wrong_schema(const char *version, const char *oldest) {
-        PgFailure f = { .error = PG_CONFIGURATION };
-        StrBuf b;
-
-        strbuf_init(&b, f.message, sizeof f.message);
-        strbuf_add(&b, "the ledger has schema ");
-        strbuf_add(&b, version ? version : "none");
-        strbuf_add(&b, ", which takes daemons built for schema ");
-        strbuf_add(&b, oldest ? oldest : "none");
-        strbuf_add(&b, " or newer; this one is built for ");
-        strbuf_add_u64(&b, LEDGER_SCHEMA);
-        strbuf_add(&b, ": run rollbackctl db migrate, or install the matching rollbackd");
-        return f;
-}
-
 static void on_schema(void *userdata, const PgFailure *failure, const PgResult *result) {
         Ledger *l = userdata;
-        uint64_t version, oldest;
+        PgFailure wrong;
+        uint64_t version;
 
         if (l->closing)
                 return;
@@ -71,22 +58,15 @@ static void on_schema(void *userdata, const PgFailure *failure, const PgResult *
                 check_failed(l, failure);
                 return;
         }
-        if (pg_rows(result) != 1 ||
-            ledger_parse_u64(pg_value(result, 0, "version"), &version) < 0 ||
-            ledger_parse_u64(pg_value(result, 0, "oldest_daemon"), &oldest) < 0 ||
-            version < LEDGER_SCHEMA || oldest > LEDGER_SCHEMA) {
-                PgFailure wrong = wrong_schema(pg_value(result, 0, "version"),
-                                               pg_value(result, 0, "oldest_daemon"));
+        if (ledger_check_schema(result, &version, &wrong) < 0)
                 check_failed(l, &wrong);
-                return;
-        }
-        warm(l);
+        else
+                warm(l);
 }
 
 /* Schema first, then the warming call: only then is the ledger up. */
 void ledger_check(Ledger *l) {
-        if (pg_query(l->pg, "SELECT version, oldest_daemon FROM rollbackd.schema", 0, NULL,
-                     LEDGER_STATEMENT_TIMEOUT, on_schema, l) < 0)
+        if (pg_query(l->pg, ledger_schema_sql, 0, NULL, LEDGER_STATEMENT_TIMEOUT, on_schema, l) < 0)
                 loop_timer_set(l->check_timer, usec_add(loop_now(l->loop), CHECK_AGAIN));
 }
 

@@ -207,8 +207,8 @@ int ledger_facts_parse(const PgResult *r, size_t row, usec_t now, ServiceFacts *
         if (k < 0)
                 return k;
         *reterr_column = "operation";
-        if (operation && (parse_json(operation, &open) < 0 ||
-                          read_operation(open, now, &facts.operation) < 0))
+        if (operation &&
+            (parse_json(operation, &open) < 0 || read_operation(open, now, &facts.operation) < 0))
                 return -EINVAL;
         *reterr_column = "candidates";
         if (!candidates || parse_json(candidates, &list) < 0 || read_candidates(list, &facts) < 0)

@@ -1,0 +1,78 @@
+#include "ledger_needs.h"
+
+#include <errno.h>
+
+#include "ledger.h"
+#include "ledger_facts.h"
+
+static const char *const functions[] = {
+        "adopt_operation",     "atomic_result", "claim_deliveries",
+        "claim_steps",         "commit_operation", "delivery_result",
+        "earn_stable",         "leftover_operations", "load",
+        "move_operation",      "next_delivery_in", "observer_seen",
+        "put_subscribers",     "record_event", "step_progress",
+        "step_result",
+};
+static const char *const views[] = { "history", "operation_status", "recent_event", "schema" };
+
+const char ledger_schema_sql[] = "SELECT version, oldest_daemon FROM rollbackd.schema";
+
+const char ledger_rights_sql[] =
+        "SELECT coalesce('FUNCTION ' || p.oid::pg_catalog.regprocedure, 'FUNCTION rollbackd.' || "
+        "n.name) AS what, p.oid IS NOT NULL AS there FROM pg_catalog.unnest($1::text[]) n (name) "
+        "LEFT JOIN pg_catalog.pg_proc p ON p.proname = n.name AND p.pronamespace = "
+        "pg_catalog.to_regnamespace('rollbackd') "
+        "WHERE p.oid IS NULL OR NOT pg_catalog.has_function_privilege(p.oid, 'EXECUTE') "
+        "UNION ALL "
+        "SELECT 'TABLE rollbackd.' || n.name, c.oid IS NOT NULL FROM "
+        "pg_catalog.unnest($2::text[]) n (name) "
+        "LEFT JOIN pg_catalog.pg_class c ON c.relname = n.name AND c.relnamespace = "
+        "pg_catalog.to_regnamespace('rollbackd') "
+        "WHERE c.oid IS NULL OR NOT pg_catalog.has_table_privilege(c.oid, 'SELECT') ORDER BY 1";
+
+static PgFailure wrong_schema(const char *version, const char *oldest) {
+        PgFailure f = { .error = PG_CONFIGURATION };
+        StrBuf b;
+
+        strbuf_init(&b, f.message, sizeof f.message);
+        strbuf_add(&b, "the ledger has schema ");
+        strbuf_add(&b, version ? version : "none");
+        strbuf_add(&b, ", which takes daemons built for schema ");
+        strbuf_add(&b, oldest ? oldest : "none");
+        strbuf_add(&b, " or newer; this one is built for ");
+        strbuf_add_u64(&b, LEDGER_SCHEMA);
+        strbuf_add(&b, ": run rollbackctl db migrate, or install the matching rollbackd");
+        return f;
+}
+
+int ledger_check_schema(const PgResult *answer, uint64_t *ret_version, PgFailure *reterr) {
+        uint64_t version, oldest;
+
+        if (pg_rows(answer) != 1 ||
+            ledger_parse_u64(pg_value(answer, 0, "version"), &version) < 0 ||
+            ledger_parse_u64(pg_value(answer, 0, "oldest_daemon"), &oldest) < 0 ||
+            version < LEDGER_SCHEMA || oldest > LEDGER_SCHEMA) {
+                *reterr = wrong_schema(pg_value(answer, 0, "version"),
+                                       pg_value(answer, 0, "oldest_daemon"));
+                return -EINVAL;
+        }
+        *ret_version = version;
+        return 0;
+}
+
+static void list(const char *const names[], size_t n, char ret[static LEDGER_NEEDS_SIZE]) {
+        StrBuf b;
+
+        strbuf_init(&b, ret, LEDGER_NEEDS_SIZE);
+        for (size_t i = 0; i < n; i++)
+                ledger_array_add(&b, names[i]);
+        strbuf_add_char(&b, '}');
+        assert(!b.overflow);
+}
+
+size_t ledger_list_needs(char ret_functions[static LEDGER_NEEDS_SIZE],
+                         char ret_views[static LEDGER_NEEDS_SIZE]) {
+        list(functions, ELEMENTSOF(functions), ret_functions);
+        list(views, ELEMENTSOF(views), ret_views);
+        return ELEMENTSOF(functions) + ELEMENTSOF(views);
+}
