@@ -10,7 +10,8 @@ V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
 SAY = @$(if $(filter 1,$(V)),true,printf '  %-7s %s\n')
 
-VERSION := 0.1.0
+# One place says which version this is: the first line of debian/changelog.
+VERSION := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 # The ledger's schema that the programs are built for: that of the newest file of sql/migrations.
 SCHEMA := 1
 PACKAGES := libsystemd libpq libmicrohttpd libconfig jansson libcrypto libpcre2-8 libcurl
@@ -19,12 +20,17 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch
 	-Wformat=2 -Wpointer-arith -Wwrite-strings -Wundef -Werror
 CFLAGS_dev := -O2 -g -fno-omit-frame-pointer -D_FORTIFY_SOURCE=2
 CFLAGS_release := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-clash-protection \
-	-fcf-protection=full -ftrivial-auto-var-init=zero
+	-ftrivial-auto-var-init=zero -fzero-call-used-regs=used-gpr
+# Control-flow enforcement exists on x86 only. The shadow stack is asked for by name, because Debian's start files, which suit it, lack its mark.
+ifneq ($(filter x86_64% i686% i586%,$(shell $(CC) -dumpmachine)),)
+CFLAGS_release += -fcf-protection=full
+LDFLAGS_release := -Wl,-z,shstk
+endif
 CFLAGS_sanitize := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined
 LDFLAGS_sanitize := -fsanitize=address,undefined
 CFLAGS_ALL = -std=gnu17 $(WARN) -fPIE -fstack-protector-strong -fno-math-errno -D_GNU_SOURCE \
-	-DROLLBACKD_VERSION='"$(VERSION)"' -DROLLBACKD_SCHEMA=$(SCHEMA) -DROLLBACKD_SQL_DIRECTORY='"$(PREFIX)/share/rollbackd/sql"' $(CFLAGS_$(M)) $(CFLAGS)
+	-DROLLBACKD_VERSION='"$(VERSION)"' -DROLLBACKD_SCHEMA=$(SCHEMA) -DROLLBACKD_SQL_DIRECTORY='"$(PREFIX)/share/rollbackd/sql"' $(CFLAGS_$(M)) $(CPPFLAGS) $(CFLAGS)
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS_$(M)) $(LDFLAGS)
 
 # The floors: a folder sees itself and the floors below it, and nothing else.
@@ -119,6 +125,7 @@ DEPS_BUILD := gcc make pkg-config libc6-dev libsystemd-dev libpq-dev libmicrohtt
 DEPS_DEMO := $(DEPS_BUILD) postgresql-15 postgresql-client-15 python3 python3-psycopg
 DEPS_CHECK := $(DEPS_DEMO) git procps libcmocka-dev python3-pytest python3-pytest-xdist python3-hypothesis systemd shellcheck universal-ctags mandoc clang-format-14
 DEPS_BENCH := $(DEPS_DEMO) postgresql-contrib haproxy
+DEPS_DEB := $(DEPS_BUILD) git build-essential dpkg-dev debhelper lintian devscripts
 deps-build:
 	@test/deps "the build" $(DEPS_BUILD)
 deps-demo:
@@ -127,8 +134,10 @@ deps-check:
 	@test/deps "make check" $(DEPS_CHECK)
 deps-bench:
 	@test/deps "make bench" $(DEPS_BENCH)
+deps-deb:
+	@test/deps "make deb" $(DEPS_DEB)
 deps: ## install every Debian package that any target needs
-	@test/deps "rollbackd" $(sort $(DEPS_CHECK) $(DEPS_BENCH))
+	@test/deps "rollbackd" $(sort $(DEPS_CHECK) $(DEPS_BENCH) $(DEPS_DEB))
 
 # A fresh make reads pkg-config again once the packages are there; it uses every core unless -j said how many.
 MAKE_AGAIN = +$(Q)$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -185,32 +194,53 @@ bench-run: $(PROGRAMS) $(BENCH)
 compile_commands.json: $(call obj,$(LIB_SRC) $(DAEMON_SRC) daemon/main.c $(CTL_SRC))
 	$(Q)printf '[%s]\n' "$$(cat $(^:.o=.json) | sed '$$ s/,$$//')" >$@
 
-# Where things go on a host.
+# The package is built in a tree of its own from the files that git knows, so that nothing else gets in and no build gets
+# in its way. A test may ask for another VERSION or SCHEMA, and lay the files of DEB_EXTRA over the tree.
+DEB := $(B)/deb
+DEB_SOURCE = $(DEB)/rollbackd-$(VERSION)
+DEB_ENVIRONMENT := env $(addprefix -u ,MAKEFLAGS MFLAGS MAKELEVEL B M V PREFIX DESTDIR CPPFLAGS CFLAGS LDFLAGS)
+DEB_EXTRA ?=
+deb: deps-deb ## the Debian package, checked, in build/dev/deb (VERSION=, SCHEMA=, DEB_EXTRA=DIR)
+	@rm -rf $(DEB_SOURCE) && mkdir -p $(DEB_SOURCE)
+	$(Q)git ls-files -z | xargs -0 cp --no-dereference --parents -t $(DEB_SOURCE)
+	$(if $(DEB_EXTRA),$(Q)cp -R $(DEB_EXTRA)/. $(DEB_SOURCE)/)
+	$(Q)sed -i '1s/(.*)/($(VERSION))/' $(DEB_SOURCE)/debian/changelog
+	$(Q)sed -i 's/^SCHEMA := .*/SCHEMA := $(SCHEMA)/' $(DEB_SOURCE)/Makefile
+	$(SAY) DEB $(DEB_SOURCE)
+	$(Q)cd $(DEB_SOURCE) && $(DEB_ENVIRONMENT) dpkg-buildpackage -b -us -uc >../build.log 2>&1 || { tail -n 40 ../build.log; exit 1; }
+	$(Q)test/check-package $(DEB)/rollbackd_$(VERSION)_*.deb
+
+# Where things go on a host: here and nowhere else, the package too takes what this installs.
 BINDIR := $(DESTDIR)$(PREFIX)/bin
 SBINDIR := $(DESTDIR)$(PREFIX)/sbin
 SHAREDIR := $(DESTDIR)$(PREFIX)/share/rollbackd
+EXAMPLESDIR := $(DESTDIR)$(PREFIX)/share/doc/rollbackd/examples
 MANDIR := $(DESTDIR)$(PREFIX)/share/man
 UNITDIR := $(DESTDIR)/lib/systemd/system
 SYSUSERSDIR := $(DESTDIR)/usr/lib/sysusers.d
 TMPFILESDIR := $(DESTDIR)/usr/lib/tmpfiles.d
 CONFDIR := $(DESTDIR)/etc/rollbackd
+UNITS := $(wildcard systemd/*.service systemd/*.socket systemd/*.timer)
+ALERT_RULES := $(wildcard etc/prometheus/*.yml)
 install: all ## copy programs, units, SQL and configuration below $$DESTDIR, never over a configuration that is there
 	install -D -m 0755 $(B)/rollbackd $(SBINDIR)/rollbackd
 	install -D -m 0755 $(B)/rollbackctl $(BINDIR)/rollbackctl
-	install -d $(SHAREDIR)/sql/migrations $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(CONFDIR)/policies.d $(MANDIR)/man8 $(MANDIR)/man1
+	install -d $(SHAREDIR)/sql/migrations $(EXAMPLESDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) \
+		$(CONFDIR)/policies.d $(MANDIR)/man8 $(MANDIR)/man1
 	install -m 0644 sql/roles.sql $(SHAREDIR)/sql/
 	install -m 0644 sql/migrations/*.sql $(SHAREDIR)/sql/migrations/
-	install -m 0644 systemd/rollbackd.service systemd/rollbackd.socket $(UNITDIR)/
+	install -m 0644 $(UNITS) $(UNITDIR)/
+	$(if $(ALERT_RULES),install -D -m 0644 -t $(SHAREDIR)/prometheus $(ALERT_RULES))
 	install -m 0644 systemd/rollbackd.sysusers $(SYSUSERSDIR)/rollbackd.conf
 	install -m 0644 systemd/rollbackd.tmpfiles $(TMPFILESDIR)/rollbackd.conf
 	install -m 0644 daemon/rollbackd.8 $(MANDIR)/man8/
 	install -m 0644 daemon/ctl/rollbackctl.1 $(MANDIR)/man1/
-	install -m 0644 etc/policies.d/*.example $(CONFDIR)/policies.d/
+	for example in etc/policies.d/*.example; do install -m 0644 $$example $(EXAMPLESDIR)/$$(basename $$example .example); done
 	test -e $(CONFDIR)/rollbackd.conf || install -m 0644 etc/rollbackd.conf $(CONFDIR)/rollbackd.conf
 uninstall: ## remove what install copied; configuration and database stay
-	rm -f $(SBINDIR)/rollbackd $(BINDIR)/rollbackctl $(UNITDIR)/rollbackd.service $(UNITDIR)/rollbackd.socket
+	rm -f $(SBINDIR)/rollbackd $(BINDIR)/rollbackctl $(patsubst systemd/%,$(UNITDIR)/%,$(UNITS))
 	rm -f $(SYSUSERSDIR)/rollbackd.conf $(TMPFILESDIR)/rollbackd.conf $(MANDIR)/man8/rollbackd.8 $(MANDIR)/man1/rollbackctl.1
-	rm -rf $(SHAREDIR)
+	rm -rf $(SHAREDIR) $(EXAMPLESDIR)
 man: ## check the man pages
 	$(Q)mandoc -T lint -W warning daemon/rollbackd.8 daemon/ctl/rollbackctl.1
 
@@ -220,6 +250,6 @@ clean: ## remove build/
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: format fuzz all unit clean help deps deps-build deps-demo deps-check deps-bench demo demo-run check check-build check-run sanitize lint bench bench-run install uninstall man
+.PHONY: format fuzz all unit clean help deb deps deps-deb deps-build deps-demo deps-check deps-bench demo demo-run check check-build check-run sanitize lint bench bench-run install uninstall man
 .SECONDARY:
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -path $(DEB) -prune -o -name '*.d' -print 2>/dev/null)
