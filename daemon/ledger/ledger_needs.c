@@ -6,11 +6,11 @@
 #include "ledger_facts.h"
 
 static const char *const functions[] = {
-        "adopt_operation",     "atomic_result", "claim_deliveries",
-        "claim_steps",         "commit_operation", "delivery_result",
-        "earn_stable",         "leftover_operations", "load",
-        "move_operation",      "next_delivery_in", "observer_seen",
-        "put_subscribers",     "record_event", "step_progress",
+        "adopt_operation", "atomic_result",       "claim_deliveries",
+        "claim_steps",     "commit_operation",    "delivery_result",
+        "earn_stable",     "leftover_operations", "load",
+        "move_operation",  "next_delivery_in",    "observer_seen",
+        "put_subscribers", "record_event",        "step_progress",
         "step_result",
 };
 static const char *const views[] = { "history", "operation_status", "recent_event", "schema" };

@@ -1,5 +1,5 @@
-/* ledger_needs.h: what a ledger must have and grant before a daemon can work with it: its schema, the
- * functions that it calls and the views that it reads. Knows nothing of connections. */
+/* ledger_needs.h: what a ledger must have and grant before a daemon can work with it: its schema,
+ * the functions that it calls and the views that it reads. Knows nothing of connections. */
 #pragma once
 
 #include "pg.h"
@@ -11,8 +11,8 @@ extern const char ledger_schema_sql[];
 int ledger_check_schema(const PgResult *answer, uint64_t *ret_version,
                         PgFailure *reterr) _must_check_;
 
-/* Answers a row for each function or view that the session's role may not use: "what" as GRANT takes
- * it, "there" false when it does not exist. $1 and $2 are the texts of the two arrays. */
+/* Answers a row for each function or view that the session's role may not use: "what" as GRANT
+ * takes it, "there" false when it does not exist. $1 and $2 are the texts of the two arrays. */
 extern const char ledger_rights_sql[];
 #define LEDGER_NEEDS_SIZE 1024
 /* The names of the functions and of the views as texts of arrays. Returns how many there are. */

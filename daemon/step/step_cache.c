@@ -246,10 +246,54 @@ static int cache_build(const Json *spec, StepStatement *ret, StrBuf *reterr) {
         return r < 0 ? r : take_way(&way, ret, reterr);
 }
 
+static PgResult *ask_way(const StepStatement *s, PgSync *site, PgFailure *reterr) {
+        const char *values[STEP_OWN_PARAMETERS_MAX] = { s->ask_own[0], s->ask_own[1] };
+        PgResult *way = step_check_begin(site, s->role, reterr);
+
+        if (way) {
+                pg_result_free(way);
+                way = pg_sync_statement(site, s->ask_sql, ELEMENTSOF(values), values, reterr);
+        }
+        pg_result_free(pg_sync_script(site, "ROLLBACK", &(PgFailure){ 0 }));
+        return way;
+}
+
+static void advise_index(const StepStatement *s, StepFinding *ret) {
+        StrBuf b;
+
+        ret->health = STEP_DOUBTFUL;
+        strbuf_init(&b, ret->words, sizeof ret->words);
+        strbuf_add(&b, "no index begins with the key, so each batch reads the whole table ");
+        strbuf_add(&b, s->ask_own[0]);
+        strbuf_init(&b, ret->advice, sizeof ret->advice);
+        strbuf_add(&b, "as the owner, type: CREATE INDEX CONCURRENTLY ON ");
+        strbuf_add(&b, s->ask_own[0]);
+        strbuf_add(&b, " (");
+        (void)!pg_quote_identifier(s->ask_own[1], &b);
+        strbuf_add(&b, " text_pattern_ops);");
+}
+
+static void cache_check(const StepStatement *s, PgSync *site, StepFinding *ret) {
+        _cleanup_(pg_result_freep) PgResult *way = NULL;
+        PgFailure failure;
+
+        step_check_statement(s, site, ret);
+        if (ret->health == STEP_SOUND && s->first_sql)
+                step_check_plan(site, s->role, s->first_sql, 1, ret);
+        if (ret->health != STEP_SOUND)
+                return;
+        way = ask_way(s, site, &failure);
+        if (!way)
+                step_check_broken(s->role, &failure, ret);
+        else if (pg_rows(way) == 0)
+                advise_index(s, ret);
+}
+
 const StepKind step_kind_cache = {
         .name = "cache",
         .id = STEP_CACHE,
         .write_spec = cache_write_spec,
         .build = cache_build,
         .learn = cache_learn,
+        .check = cache_check,
 };

@@ -7,6 +7,7 @@
 #include "config.h"
 #include "json.h"
 #include "sql_lexer.h"
+#include "steps.h"
 
 /* Own parameters that a kind may bind behind the policy's: a LIKE pattern and the key to go on
  * after. */
@@ -45,6 +46,9 @@ typedef struct StepKind {
         /* Rewrites the statement after the two cells that ask_sql answered, NULL when it answered
          * no row; NULL: the kind asks nothing. Returns as build() does. */
         int (*learn)(StepStatement *s, const char *how, const char *detail, StrBuf *reterr);
+        /* Says what keeps the statement from running now, without doing it; *ret is sound before.
+         * May block. */
+        void (*check)(const StepStatement *s, PgSync *site, StepFinding *ret);
 } StepKind;
 
 extern const StepKind step_kind_sql, step_kind_cache, step_kind_session;
@@ -61,6 +65,22 @@ Json *step_spec_new(const StepConfig *step);
  */
 int step_statement_build(const char *kind, const Json *spec, StepStatement *ret,
                          StrBuf *reterr) _must_check_;
+
+/* The same of a policy's step that is no generation. */
+int step_statement_of(const StepConfig *step, StepStatement *ret, StrBuf *reterr) _must_check_;
+
+/* step_check.c, shared by kinds. */
+/* Begins a transaction under the role, which the caller rolls back also when this failed. Returns a
+ * result to be freed, or NULL with *reterr. */
+PgResult *step_check_begin(PgSync *site, const char *role, PgFailure *reterr);
+/* Keeps a failure with what a person types against it. */
+void step_check_broken(const char *role, const PgFailure *failure, StepFinding *ret);
+/* Plans a statement under its role with NULL parameters, and keeps
+ * what is wrong with it. */
+void step_check_plan(PgSync *site, const char *role, const char *sql, size_t n_parameters,
+                     StepFinding *ret);
+/* The check of a kind that runs its statement and nothing else. */
+void step_check_statement(const StepStatement *s, PgSync *site, StepFinding *ret);
 
 /* Shared by kinds: a required text of the spec, or NULL with words in *reterr. */
 const char *step_spec_text(const Json *spec, const char *key, StrBuf *reterr);

@@ -1,4 +1,4 @@
-/* From a policy to rows, to generations, to what a check prepares. */
+/* From a policy to rows, to generations, to the statements of the commit. */
 #include "step_kinds.h"
 #include "steps.h"
 
@@ -65,7 +65,7 @@ size_t step_generations(const ServiceConfig *config, const char *ret[static CONF
         return n;
 }
 
-static int build_of(const StepConfig *step, StepStatement *ret, StrBuf *reterr) {
+int step_statement_of(const StepConfig *step, StepStatement *ret, StrBuf *reterr) {
         Json *spec = step_spec_new(step);
         int r;
 
@@ -93,7 +93,7 @@ int step_atomics(const ServiceConfig *config, StepAtomic **ret, size_t *ret_n, S
 
                 if (!step->atomic || !is_row(step))
                         continue;
-                r = build_of(step, &s, reterr);
+                r = step_statement_of(step, &s, reterr);
                 if (r < 0) {
                         step_atomics_free(atomics, n);
                         return r;
@@ -148,61 +148,6 @@ const char *step_parameter_value(const StepParameters *values, SqlParameter p,
                 break;
         }
         return NULL;
-}
-
-static int add_check(const StepConfig *step, StepCheck *ret, StrBuf *reterr) {
-        StepStatement s;
-        int r = build_of(step, &s, reterr);
-
-        if (r < 0)
-                return r;
-        *ret = (StepCheck){
-                .line = step->line,
-                .role = TAKE_PTR(s.role),
-                .statement = TAKE_PTR(s.sql),
-                .n_parameters = s.n_parameters + s.n_own,
-        };
-        step_statement_done(&s);
-        return 0;
-}
-
-int step_checks(const ServiceConfig *config, StepCheck **ret, size_t *ret_n, StrBuf *reterr) {
-        StepCheck *checks = calloc(CONFIG_STEPS_MAX, sizeof *checks);
-        size_t n = 0;
-
-        if (!checks) {
-                strbuf_add(reterr, "out of memory");
-                return -ENOMEM;
-        }
-        for (size_t i = 0; i < config->n_steps && n < CONFIG_STEPS_MAX; i++) {
-                STRBUF(words, 256);
-                int r;
-
-                if (!is_row(&config->steps[i]))
-                        continue;
-                r = add_check(&config->steps[i], &checks[n], &words);
-                if (r < 0) {
-                        strbuf_add(reterr, config->path ? config->path : "policy");
-                        strbuf_add_char(reterr, ':');
-                        strbuf_add_u64(reterr, config->steps[i].line);
-                        strbuf_add(reterr, ": rollback.steps: ");
-                        strbuf_add(reterr, words.text);
-                        step_checks_free(checks, n);
-                        return r;
-                }
-                n++;
-        }
-        *ret = checks;
-        *ret_n = n;
-        return 0;
-}
-
-void step_checks_free(StepCheck *checks, size_t n) {
-        for (size_t i = 0; i < n; i++) {
-                free(checks[i].role);
-                free(checks[i].statement);
-        }
-        free(checks);
 }
 
 usec_t step_retry_delay(unsigned attempt, uint64_t *seed) {

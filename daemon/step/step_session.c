@@ -71,4 +71,5 @@ const StepKind step_kind_session = {
         .id = STEP_SESSION,
         .write_spec = session_write_spec,
         .build = session_build,
+        .check = step_check_statement,
 };

@@ -33,4 +33,5 @@ const StepKind step_kind_sql = {
         .id = STEP_SQL,
         .write_spec = sql_write_spec,
         .build = sql_build,
+        .check = step_check_statement,
 };

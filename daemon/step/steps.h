@@ -77,13 +77,19 @@ StepRun *step_cancel(StepRun *r);
 usec_t step_retry_delay(unsigned attempt, uint64_t *seed);
 #define STEP_ATTEMPTS_MAX 8
 
-/* `rollbackctl check --db`: every statement that a policy would run, as text with NULL-able
- * parameters, with its role. Returns how many; texts to be freed by step_checks_free(). */
-typedef struct StepCheck {
-        unsigned line;
-        char *role, *statement;
-        size_t n_parameters;
-} StepCheck;
-int step_checks(const ServiceConfig *config, StepCheck **ret, size_t *ret_n,
-                StrBuf *reterr) _must_check_;
-void step_checks_free(StepCheck *checks, size_t n);
+/* Whether a step could run now, as far as can be told without doing it. */
+typedef enum StepHealth {
+        STEP_SOUND,
+        STEP_DOUBTFUL, /* it works, and something about it should be mended */
+        STEP_BROKEN,
+} StepHealth;
+typedef struct StepFinding {
+        StepHealth health;
+        char words[1024];  /* of what is not sound */
+        char advice[1024]; /* what a person types; "": none */
+} StepFinding;
+/* Appends what a person types against a failure of a statement under its role, if that is known. */
+void step_advise(const char *role, const PgFailure *failure, StrBuf *b);
+/* Asks the step's kind, over a session that is in no transaction. Has no effect. Blocks: for
+ * rollbackctl alone. */
+void step_check(const StepConfig *step, PgSync *site, StepFinding *ret);

@@ -1,4 +1,4 @@
-/* A policy's steps as rows, generations, atomic statements and checks; and what a broken row says.
+/* A policy's steps as rows, generations, atomic statements; and what a broken row says.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -125,28 +125,22 @@ static void test_atomics(_unused_ void **state) {
         step_atomics_free(atomics, n);
 }
 
-static void test_checks(_unused_ void **state) {
+static void test_statements(_unused_ void **state) {
+        StepStatement s;
         STRBUF(error, 256);
-        StepCheck *checks;
-        size_t n;
 
-        assert_int_equal(step_checks(&config, &checks, &n, &error), 0);
-        assert_int_equal(n, 4);
-        assert_int_equal(checks[0].line, 11);
-        assert_int_equal(checks[0].n_parameters, 2);
-        assert_non_null(strstr(checks[0].statement,
-                               "FROM \"shop\".\"cache\" WHERE \"ke\"\"y\" LIKE $1::text"));
-        assert_int_equal(checks[1].n_parameters, 3);
-        assert_int_equal(checks[2].n_parameters, 1);
-        assert_non_null(
-                strstr(checks[2].statement, "(created_at >= $1::timestamptz -- all of it\n)"));
-        step_checks_free(checks, n);
-
+        assert_int_equal(step_statement_of(&steps[0], &s, &error), 0);
+        assert_int_equal(s.n_parameters + s.n_own, 2);
+        assert_non_null(strstr(s.sql, "FROM \"shop\".\"cache\" WHERE \"ke\"\"y\" LIKE $1::text"));
+        step_statement_done(&s);
+        assert_int_equal(step_statement_of(&steps[3], &s, &error), 0);
+        assert_int_equal(s.n_parameters + s.n_own, 1);
+        assert_non_null(strstr(s.sql, "(created_at >= $1::timestamptz -- all of it\n)"));
+        step_statement_done(&s);
         steps[5].statement = (char *)"SELECT :form";
-        assert_int_equal(step_checks(&config, &checks, &n, &error), -EINVAL);
+        assert_int_equal(step_statement_of(&steps[5], &s, &error), -EINVAL);
         steps[5].statement = (char *)"SELECT 1";
-        assert_non_null(
-                strstr(error.text, "users.conf:16: rollback.steps: unknown parameter :form"));
+        assert_non_null(strstr(error.text, "unknown parameter :form"));
 }
 
 typedef struct BadSpec {
@@ -248,7 +242,7 @@ static void test_retry_delay(_unused_ void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_rows),        cmocka_unit_test(test_generations),
-                cmocka_unit_test(test_atomics),     cmocka_unit_test(test_checks),
+                cmocka_unit_test(test_atomics),     cmocka_unit_test(test_statements),
                 cmocka_unit_test(test_bad_specs),   cmocka_unit_test(test_patterns),
                 cmocka_unit_test(test_retry_delay),
         };
