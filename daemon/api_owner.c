@@ -4,6 +4,8 @@
 
 static void fill_status(void *userdata, ApiStatus *ret) {
         Manager *m = userdata;
+
+        manager_update_status(m);
         ProberCounts probes = prober_counts(m->prober);
 
         *ret = (ApiStatus){

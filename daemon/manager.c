@@ -65,6 +65,8 @@ static int add_sources(Manager *m) {
         if (r >= 0)
                 r = loop_add_timer(m->loop, on_tick, m, "tick", &m->tick);
         if (r >= 0)
+                r = loop_add_timer(m->loop, manager_on_status_timer, m, "status", &m->status_timer);
+        if (r >= 0)
                 r = loop_add_signal(m->loop, SIGTERM, on_signal, m);
         if (r >= 0)
                 r = loop_add_signal(m->loop, SIGINT, on_signal, m);
@@ -157,6 +159,7 @@ Manager *manager_free(Manager *m) {
         offload_free(m->offload);
         loop_timer_free(m->engine_timer);
         loop_timer_free(m->tick);
+        loop_timer_free(m->status_timer);
         loop_free(m->loop);
         daemon_config_free(m->config);
         free(m);

@@ -1,6 +1,6 @@
 /* manager_internal.h: the manager's inside, for its own files: manager.c (life), pump.c (effects),
  * awaited.c, committing.c, ledger_owner.c (what the ledger says), sockets.c, reload.c (policies),
- * status_line.c, steps_runner.c, leftovers.c, deliveries_pump.c, api_owner.c. Knows every room. */
+ * status_facts.c, steps_runner.c, leftovers.c, deliveries_pump.c, api_owner.c. Knows every room. */
 #pragma once
 
 #include "alerts.h"
@@ -10,7 +10,7 @@
 #include "log.h"
 #include "manager.h"
 #include "prober.h"
-#include "snapshot.h"
+#include "status_line.h"
 #include "steps.h"
 
 /* How often what no event announces is looked at: STATUS=, deliveries that became due. */
@@ -60,7 +60,7 @@ struct Manager {
         DeliveriesPump *deliveries;
         Api *api;
         HttpServer *server;
-        LoopTimer *engine_timer, *tick;
+        LoopTimer *engine_timer, *tick, *status_timer;
         ManagedService services[CONFIG_SERVICES_MAX]; /* by the engine's handle */
         RefusedPolicy *refused;
         size_t n_refused;
@@ -70,7 +70,9 @@ struct Manager {
         bool reload_ok, ledger_seen, stopping;
         double started_at, reloaded_at; /* unix seconds */
         char ledger_words[256];
-        char status[256]; /* as last told to the service manager */
+        char status[STATUS_LINE_SIZE]; /* as last told to the service manager */
+        bool status_awaited;           /* status_timer is armed */
+        uint64_t status_changes;       /* of the engine, when `status` was made */
         uint64_t commits, commits_failed;
         char probe_words[160]; /* storage of the last answered probe detail */
 };
@@ -112,9 +114,12 @@ void manager_free_policies(Manager *m);
 /* SIGHUP: rollbackd.conf is checked, secrets are dropped, policies are read again. */
 void manager_reload(Manager *m);
 
-/* status_line.c */
+/* status_facts.c: what the status line is made of. */
 /* Tells the service manager STATUS= when it changed. */
 void manager_update_status(Manager *m);
+/* The same soon: many changes at once are told once. */
+void manager_update_status_soon(Manager *m);
+void manager_on_status_timer(void *userdata, usec_t now);
 
 /* ledger_owner.c: both connections to the ledger's database, and what is heard over them. Returns
  * 0 also when rollbackd.conf names no ledger; -EINVAL or another error with the reason logged. */

@@ -142,5 +142,7 @@ void manager_pump(Manager *m) {
                         perform(m, &e);
         }
         m->pumping = false;
+        if (engine_changes(m->engine) != m->status_changes)
+                manager_update_status_soon(m);
         loop_timer_set(m->engine_timer, engine_deadline(m->engine));
 }

@@ -1,53 +1,158 @@
-#include <stdio.h>
+#include "status_line.h"
 
-#include "manager_internal.h"
+/* One ledger's or file's words leave room for everything else. */
+#define LEDGER_WORDS_MAX 180
+#define REFUSED_WORDS_MAX 140
 
-static void add_ledger_words(const Manager *m, StrBuf *b) {
-        if (!m->ledger)
-                strbuf_add(b, "; no ledger configured");
-        else if (ledger_is_up(m->ledger))
-                strbuf_add(b, "; ledger reachable");
-        else if (!m->ledger_seen)
-                strbuf_add(b, "; connecting to the ledger");
-        else {
-                strbuf_add(b, "; ledger unreachable: ");
-                strbuf_add(b, m->ledger_words);
+/* Ends a text that did not fit at its last whole word, or else at its last whole character. */
+static void end_at_word(StrBuf *b) {
+        static const char dots[] = "...";
+        size_t n = b->length, most = b->size - sizeof dots;
+
+        if (!b->overflow || b->size < sizeof dots)
+                return;
+        n = MIN(n, most);
+        while (n > 0 && ((unsigned char)b->text[n] & 0xC0) == 0x80)
+                n--;
+        for (size_t i = n; i > most / 2; i--)
+                if (b->text[i] == ' ') {
+                        n = i;
+                        break;
+                }
+        while (n > 0 && strchr(" ,;:", b->text[n - 1]))
+                n--;
+        memcpy(b->text + n, dots, sizeof dots);
+        b->length = n + sizeof dots - 1;
+}
+
+static void begin_part(StrBuf *b) {
+        if (b->length > 0)
+                strbuf_add(b, "; ");
+}
+
+/* Text from outside: a line break in it would be read as another message to the service manager. */
+static void add_outside(StrBuf *b, const char *text, size_t n, size_t most) {
+        char storage[LEDGER_WORDS_MAX + 1];
+        StrBuf part;
+
+        strbuf_init(&part, storage, MIN(sizeof storage, most + 1));
+        strbuf_add_escaped(&part, text, n);
+        end_at_word(&part);
+        strbuf_add(b, part.text);
+}
+
+static void add_more(StrBuf *b, size_t n) {
+        if (n <= 1)
+                return;
+        strbuf_add(b, ", and ");
+        strbuf_add_u64(b, n - 1);
+        strbuf_add(b, " more");
+}
+
+static void add_operations(const StatusFacts *f, StrBuf *b) {
+        if (f->n_operations == 0)
+                return;
+        begin_part(b);
+        strbuf_add(b, f->operation_service);
+        strbuf_add(b, ": ");
+        strbuf_add(b, f->from_version);
+        strbuf_add(b, " -> ");
+        strbuf_add(b, f->to_version);
+        strbuf_add_char(b, ' ');
+        strbuf_add(b, f->operation_state == OPERATION_IN_DOUBT ?
+                              "in doubt" :
+                              operation_state_to_string(f->operation_state));
+        add_more(b, f->n_operations);
+}
+
+static void add_bad(const StatusFacts *f, StrBuf *b) {
+        if (f->n_held > 0) {
+                begin_part(b);
+                strbuf_add(b, f->held_service);
+                strbuf_add(b, " is bad, held by ");
+                strbuf_add(b, guard_to_string(f->held_by));
+                add_more(b, f->n_held);
+        }
+        if (f->n_bad > 0) {
+                begin_part(b);
+                strbuf_add(b, f->bad_service);
+                strbuf_add(b, " is bad");
+                add_more(b, f->n_bad);
         }
 }
 
-void manager_update_status(Manager *m) {
-        unsigned counts[_HEALTH_MAX] = { 0 }, watched = 0;
-        STRBUF(b, 256);
+/* What is wrong with the ledger, or, with `well`, that nothing is. */
+static void add_ledger(const StatusFacts *f, bool well, StrBuf *b) {
+        bool advice = f->ledger == STATUS_LEDGER_UP && f->ledger_words[0] != '\0';
 
-        for (uint32_t i = 0; i < CONFIG_SERVICES_MAX; i++) {
-                static ServiceSnapshot snapshot; /* large; one thread */
-
-                if (!m->services[i].config ||
-                    !engine_snapshot_service(m->engine, i, loop_now(m->loop), &snapshot))
-                        continue;
-                watched++;
-                counts[snapshot.health]++;
-        }
-        strbuf_add_u64(&b, watched);
-        strbuf_add(&b, watched == 1 ? " service" : " services");
-        for (int h = 0; h < _HEALTH_MAX; h++)
-                if (counts[h] > 0) {
-                        strbuf_add(&b, ", ");
-                        strbuf_add_u64(&b, counts[h]);
-                        strbuf_add_char(&b, ' ');
-                        strbuf_add(&b, health_to_string((Health)h));
-                }
-        if (m->n_refused > 0) {
-                strbuf_add(&b, ", ");
-                strbuf_add_u64(&b, m->n_refused);
-                strbuf_add(&b,
-                           m->n_refused == 1 ? " policy file refused" : " policy files refused");
-        }
-        add_ledger_words(m, &b);
-        if (streq(b.text, m->status))
+        if (well != (f->ledger == STATUS_LEDGER_UP && !advice))
                 return;
-        snprintf(m->status, sizeof m->status, "%s", b.text);
-        char text[300];
-        snprintf(text, sizeof text, "STATUS=%s", m->status);
-        loop_notify(m->loop, text);
+        begin_part(b);
+        switch (f->ledger) {
+        case STATUS_LEDGER_NONE:
+                strbuf_add(b, "no ledger: set ledger.conninfo in ");
+                add_outside(b, f->config_path, strlen(f->config_path), REFUSED_WORDS_MAX);
+                strbuf_add(b, ", nothing is recorded and nothing rolled back");
+                break;
+        case STATUS_LEDGER_CONNECTING:
+                strbuf_add(b, "connecting to the ledger");
+                break;
+        case STATUS_LEDGER_UP:
+                strbuf_add(b, advice ? "ledger: " : "ledger reachable");
+                break;
+        case STATUS_LEDGER_DOWN:
+                strbuf_add(b, "ledger unreachable: ");
+                break;
+        }
+        if (advice || f->ledger == STATUS_LEDGER_DOWN)
+                add_outside(b, f->ledger_words, strlen(f->ledger_words), LEDGER_WORDS_MAX);
+}
+
+static void add_policies(const StatusFacts *f, StrBuf *b) {
+        if (f->n_refused > 0) {
+                begin_part(b);
+                strbuf_add(b, "refused: ");
+                add_outside(b, f->refused, strcspn(f->refused, "\n"), REFUSED_WORDS_MAX);
+                if (f->n_refused > 1) {
+                        add_more(b, f->n_refused);
+                        strbuf_add(b, f->n_refused == 2 ? " file" : " files");
+                }
+        } else if (f->services == 0) {
+                begin_part(b);
+                strbuf_add(b, "no policy: put one into ");
+                add_outside(b, f->policies, strlen(f->policies), REFUSED_WORDS_MAX);
+                strbuf_add(b, " (see rollbackd-policy(5)), then systemctl reload rollbackd");
+        }
+}
+
+static void add_counts(const StatusFacts *f, StrBuf *b) {
+        if (f->services == 0)
+                return;
+        begin_part(b);
+        strbuf_add_u64(b, f->services);
+        strbuf_add(b, f->services == 1 ? " service" : " services");
+        for (int h = 0; h < _HEALTH_MAX; h++)
+                if (f->health[h] > 0) {
+                        strbuf_add(b, ", ");
+                        strbuf_add_u64(b, f->health[h]);
+                        strbuf_add_char(b, ' ');
+                        strbuf_add(b, health_to_string((Health)h));
+                }
+}
+
+void status_line_format(const StatusFacts *f, StrBuf *b) {
+        if (f->stopping) {
+                strbuf_add(b, "stopping: ");
+                add_outside(b, f->stopping, strlen(f->stopping), LEDGER_WORDS_MAX);
+                add_ledger(f, false, b);
+                end_at_word(b);
+                return;
+        }
+        add_operations(f, b);
+        add_bad(f, b);
+        add_ledger(f, false, b);
+        add_policies(f, b);
+        add_counts(f, b);
+        add_ledger(f, true, b);
+        end_at_word(b);
 }

@@ -13,7 +13,7 @@ typedef struct Api Api;
 
 typedef struct ApiStatus {
         bool ready;      /* configuration loaded, ledger reached */
-        char words[256]; /* one line: what STATUS= says */
+        char words[320]; /* one line: what STATUS= says */
         bool ledger_up;
         char ledger_words[256]; /* why not */
         bool reload_ok;

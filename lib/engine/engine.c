@@ -154,6 +154,14 @@ void engine_clear_evidence(Engine *e, usec_t now) {
         }
 }
 
+static void note_glance(Engine *e, Service *s) {
+        uint32_t glanced = 1U << 31 | (uint32_t)s->health | (uint32_t)s->held_told << 8 |
+                           (uint32_t)s->operation_state << 16;
+
+        e->changes += glanced != s->glanced;
+        s->glanced = glanced;
+}
+
 static void step_service(Engine *e, Service *s, usec_t now) {
         usec_t deadline = USEC_INFINITY;
 
@@ -170,6 +178,7 @@ static void step_service(Engine *e, Service *s, usec_t now) {
                 (void)deciding_step(e, s, now);
                 alerting_step(e, s, now); /* what was told is over */
         }
+        note_glance(e, s);
         if (s->crowded)
                 deadline = now;
         deadline = MAX(deadline, now + 1);

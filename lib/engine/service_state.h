@@ -97,6 +97,7 @@ typedef struct Service {
         usec_t known_at;   /* last instant at which an acting rule was known */
         Health health;
         uint16_t health_row;
+        uint32_t glanced; /* what a glance showed after the last step, packed */
         usec_t health_since;
         ProbeState *probes;
         RuleState *rules;
@@ -162,6 +163,7 @@ struct Engine {
         uint64_t seed;
         uint64_t ignored_samples;
         uint64_t lost_effects; /* must stay 0: no room for what an operation had to say */
+        uint64_t changes;      /* of what a glance shows */
         bool ledger_reachable;
 };
 

@@ -8,6 +8,26 @@ size_t engine_service_slots(const Engine *e) {
         return e->n_slots;
 }
 
+bool engine_glance(const Engine *e, uint32_t service, ServiceGlance *ret) {
+        const Service *s = engine_service(e, service);
+        bool operates = s && s->operation_state != OPERATION_NONE;
+
+        if (!s)
+                return false;
+        *ret = (ServiceGlance){
+                .service = s->policy->service,
+                .health = s->health,
+                .held = (Guard)s->held_told,
+                .operation_state = s->operation_state,
+                .operation = operates ? &s->plan : NULL,
+        };
+        return true;
+}
+
+uint64_t engine_changes(const Engine *e) {
+        return e->changes;
+}
+
 static void fill_rules(const Service *s, usec_t now, ServiceSnapshot *ret) {
         ret->n_rules = s->policy->n_rules;
         for (size_t i = 0; i < s->policy->n_rules; i++) {

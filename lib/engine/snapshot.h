@@ -48,6 +48,20 @@ typedef struct ServiceSnapshot {
         usec_t now;
 } ServiceSnapshot;
 
+/* The little that one line about all services needs; pointers are borrowed until the engine's next
+ * call. */
+typedef struct ServiceGlance {
+        const char *service;
+        Health health;
+        Guard held; /* the guard whose hold is told, GUARD_NONE: none */
+        OperationState operation_state;
+        const OperationPlan *operation; /* NULL: none in flight */
+} ServiceGlance;
+
+/* Fills *ret for a present service, at little cost; returns false for an empty slot. */
+bool engine_glance(const Engine *e, uint32_t service, ServiceGlance *ret);
+/* Counts the steps after which a glance at some service showed something else. */
+uint64_t engine_changes(const Engine *e);
 /* Number of slots that may hold a service; handles are 0..n-1. */
 size_t engine_service_slots(const Engine *e);
 /* Fills *ret for a present service; returns false for an empty slot. */

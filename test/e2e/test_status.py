@@ -1,0 +1,76 @@
+"""The one line of `systemctl status`, and that the API and rollbackctl say the same."""
+import pytest
+from policies import STEPS, text_of
+from waiting import wait_until
+from world import SERVICE
+
+pytestmark = pytest.mark.sanitize
+
+
+def configure(world, **changes):
+    """rollbackd.conf without a ledger, with changes."""
+    settings = {"http": {"socket": str(world.root / "rollbackd.sock"), "listen": "127.0.0.1:0"},
+                "policies": str(world.root / "policies.d"), "secrets": str(world.root / "secrets"), **changes}
+    (world.root / "rollbackd.conf").write_text(text_of(settings))
+
+
+def assert_said(world, *words):
+    """The service manager, the API and rollbackctl are told one line, and these words are in it in this order."""
+    manager = world.daemon.manager
+
+    def said():
+        at = 0
+        for word in words:
+            at = manager.status().find(word, at)
+            if at < 0:
+                return False
+        return True
+    wait_until(said, lambda: f"STATUS= with {words}: {manager.status()}; {world.daemon.log()[-2000:]}")
+    wait_until(lambda: world.daemon.get("/api/v1/services")["status"] == manager.status(), "the API to say the same")
+    wait_until(lambda: world.ctl("status").stdout.splitlines()[0] == f"rollbackd: {manager.status()}",
+               lambda: f"rollbackctl to say the same: {world.ctl('status').stdout}")
+    assert len(manager.status().encode()) < 304
+
+
+def test_a_fresh_installation_says_what_to_do(world):
+    configure(world)
+    world.daemon.start()
+    assert_said(world, f"no ledger: set ledger.conninfo in {world.root}/rollbackd.conf", "nothing rolled back",
+                f"no policy: put one into {world.root}/policies.d (see rollbackd-policy(5)), then systemctl reload rollbackd")
+    world.write_policy()
+    world.daemon.reload()
+    assert_said(world, "no ledger: ", "1 service, 1 new")
+    assert "no policy" not in world.daemon.manager.status()
+
+
+def test_refused_files_are_named_with_their_line(world):
+    world.start()
+    text = text_of(dict(world.policy(), service="x"))
+    line = text.count("\n") + 1
+    for name in ("a", "b"):
+        world.write_policy(text + "nonsense = 1;\n", name=f"{name}.conf")
+    world.daemon.reload()
+    assert_said(world, f"refused: {world.root}/policies.d/a.conf:{line}: nonsense: ", ", and 1 more file; 1 service, 1 ", "ledger reachable")
+    world.write_policy(dict(world.policy(), service="x-api"), name="a.conf")
+    (world.root / "policies.d" / "b.conf").unlink()
+    world.daemon.reload()
+    assert_said(world, "2 services")
+    world.call("register", "x-api", "v1", True, "known good")
+
+
+def test_an_operation_and_what_is_held_are_named(world):
+    world.start(rollback={"verify": "3s", "steps": STEPS})
+    world.release_bad()
+    assert_said(world, f"{SERVICE}: v2 -> v1 verifying; 1 service, 1 ", "ledger reachable")
+    world.wait_state("recovered")
+    world.call("pause", SERVICE, "1 hour", "audit")
+    world.release_bad("v3")
+    assert_said(world, f"{SERVICE} is bad, held by pause; 1 service, 1 bad; ledger reachable")
+
+
+def test_an_unreachable_ledger_is_said_in_its_own_words(world):
+    world.start()
+    world.proxy.cut()
+    assert_said(world, "ledger unreachable: ", "refused", "1 service")
+    world.proxy.open()
+    assert_said(world, "1 service, 1 watching; ledger reachable")
