@@ -219,6 +219,7 @@ MANDIR := $(DESTDIR)$(PREFIX)/share/man
 UNITDIR := $(DESTDIR)/lib/systemd/system
 SYSUSERSDIR := $(DESTDIR)/usr/lib/sysusers.d
 TMPFILESDIR := $(DESTDIR)/usr/lib/tmpfiles.d
+CATALOGDIR := $(DESTDIR)/usr/lib/systemd/catalog
 CONFDIR := $(DESTDIR)/etc/rollbackd
 UNITS := $(wildcard systemd/*.service systemd/*.socket systemd/*.timer)
 ALERT_RULES := $(wildcard etc/prometheus/*.yml)
@@ -226,20 +227,21 @@ install: all ## copy programs, units, SQL and configuration below $$DESTDIR, nev
 	install -D -m 0755 $(B)/rollbackd $(SBINDIR)/rollbackd
 	install -D -m 0755 $(B)/rollbackctl $(BINDIR)/rollbackctl
 	install -d $(SHAREDIR)/sql/migrations $(EXAMPLESDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) \
-		$(CONFDIR)/policies.d $(MANDIR)/man8 $(MANDIR)/man1
+		$(CATALOGDIR) $(CONFDIR)/policies.d $(MANDIR)/man8 $(MANDIR)/man1
 	install -m 0644 sql/roles.sql $(SHAREDIR)/sql/
 	install -m 0644 sql/migrations/*.sql $(SHAREDIR)/sql/migrations/
 	install -m 0644 $(UNITS) $(UNITDIR)/
 	$(if $(ALERT_RULES),install -D -m 0644 -t $(SHAREDIR)/prometheus $(ALERT_RULES))
 	install -m 0644 systemd/rollbackd.sysusers $(SYSUSERSDIR)/rollbackd.conf
 	install -m 0644 systemd/rollbackd.tmpfiles $(TMPFILESDIR)/rollbackd.conf
+	install -m 0644 systemd/rollbackd.catalog $(CATALOGDIR)/
 	install -m 0644 daemon/rollbackd.8 $(MANDIR)/man8/
 	install -m 0644 daemon/ctl/rollbackctl.1 $(MANDIR)/man1/
 	for example in etc/policies.d/*.example; do install -m 0644 $$example $(EXAMPLESDIR)/$$(basename $$example .example); done
 	test -e $(CONFDIR)/rollbackd.conf || install -m 0644 etc/rollbackd.conf $(CONFDIR)/rollbackd.conf
 uninstall: ## remove what install copied; configuration and database stay
 	rm -f $(SBINDIR)/rollbackd $(BINDIR)/rollbackctl $(patsubst systemd/%,$(UNITDIR)/%,$(UNITS))
-	rm -f $(SYSUSERSDIR)/rollbackd.conf $(TMPFILESDIR)/rollbackd.conf $(MANDIR)/man8/rollbackd.8 $(MANDIR)/man1/rollbackctl.1
+	rm -f $(SYSUSERSDIR)/rollbackd.conf $(TMPFILESDIR)/rollbackd.conf $(CATALOGDIR)/rollbackd.catalog $(MANDIR)/man8/rollbackd.8 $(MANDIR)/man1/rollbackctl.1
 	rm -rf $(SHAREDIR) $(EXAMPLESDIR)
 man: ## check the man pages
 	$(Q)mandoc -T lint -W warning daemon/rollbackd.8 daemon/ctl/rollbackctl.1

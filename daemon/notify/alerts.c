@@ -35,24 +35,19 @@ uint64_t alerts_dropped(const Alerts *a) {
 
 static void log_alert(const EventRow *row, bool over, const char *service,
                       const EventFieldValue fields[], size_t n) {
-        static const char *const names[][2] = {
-                { "version", "ROLLBACKD_VERSION" }, { "operation", "ROLLBACKD_OPERATION" },
-                { "rule", "ROLLBACKD_RULE" },       { "guard", "ROLLBACKD_GUARD" },
-                { "from", "ROLLBACKD_FROM" },       { "to", "ROLLBACKD_TO" },
-        };
         STRBUF(sentence, NOTICE_TEXT_MAX + 16 + NOTICE_TEXT_MAX);
         STRBUF(type_now, NOTICE_TEXT_MAX);
         LogField journal[JOURNAL_FIELDS_MAX];
         size_t count = 0;
 
         if (service[0] != '\0')
-                journal[count++] = (LogField){ "ROLLBACKD_SERVICE", service };
-        for (size_t i = 0; i < ELEMENTSOF(names); i++)
-                for (size_t j = 0; j < n; j++)
-                        if (streq(fields[j].name, names[i][0]) && fields[j].value) {
-                                journal[count++] = (LogField){ names[i][1], fields[j].value };
-                                break;
-                        }
+                journal[count++] = (LogField){ event_journal_field("service"), service };
+        for (size_t i = 0; i < n && count < JOURNAL_FIELDS_MAX; i++) {
+                const char *name = event_journal_field(fields[i].name);
+
+                if (name && fields[i].value && !streq(fields[i].name, "service"))
+                        journal[count++] = (LogField){ name, fields[i].value };
+        }
         notice_render(row, over, fields, n, &sentence, &type_now);
         if (type_now.length > 0) {
                 strbuf_add(&sentence, ". Type: ");

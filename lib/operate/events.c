@@ -305,6 +305,23 @@ void event_render(const char *pattern, const EventFieldValue *fields, size_t n, 
         }
 }
 
+const char *event_journal_field(const char *name) {
+        static const char *const fields[][2] = {
+                { "service", "ROLLBACKD_SERVICE" },
+                { "version", "ROLLBACKD_VERSION" },
+                { "operation", "ROLLBACKD_OPERATION" },
+                { "rule", "ROLLBACKD_RULE" },
+                { "guard", "ROLLBACKD_GUARD" },
+                { "from", "ROLLBACKD_FROM" },
+                { "to", "ROLLBACKD_TO" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(fields); i++)
+                if (streq(fields[i][0], name))
+                        return fields[i][1];
+        return NULL;
+}
+
 const char *severity_to_string(Severity s) {
         return severities[s];
 }

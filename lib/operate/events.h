@@ -52,7 +52,7 @@ typedef struct EventRow {
         const char *over;       /* lasting: the sentence when it is over */
         const char *type_now;   /* what to type now, with {field} places; NULL: nothing to do */
         const char *example;    /* JSON object of its fields */
-        const char *message_id; /* 128-bit lowercase hex for the journal */
+        const char *message_id; /* 128-bit lowercase hex; systemd/rollbackd.catalog explains it */
 } EventRow;
 
 extern const EventRow event_rows[];
@@ -66,4 +66,7 @@ const EventRow *event_row(EventKind k);
 int event_kind_from_type(const char *type);
 /* Appends `pattern` with every {field} replaced; a field that is missing becomes "?". */
 void event_render(const char *pattern, const EventFieldValue *fields, size_t n, StrBuf *b);
+/* The field of a journal message that carries this field of an event; NULL: the journal has it in
+ * the sentence alone. */
+const char *event_journal_field(const char *name);
 const char *severity_to_string(Severity s);

@@ -51,8 +51,8 @@ static void test_said_once_everywhere(_unused_ void **state) {
         assert_string_equal(world.sentence, "web: rolled back from v2 to v1 by rollbackd: 7.2% > "
                                             "5%. Type: rollbackctl explain 0b54");
         assert_string_equal(world.message_id, event_row(EVENT_ROLLBACK_COMMITTED)->message_id);
-        assert_string_equal(world.fields, "ROLLBACKD_SERVICE=web ROLLBACKD_OPERATION=0b54 "
-                                          "ROLLBACKD_FROM=v2 ROLLBACKD_TO=v1 ");
+        assert_string_equal(world.fields, "ROLLBACKD_SERVICE=web ROLLBACKD_FROM=v2 "
+                                          "ROLLBACKD_TO=v1 ROLLBACKD_OPERATION=0b54 ");
         assert_int_equal(world.n_requests, 1);
         assert_string_equal(world.requests[0]->url, webhook.url);
         assert_int_equal(strncmp(world.requests[0]->id, "alert_", 6), 0);

@@ -123,12 +123,82 @@ static void missing_fields_are_visible(void **state) {
         assert_string_equal(text.text, "1 ? ? {");
 }
 
+#define CATALOG "systemd/rollbackd.catalog"
+
+/* Every @FIELD@ of an entry is one that the journal gets with this event. */
+static void assert_fields_are_known(const EventRow *r, const char *entry, const char *end) {
+        char storage[1024];
+        EventFieldValue fields[12];
+        size_t n = read_example(r->example, storage, fields, ELEMENTSOF(fields));
+
+        for (const char *at = entry; (at = strchr(at, '@')) && at < end;) {
+                const char *close = strchr(at + 1, '@');
+                bool known = false;
+
+                assert_true(close && close < end);
+                for (size_t i = 0; i < n; i++) {
+                        const char *name = event_journal_field(fields[i].name);
+
+                        known = known || (name && strlen(name) == (size_t)(close - at) - 1 &&
+                                          memcmp(name, at + 1, strlen(name)) == 0);
+                }
+                if (!known)
+                        fail_msg("%s: the journal has no %.*s", r->type, (int)(close - at) + 1, at);
+                at = close + 1;
+        }
+}
+
+static void assert_entry(const EventRow *r, const char *entry, const char *end) {
+        static const char *const headers[] = { "Subject: ", "Defined-By: rollbackd\n",
+                                               "Documentation: man:rollbackd(8)\n\n" };
+
+        for (size_t i = 0; i < ELEMENTSOF(headers); i++) {
+                if (strncmp(entry, headers[i], strlen(headers[i])) != 0)
+                        fail_msg("%s: no header %s", r->type, headers[i]);
+                entry = strchr(entry, '\n') + 1;
+        }
+        assert_true(end - entry > 80);
+        const char *over = strstr(entry, "says that this is over.");
+        assert_int_equal(over && over < end, r->lasting);
+}
+
+/* The catalog has an entry for each kind of event, and for nothing else. */
+static void catalog_explains_every_event(void **state) {
+        _cleanup_(freep) char *text = calloc(1, 65536);
+        FILE *f = fopen(CATALOG, "re");
+        size_t entries = 0;
+
+        (void)state;
+        assert_non_null(text);
+        assert_non_null(f);
+        assert_in_range(fread(text, 1, 65535, f), 1000, 65534);
+        fclose(f);
+        for (char *at = text; (at = strstr(at, "\n-- ")); entries++) {
+                const char *id = at + 4, *entry = strchr(id, '\n') + 1;
+                const char *next = strstr(id, "\n-- "), *end = next ? next : id + strlen(id);
+                const EventRow *r = NULL;
+
+                for (EventKind k = 0; k < _EVENT_KIND_MAX; k++)
+                        if (memcmp(event_row(k)->message_id, id, 32) == 0)
+                                r = event_row(k);
+                if (!r || entry - id != 33)
+                        fail_msg("%.32s is no event", id);
+                for (const char *other = text; other < at; other++)
+                        assert_int_not_equal(strncmp(other, id, 32), 0);
+                assert_entry(r, entry, end);
+                assert_fields_are_known(r, entry, end);
+                at += 4;
+        }
+        assert_int_equal(entries, _EVENT_KIND_MAX);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(evidence_fields_cover_the_value),
                 cmocka_unit_test(every_event_renders_from_its_example),
                 cmocka_unit_test(types_and_message_ids_are_unique),
                 cmocka_unit_test(missing_fields_are_visible),
+                cmocka_unit_test(catalog_explains_every_event),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
