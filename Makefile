@@ -54,6 +54,7 @@ $(foreach r,$(ROOMS),$(eval FLOOR_daemon_$(r) := $(CONFIG) daemon/$(r)))
 MANAGER := $(CONFIG) $(addprefix daemon/,$(ROOMS)) daemon
 FLOOR_daemon := $(MANAGER)
 FLOOR_daemon_ctl := $(MANAGER) daemon/ctl
+FLOOR_daemon_manual := $(MANAGER) daemon/ctl daemon/manual
 FLOOR_test_unit := $(MANAGER) daemon/ctl test/unit
 FLOOR_test_bench := $(MANAGER) test/bench
 FLOOR_test_demo := $(CONFIG) test/demo
@@ -63,6 +64,7 @@ LIB_SRC := $(sort $(wildcard lib/*/*.c))
 DAEMON_SRC := $(sort $(filter-out daemon/main.c,$(wildcard daemon/*.c)) \
 	$(foreach d,glue config $(ROOMS),$(wildcard daemon/$(d)/*.c)))
 CTL_SRC := $(sort $(wildcard daemon/ctl/*.c))
+MANUAL_SRC := $(sort $(wildcard daemon/manual/*.c))
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 
 DEPS_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
@@ -70,7 +72,7 @@ DEPS_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -lpthread
 
 PROGRAMS := $(B)/rollbackd $(B)/rollbackctl
 
-all: $(PROGRAMS) compile_commands.json ## build the daemon and rollbackctl
+all: $(PROGRAMS) $(B)/man/made compile_commands.json ## build the daemon, rollbackctl and the manual
 
 # Each compilation also leaves its line of compile_commands.json.
 COMPILE = $(CC) $(CFLAGS_ALL) $(if $(filter lib/%,$<),-Wconversion) \
@@ -96,6 +98,20 @@ $(B)/rollbackd: $(call obj,daemon/main.c) $(B)/libdaemon.a $(B)/librollback.a
 $(B)/rollbackctl: $(call obj,$(CTL_SRC)) $(B)/libdaemon.a $(B)/librollback.a
 	$(SAY) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(DEPS_LIBS)
+
+# The manual: pages beside what they describe, their lists made from the tables that the programs use.
+PAGES := daemon/rollbackd.8 daemon/ctl/rollbackctl.1 daemon/config/rollbackd.conf.5 daemon/config/rollbackd-policy.5 sql/rollbackd-sql.7
+MAN := $(addprefix $(B)/man/,$(notdir $(PAGES)))
+$(B)/manual: $(call obj,$(MANUAL_SRC) $(filter-out daemon/ctl/ctl.c,$(CTL_SRC))) $(B)/libdaemon.a $(B)/librollback.a
+	$(SAY) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(DEPS_LIBS)
+$(B)/man/made: $(B)/manual $(addsuffix .in,$(PAGES)) $(wildcard sql/migrations/*.sql)
+	@mkdir -p $(@D)
+	$(SAY) MAN $(B)/man
+	$(Q)set -e; for page in $(PAGES); do $(B)/manual $$page.in sql/migrations >$@; mv $@ $(B)/man/$${page##*/}; done; touch $@
+man: $(B)/man/made ## build and lint the manual
+	@test/deps "make man" mandoc
+	$(Q)mandoc -T lint -W warning $(MAN)
 
 # One test program per file of test/unit; those that need the daemon's objects say so by name test_daemon_*.
 UNIT_SRC := $(sort $(wildcard test/unit/test_*.c))
@@ -154,10 +170,10 @@ check: deps-check ## every test: unit, scenarios, ledger, end to end, sanitizers
 	$(MAKE_AGAIN) check-run
 UNIT_SANITIZE := $(patsubst $(B)/test/%,build/sanitize/test/%,$(UNIT))
 check-build: $(PROGRAMS) $(UNIT)
-check-run: check-build
+check-run: check-build $(B)/man/made
 	$(MAKE_AGAIN) M=sanitize check-build
 	$(Q)test/run lint=test/lint "symbols=test/check-symbols $(B)/librollback.a test/lib.symbols" "systemd=test/check-systemd $(B)" \
-		"manual=mandoc -T lint -W warning daemon/rollbackd.8 daemon/ctl/rollbackctl.1" \
+		"manual=mandoc -T lint -W warning $(MAN)" \
 		$(foreach t,$(UNIT),$(notdir $(t)).tap=$(t)) \
 		$(foreach t,$(UNIT_SANITIZE),sanitize-$(notdir $(t)).tap=$(t)) \
 		"end-to-end.pytest=BUILD=$(B) /usr/bin/python3 -m pytest -q -n 4 --junitxml=\$$JUNIT test/e2e" \
@@ -191,7 +207,7 @@ bench: deps-bench ## figures as JSON lines, each beside a peer or a floor of the
 bench-run: $(PROGRAMS) $(BENCH)
 	$(Q)test/bench/run $(B)
 
-compile_commands.json: $(call obj,$(LIB_SRC) $(DAEMON_SRC) daemon/main.c $(CTL_SRC))
+compile_commands.json: $(call obj,$(LIB_SRC) $(DAEMON_SRC) daemon/main.c $(CTL_SRC) $(MANUAL_SRC))
 	$(Q)printf '[%s]\n' "$$(cat $(^:.o=.json) | sed '$$ s/,$$//')" >$@
 
 # The package is built in a tree of its own from the files that git knows, so that nothing else gets in and no build gets
@@ -226,8 +242,7 @@ ALERT_RULES := $(wildcard etc/prometheus/*.yml)
 install: all ## copy programs, units, SQL and configuration below $$DESTDIR, never over a configuration that is there
 	install -D -m 0755 $(B)/rollbackd $(SBINDIR)/rollbackd
 	install -D -m 0755 $(B)/rollbackctl $(BINDIR)/rollbackctl
-	install -d $(SHAREDIR)/sql/migrations $(EXAMPLESDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) \
-		$(CATALOGDIR) $(CONFDIR)/policies.d $(MANDIR)/man8 $(MANDIR)/man1
+	install -d $(SHAREDIR)/sql/migrations $(EXAMPLESDIR) $(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(CATALOGDIR) $(CONFDIR)/policies.d
 	install -m 0644 sql/roles.sql $(SHAREDIR)/sql/
 	install -m 0644 sql/migrations/*.sql $(SHAREDIR)/sql/migrations/
 	install -m 0644 $(UNITS) $(UNITDIR)/
@@ -235,17 +250,14 @@ install: all ## copy programs, units, SQL and configuration below $$DESTDIR, nev
 	install -m 0644 systemd/rollbackd.sysusers $(SYSUSERSDIR)/rollbackd.conf
 	install -m 0644 systemd/rollbackd.tmpfiles $(TMPFILESDIR)/rollbackd.conf
 	install -m 0644 systemd/rollbackd.catalog $(CATALOGDIR)/
-	install -m 0644 daemon/rollbackd.8 $(MANDIR)/man8/
-	install -m 0644 daemon/ctl/rollbackctl.1 $(MANDIR)/man1/
+	for page in $(MAN); do install -D -m 0644 $$page $(MANDIR)/man$${page##*.}/$${page##*/}; done
 	for example in etc/policies.d/*.example; do install -m 0644 $$example $(EXAMPLESDIR)/$$(basename $$example .example); done
 	test -e $(CONFDIR)/rollbackd.conf || install -m 0644 etc/rollbackd.conf $(CONFDIR)/rollbackd.conf
 uninstall: ## remove what install copied; configuration and database stay
 	rm -f $(SBINDIR)/rollbackd $(BINDIR)/rollbackctl $(patsubst systemd/%,$(UNITDIR)/%,$(UNITS))
-	rm -f $(SYSUSERSDIR)/rollbackd.conf $(TMPFILESDIR)/rollbackd.conf $(CATALOGDIR)/rollbackd.catalog $(MANDIR)/man8/rollbackd.8 $(MANDIR)/man1/rollbackctl.1
+	rm -f $(SYSUSERSDIR)/rollbackd.conf $(TMPFILESDIR)/rollbackd.conf $(CATALOGDIR)/rollbackd.catalog
+	for page in $(notdir $(PAGES)); do rm -f $(MANDIR)/man$${page##*.}/$$page; done
 	rm -rf $(SHAREDIR) $(EXAMPLESDIR)
-man: ## check the man pages
-	$(Q)mandoc -T lint -W warning daemon/rollbackd.8 daemon/ctl/rollbackctl.1
-
 clean: ## remove build/
 	rm -rf build
 

@@ -9,14 +9,16 @@ static const char help_head[] =
         "Verbs:\n";
 static const char help_tail[] = "\nGeneral options: --config PATH, --conninfo CONNINFO (or "
                                 "$ROLLBACKD_CONNINFO), --socket PATH, --json, --timeout DURATION.\n"
-                                "Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 refused, 5 "
-                                "not found, 6 timeout, 7 no right. See rollbackctl(1).\n";
+                                "Exit codes:";
 
 static void print_help(FILE *f) {
         fputs(help_head, f);
         for (size_t i = 0; i < verbs_n; i++)
                 fprintf(f, "  %-12s %-16s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
         fputs(help_tail, f);
+        for (int code = 0; code < _EXIT_CODE_MAX; code++)
+                fprintf(f, "%s %d %s", code > 0 ? "," : "", code, exit_code_words((ExitCode)code));
+        fputs(". See rollbackctl(1).\n", f);
 }
 
 static bool is_help(const char *word) {
@@ -27,6 +29,9 @@ static bool is_help(const char *word) {
 static ExitCode show_verb(const Verb *verb) {
         verb_print_usage(verb, stdout);
         printf("%s\n", verb->help);
+        for (int o = 0; o < _OPTION_MAX; o++)
+                if (verb_takes(verb, (Option)o))
+                        printf("  --%-14s %s\n", option_name((Option)o), option_help((Option)o));
         return EXIT_OK;
 }
 

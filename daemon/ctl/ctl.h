@@ -9,7 +9,6 @@
 #include "json.h"
 #include "pg.h"
 
-/* reference for scripts; the manual repeats it */
 typedef enum ExitCode {
         EXIT_OK = 0,
         EXIT_FAILED = 1,
@@ -19,6 +18,7 @@ typedef enum ExitCode {
         EXIT_NOT_FOUND = 5,
         EXIT_TIMEOUT = 6,
         EXIT_NO_RIGHT = 7,
+        _EXIT_CODE_MAX,
 } ExitCode;
 
 typedef enum Option {
@@ -89,6 +89,13 @@ const Verb *verb_find(int argc, char *argv[], int *ret_words);
 ExitCode command_line_parse(const Verb *verb, int argc, char *argv[], CommandLine *ret);
 const char *option_name(Option o);
 Option option_find(const char *name, size_t n);
+/* What the option means, in one line without a full stop. */
+const char *option_help(Option o);
+/* What its value is called, or NULL for a flag. */
+const char *option_value(Option o);
+bool verb_takes(const Verb *verb, Option o);
+/* The meaning of an exit code in one or two words. */
+const char *exit_code_words(ExitCode code);
 void verb_print_usage(const Verb *verb, FILE *f);
 /* ctl_config.c */
 #define CONFIG_PATH_DEFAULT "/etc/rollbackd/rollbackd.conf"

@@ -14,44 +14,77 @@ typedef enum ValueForm {
 static const struct {
         const char *name;
         ValueForm form;
+        const char *help;
 } option_rows[_OPTION_MAX] = {
-        [OPTION_CONFIG] = { "config", FORM_TEXT },
-        [OPTION_CONNINFO] = { "conninfo", FORM_TEXT },
-        [OPTION_SOCKET] = { "socket", FORM_TEXT },
-        [OPTION_JSON] = { "json", FORM_FLAG },
-        [OPTION_TIMEOUT] = { "timeout", FORM_DURATION },
-        [OPTION_YES] = { "yes", FORM_FLAG },
-        [OPTION_REASON] = { "reason", FORM_TEXT },
-        [OPTION_NOTE] = { "note", FORM_TEXT },
-        [OPTION_FOR] = { "for", FORM_DURATION },
-        [OPTION_UNTIL] = { "until", FORM_TEXT },
-        [OPTION_STABLE] = { "stable", FORM_FLAG },
-        [OPTION_EXPECT_EPOCH] = { "expect-epoch", FORM_NUMBER },
-        [OPTION_EPOCH] = { "epoch", FORM_NUMBER },
-        [OPTION_CODE_REF] = { "code-ref", FORM_TEXT },
-        [OPTION_API_VERSION] = { "api-version", FORM_TEXT },
-        [OPTION_SCHEMA_MIN] = { "schema-min", FORM_NUMBER },
-        [OPTION_SCHEMA_MAX] = { "schema-max", FORM_NUMBER },
-        [OPTION_BARRIER] = { "barrier", FORM_FLAG },
-        [OPTION_ARTEFACT] = { "artefact", FORM_TEXT },
-        [OPTION_SOURCE] = { "source", FORM_TEXT },
-        [OPTION_ROLLING] = { "rolling", FORM_FLAG },
-        [OPTION_FORCE] = { "force", FORM_FLAG },
-        [OPTION_TO] = { "to", FORM_NAME },
-        [OPTION_TRUE] = { "true", FORM_FLAG },
-        [OPTION_FALSE] = { "false", FORM_FLAG },
-        [OPTION_SERVICE] = { "service", FORM_NAME },
-        [OPTION_LIMIT] = { "limit", FORM_LIMIT },
-        [OPTION_DIRECTORY] = { "directory", FORM_TEXT },
-        [OPTION_DB] = { "db", FORM_FLAG },
-        [OPTION_DATABASE] = { "database", FORM_TEXT },
-        [OPTION_DRY_RUN] = { "dry-run", FORM_FLAG },
-        [OPTION_OLDER_THAN] = { "older-than", FORM_DURATION },
-        [OPTION_FILE] = { "file", FORM_TEXT },
+        [OPTION_CONFIG] = { "config", FORM_TEXT,
+                            "the configuration that names socket and database, instead of "
+                            "/etc/rollbackd/rollbackd.conf" },
+        [OPTION_CONNINFO] = { "conninfo", FORM_TEXT,
+                              "the database of the ledger's verbs, as libpq takes it" },
+        [OPTION_SOCKET] = { "socket", FORM_TEXT,
+                            "the daemon's socket, instead of the configuration's" },
+        [OPTION_JSON] = { "json", FORM_FLAG, "print JSON instead of text" },
+        [OPTION_TIMEOUT] = { "timeout", FORM_DURATION,
+                             "how long the whole command may take, 10s unless given; for `db` "
+                             "verbs without end unless given" },
+        [OPTION_YES] = { "yes", FORM_FLAG,
+                         "do not ask first; needed where there is no terminal to ask" },
+        [OPTION_REASON] = { "reason", FORM_TEXT, "why, in one sentence; it is kept and shown" },
+        [OPTION_NOTE] = { "note", FORM_TEXT, "a remark that is kept with it" },
+        [OPTION_FOR] = { "for", FORM_DURATION, "for so long, at most 90d" },
+        [OPTION_UNTIL] = { "until", FORM_TEXT, "until then, a time as PostgreSQL reads it" },
+        [OPTION_STABLE] = { "stable", FORM_FLAG,
+                            "somebody vouches for this version: a rollback may go to it" },
+        [OPTION_EXPECT_EPOCH] = { "expect-epoch", FORM_NUMBER,
+                                  "refuse unless the service is at this epoch" },
+        [OPTION_EPOCH] = { "epoch", FORM_NUMBER, "refuse unless the service is at this epoch" },
+        [OPTION_CODE_REF] = { "code-ref", FORM_TEXT, "what it was built from, such as a commit" },
+        [OPTION_API_VERSION] = { "api-version", FORM_TEXT,
+                                 "the version of the interface that it speaks, for version_for()" },
+        [OPTION_SCHEMA_MIN] = { "schema-min", FORM_NUMBER,
+                                "the oldest schema of the service's own database that this version "
+                                "can live with" },
+        [OPTION_SCHEMA_MAX] = { "schema-max", FORM_NUMBER,
+                                "the newest one; without it every newer schema fits" },
+        [OPTION_BARRIER] = { "barrier", FORM_FLAG, "no rollback may go behind this release" },
+        [OPTION_ARTEFACT] = { "artefact", FORM_TEXT, "where the built thing lies" },
+        [OPTION_SOURCE] = { "source", FORM_TEXT, "which pipeline or tool says this" },
+        [OPTION_ROLLING] = { "rolling", FORM_FLAG,
+                             "instances follow one by one: no automatic act until deploy-done, for "
+                             "an hour at most" },
+        [OPTION_FORCE] = { "force", FORM_FLAG,
+                           "deploy a quarantined or banned version; automatic rollback is off for "
+                           "it" },
+        [OPTION_TO] = { "to", FORM_NAME,
+                        "the version to go to, instead of what the policy would choose" },
+        [OPTION_TRUE] = { "true", FORM_FLAG, "it was right" },
+        [OPTION_FALSE] = { "false", FORM_FLAG, "it was a false alarm" },
+        [OPTION_SERVICE] = { "service", FORM_NAME, "only of this service" },
+        [OPTION_LIMIT] = { "limit", FORM_LIMIT, "how many, from 1 to 1000; 50 unless given" },
+        [OPTION_DIRECTORY] = { "directory", FORM_TEXT,
+                               "where the SQL files are, instead of those that were installed" },
+        [OPTION_DB] = { "db", FORM_FLAG,
+                        "also ask the database whether every statement can be run" },
+        [OPTION_DATABASE] = { "database", FORM_TEXT, "the database by name" },
+        [OPTION_DRY_RUN] = { "dry-run", FORM_FLAG, "print what would be done, and do nothing" },
+        [OPTION_OLDER_THAN] = { "older-than", FORM_DURATION, "only what is older" },
+        [OPTION_FILE] = { "file", FORM_TEXT, "the file to write" },
 };
 
 const char *option_name(Option o) {
         return option_rows[o].name;
+}
+
+const char *option_help(Option o) {
+        return option_rows[o].help;
+}
+
+const char *option_value(Option o) {
+        static const char *const values[] = {
+                [FORM_TEXT] = "text",     [FORM_FLAG] = NULL,      [FORM_NAME] = "name",
+                [FORM_NUMBER] = "number", [FORM_LIMIT] = "number", [FORM_DURATION] = "duration",
+        };
+        return values[option_rows[o].form];
 }
 
 Option option_find(const char *name, size_t n) {
@@ -61,7 +94,7 @@ Option option_find(const char *name, size_t n) {
         return OPTION_NONE;
 }
 
-static bool verb_takes(const Verb *verb, Option o) {
+bool verb_takes(const Verb *verb, Option o) {
         size_t n = strlen(option_rows[o].name);
 
         for (const char *p = verb->options; *p != '\0';) {
@@ -81,6 +114,16 @@ void verb_print_usage(const Verb *verb, FILE *f) {
                         fprintf(f, " [--%s%s]", option_rows[o].name,
                                 option_rows[o].form == FORM_FLAG ? "" : " X");
         fputc('\n', f);
+}
+
+const char *exit_code_words(ExitCode code) {
+        static const char *const words[_EXIT_CODE_MAX] = {
+                [EXIT_OK] = "ok",           [EXIT_FAILED] = "failed",
+                [EXIT_USAGE] = "usage",     [EXIT_UNREACHABLE] = "unreachable",
+                [EXIT_REFUSED] = "refused", [EXIT_NOT_FOUND] = "not found",
+                [EXIT_TIMEOUT] = "timeout", [EXIT_NO_RIGHT] = "no right",
+        };
+        return words[code];
 }
 
 static ExitCode usage(const Verb *verb, const char *what, const char *wrong) {

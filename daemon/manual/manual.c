@@ -1,0 +1,178 @@
+/* manual.c: a page's source to the standard output, with every line `.\" @word argument` replaced.
+ *   manual PAGE.in MIGRATIONS    the page
+ *   manual --sections            the names of the schema's sections, one per line */
+#include "manual.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "events.h"
+
+#define PAGE_MAX (256 * 1024)
+#define MARK ".\\\" @"
+
+static char page[PAGE_MAX];
+
+void manual_text(const char *text) {
+        bool open = false;
+
+        if (text[0] == '.' || text[0] == '\'')
+                fputs("\\&", stdout);
+        for (; *text != '\0'; text++)
+                switch (*text) {
+                case '\\':
+                        fputs("\\e", stdout);
+                        break;
+                case '~':
+                        fputs("\\(ti", stdout);
+                        break;
+                case '^':
+                        fputs("\\(ha", stdout);
+                        break;
+                case '.':
+                        putchar('.');
+                        /* mdoc wants each sentence on a line of its own. */
+                        if (text[1] == ' ' && text[2] != '.' && text[2] != '\'') {
+                                putchar('\n');
+                                text++;
+                        }
+                        break;
+                case '`':
+                        open = !open;
+                        fputs(open ? "\\(oq" : "\\(cq", stdout);
+                        break;
+                default:
+                        putchar(*text);
+                }
+}
+
+void manual_sentence(const char *text) {
+        size_t n = strlen(text);
+
+        if (n == 0)
+                return;
+        putchar(toupper((unsigned char)text[0]));
+        manual_text(text + 1);
+        puts(text[n - 1] == '.' ? "" : ".");
+}
+
+/* Each kind of event: its sentence, and what to type then. */
+static int write_events(void) {
+        for (size_t i = 0; i < _EVENT_KIND_MAX; i++) {
+                const EventRow *row = event_row((EventKind)i);
+
+                printf(".It Cm %s\n", row->type);
+                printf("%s%s.\n", severity_to_string(row->severity),
+                       row->lasting ? ", lasting" : "");
+                manual_text(row->text);
+                puts("");
+                if (row->type_now) {
+                        puts(".br\nType:");
+                        manual_text(row->type_now);
+                        puts("");
+                }
+                printf(".br\nMESSAGE_ID=%s\n", row->message_id);
+        }
+        return 0;
+}
+
+/* Which sections this page asks for. */
+static void find_sections(bool ret[static _SECTION_MAX]) {
+        for (int s = 0; s < _SECTION_MAX; s++) {
+                STRBUF(line, 128);
+
+                strbuf_add(&line, MARK "keys ");
+                strbuf_add(&line, manual_section_name((ConfigSection)s));
+                strbuf_add_char(&line, '\n');
+                ret[s] = strstr(page, line.text) != NULL;
+        }
+}
+
+static int replace(const char *word, const char *argument) {
+        bool sections[_SECTION_MAX];
+
+        if (streq(word, "keys"))
+                return manual_keys(argument);
+        if (streq(word, "values")) {
+                find_sections(sections);
+                return manual_values(sections);
+        }
+        if (streq(word, "verb"))
+                return manual_verb(argument);
+        if (streq(word, "verbs"))
+                return manual_verbs(page);
+        if (streq(word, "options"))
+                return manual_options();
+        if (streq(word, "exits"))
+                return manual_exits();
+        if (streq(word, "events"))
+                return write_events();
+        if (streq(word, "functions"))
+                return manual_functions(argument);
+        if (streq(word, "views"))
+                return manual_views();
+        fprintf(stderr, "manual: @%s is no word of the generator\n", word);
+        return -EINVAL;
+}
+
+static int read_page(const char *path) {
+        FILE *f = fopen(path, "r");
+        size_t n;
+
+        if (!f) {
+                fprintf(stderr, "manual: %s: %s\n", path, strerrordesc_np(errno));
+                return -EINVAL;
+        }
+        n = fread(page, 1, sizeof page, f);
+        fclose(f);
+        if (n == sizeof page) {
+                fprintf(stderr, "manual: %s is longer than 256 KiB\n", path);
+                return -EINVAL;
+        }
+        page[n] = '\0';
+        return 0;
+}
+
+/* The source stays whole: a directive asks what else is in it. */
+static int write_page(void) {
+        const char *line = page;
+
+        for (const char *end; (end = strchr(line, '\n')); line = end + 1) {
+                size_t n = (size_t)(end - line), mark = strlen(MARK);
+                char word[128];
+                char *blank;
+
+                if (strncmp(line, MARK, mark) != 0) {
+                        printf("%.*s\n", (int)n, line);
+                        continue;
+                }
+                if (n - mark >= sizeof word)
+                        return -EINVAL;
+                memcpy(word, line + mark, n - mark);
+                word[n - mark] = '\0';
+                blank = strchr(word, ' ');
+                if (blank)
+                        *blank = '\0';
+                if (replace(word, blank ? blank + 1 : "") < 0)
+                        return -EINVAL;
+        }
+        return 0;
+}
+
+int main(int argc, char *argv[]) {
+        if (argc == 2 && streq(argv[1], "--sections")) {
+                for (int s = 0; s < _SECTION_MAX; s++)
+                        puts(manual_section_name((ConfigSection)s));
+                return EXIT_SUCCESS;
+        }
+        if (argc != 3) {
+                fputs("usage: manual PAGE.in MIGRATIONS | manual --sections\n", stderr);
+                return EXIT_FAILURE;
+        }
+        if (read_page(argv[1]) < 0 || manual_ledger_read(argv[2]) < 0 || write_page() < 0) {
+                fprintf(stderr, "manual: %s was not made\n", argv[1]);
+                return EXIT_FAILURE;
+        }
+        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
