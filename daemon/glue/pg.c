@@ -164,7 +164,7 @@ int pg_new(Pg **ret, Loop *loop, Offload *offload, const PgSetup *setup, uint64_
         int r;
 
         assert(ret && loop && offload && setup && setup->conninfo);
-        r = connect_parameters_fill(&parameters, setup->conninfo, NULL, NULL);
+        r = connect_parameters_fill(&parameters, setup->conninfo, NULL, NULL, NULL);
         if (r < 0)
                 return r;
         p = calloc(1, sizeof *p);

@@ -100,6 +100,12 @@ const char *pg_error_to_string(PgError e);
 /* Blocking, for rollbackctl only (the daemon never calls these). */
 typedef struct PgSync PgSync;
 int pg_sync_connect(PgSync **ret, const char *conninfo, const char *password, PgFailure *reterr);
+/* The same, to another database of that server; NULL: to the one that the conninfo names. */
+int pg_sync_connect_to(PgSync **ret, const char *conninfo, const char *database,
+                       const char *password, PgFailure *reterr);
+/* Where it is connected to: a host's name or address, or the directory of a unix socket. */
+const char *pg_sync_host(const PgSync *s);
+const char *pg_sync_port(const PgSync *s);
 PgSync *pg_sync_free(PgSync *s);
 DEFINE_CLEANUP(PgSync *, pg_sync_free);
 /* Runs one statement with parameters, or (n_parameters 0) a script of several. Returns a result to
@@ -119,6 +125,9 @@ PgResult *pg_result_free(PgResult *r);
 DEFINE_CLEANUP(PgResult *, pg_result_free);
 void pg_sync_on_notice(PgSync *s, void (*callback)(void *userdata, const char *text),
                        void *userdata);
+/* What a conninfo itself says of a keyword, as "dbname". Returns 0 with the text appended, -ENOENT
+ * when it says nothing, -EINVAL when it is none, -ENOSPC. */
+int pg_conninfo_value(const char *conninfo, const char *keyword, StrBuf *b) _must_check_;
 /* PQescapeIdentifier / PQescapeLiteral without a connection's encoding: quotes for UTF-8 text.
  * Returns 0 or -EINVAL (NUL, invalid UTF-8). */
 int pg_quote_identifier(const char *name, StrBuf *b) _must_check_;

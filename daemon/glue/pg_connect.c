@@ -59,8 +59,8 @@ static bool option_is_set(const PQconninfoOption *options, const char *keyword) 
         return false;
 }
 
-int connect_parameters_fill(ConnectParameters *ret, const char *conninfo, const char *password,
-                            const char *application_name) {
+int connect_parameters_fill(ConnectParameters *ret, const char *conninfo, const char *database,
+                            const char *password, const char *application_name) {
         PQconninfoOption *options;
         char *words = NULL;
 
@@ -71,6 +71,9 @@ int connect_parameters_fill(ConnectParameters *ret, const char *conninfo, const 
                 return -EINVAL;
         *ret = (ConnectParameters){ .n = 0 };
         parameters_add(ret, "dbname", conninfo);
+        /* Only the first of the two is expanded. */
+        if (database)
+                parameters_add(ret, "dbname", database);
         if (password)
                 parameters_add(ret, "password", password);
         parameters_add(ret, "fallback_application_name",
@@ -143,7 +146,7 @@ static PGconn *connect_stepwise(const ConnectParameters *p, int timer, bool *ret
 
 /* When the time is over, some address of several may still answer: the blocking call gives each its
  * own time, as stepping cannot. */
-static PGconn *connect_patiently(const ConnectParameters *p, int timer) {
+PGconn *pg_connect_patiently(const ConnectParameters *p, int timer) {
         bool overdue = false;
         PGconn *c = connect_stepwise(p, timer, &overdue);
 
@@ -229,14 +232,14 @@ static void *connect_work(void *argument) {
         bool good = false;
 
         if (!o || timer < 0 ||
-            connect_parameters_fill(&parameters, t->conninfo, t->password, t->application_name) <
-                    0) {
+            connect_parameters_fill(&parameters, t->conninfo, NULL, t->password,
+                                    t->application_name) < 0) {
                 if (o)
                         failure_set(&o->failure, PG_RETRY, "",
                                     "no memory or no descriptor for a connection");
                 goto finish;
         }
-        o->connection = connect_patiently(&parameters, timer);
+        o->connection = pg_connect_patiently(&parameters, timer);
         if (!o->connection || PQstatus(o->connection) != CONNECTION_OK)
                 failure_from_connection(&o->failure, PG_RETRY, o->connection);
         else

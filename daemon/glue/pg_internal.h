@@ -122,9 +122,13 @@ typedef struct ConnectParameters {
         const char *keywords[PG_CONNECT_PARAMETERS], *values[PG_CONNECT_PARAMETERS];
         size_t n;
 } ConnectParameters;
-/* Fills *ret, which borrows the texts. Returns 0, or -EINVAL when the conninfo cannot be parsed. */
-int connect_parameters_fill(ConnectParameters *ret, const char *conninfo, const char *password,
-                            const char *application_name) _must_check_;
+/* Fills *ret, which borrows the texts. `database`: instead of the conninfo's own, or NULL. Returns
+ * 0, or -EINVAL when the conninfo cannot be parsed. */
+int connect_parameters_fill(ConnectParameters *ret, const char *conninfo, const char *database,
+                            const char *password, const char *application_name) _must_check_;
+/* Connects, blocking; `timer` is a timer descriptor to keep the time with. NULL without memory;
+ * else a connection that is good, or bad with its SQLSTATE in its verbose message. */
+PGconn *pg_connect_patiently(const ConnectParameters *p, int timer);
 /* The limits of every session of the daemon, as a script. */
 extern const char pg_session_settings[];
 void pg_connect_start(Pg *p);

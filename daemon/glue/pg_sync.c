@@ -1,6 +1,8 @@
 /* pg_sync.c: blocking calls on one connection, for rollbackctl. They have no deadline but the
  * server's: whoever waits can interrupt. */
 #include <errno.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "pg_internal.h"
 
@@ -19,7 +21,22 @@ static void on_notice(void *userdata, const PGresult *r) {
                 s->on_notice(s->notice_userdata, text);
 }
 
+/* Verbose, as only the verbose message of a refusal has its SQLSTATE. */
+static PGconn *connect_blocking(const ConnectParameters *parameters) {
+        int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+        PGconn *c = timer < 0 ? NULL : pg_connect_patiently(parameters, timer);
+
+        if (timer >= 0)
+                (void)close(timer);
+        return c;
+}
+
 int pg_sync_connect(PgSync **ret, const char *conninfo, const char *password, PgFailure *reterr) {
+        return pg_sync_connect_to(ret, conninfo, NULL, password, reterr);
+}
+
+int pg_sync_connect_to(PgSync **ret, const char *conninfo, const char *database,
+                       const char *password, PgFailure *reterr) {
         _cleanup_(pg_sync_freep) PgSync *s = calloc(1, sizeof *s);
         ConnectParameters parameters;
 
@@ -28,14 +45,14 @@ int pg_sync_connect(PgSync **ret, const char *conninfo, const char *password, Pg
                 failure_set(reterr, PG_RETRY, "", "no memory");
                 return -ENOMEM;
         }
-        if (connect_parameters_fill(&parameters, conninfo, password, "rollbackctl") < 0) {
+        if (connect_parameters_fill(&parameters, conninfo, database, password, "rollbackctl") < 0) {
                 failure_set(reterr, PG_CONFIGURATION, "",
                             "the conninfo cannot be parsed (it is not shown, for it may hold a "
                             "password): "
                             "write keyword=value pairs, a postgresql:// URI, or service=NAME");
                 return -EINVAL;
         }
-        s->connection = PQconnectdbParams(parameters.keywords, parameters.values, 1);
+        s->connection = connect_blocking(&parameters);
         if (!s->connection || PQstatus(s->connection) != CONNECTION_OK) {
                 failure_from_connection(reterr, PG_RETRY, s->connection);
                 return -ENOTCONN;
@@ -57,6 +74,33 @@ PgSync *pg_sync_free(PgSync *s) {
         PQfinish(s->connection);
         free(s);
         return NULL;
+}
+
+const char *pg_sync_host(const PgSync *s) {
+        return PQhost(s->connection) ?: "";
+}
+
+const char *pg_sync_port(const PgSync *s) {
+        return PQport(s->connection) ?: "";
+}
+
+int pg_conninfo_value(const char *conninfo, const char *keyword, StrBuf *b) {
+        PQconninfoOption *options;
+        char *words = NULL;
+        int r = -ENOENT;
+
+        assert(conninfo && keyword && b);
+        options = PQconninfoParse(conninfo, &words);
+        PQfreemem(words);
+        if (!options)
+                return -EINVAL;
+        for (const PQconninfoOption *o = options; o->keyword; o++)
+                if (streq(o->keyword, keyword) && o->val) {
+                        strbuf_add(b, o->val);
+                        r = b->overflow ? -ENOSPC : 0;
+                }
+        PQconninfoFree(options);
+        return r;
 }
 
 void pg_sync_on_notice(PgSync *s, void (*callback)(void *userdata, const char *text),
