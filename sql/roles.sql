@@ -1,5 +1,5 @@
 -- Roles of the rollbackd ledger. Run by an administrator, in the database that shall hold the
--- ledger, before `rollbackctl db migrate`:
+-- ledger: `rollbackctl db init` does it, before the migrations. By hand:
 --
 --     psql -d DATABASE -v ON_ERROR_STOP=1 -f roles.sql
 --

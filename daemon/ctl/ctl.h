@@ -124,6 +124,8 @@ ExitCode run_sql(const Verb *verb, const CommandLine *line);
 ExitCode sql_find_database(const CommandLine *line, char **ret_conninfo, char **ret_password);
 /* Overwrites and frees; NULL is nothing. */
 void sql_wipe(char *secret);
+/* Prints the server's notices from now on. */
+void sql_show_notices(PgSync *s);
 /* Connects as the command line, $ROLLBACKD_CONNINFO or rollbackd.conf say. NULL with the reason
  * printed and *ret_code set. */
 PgSync *sql_connect(const CommandLine *line, ExitCode *ret_code);
@@ -132,7 +134,17 @@ ExitCode sql_fail(const PgFailure *failure);
 
 /* ctl_migrate.c */
 ExitCode run_migrate(const Verb *verb, const CommandLine *line);
-ExitCode run_roles(const Verb *verb, const CommandLine *line);
+/* A file of sql/, to be freed; NULL with the reason printed. */
+char *sql_read_file(const CommandLine *line, const char *name);
+/* Applies every migration that is missing and says which, or with `dry_run` prints them as SQL; `s`
+ * may then be NULL, for a database that is not there yet. *ret_applied: how many. */
+ExitCode migrate_database(PgSync *s, const CommandLine *line, bool dry_run, unsigned *ret_applied);
+
+/* ctl_init.c */
+ExitCode run_init(const Verb *verb, const CommandLine *line);
+/* ctl_init_left.c: prints what the site has still to do, each line behind `before`; asks the server
+ * over `s` what it lets in already. */
+void init_print_left(PgSync *s, const char *database, const char *before);
 
 /* ctl_http.c */
 /* Appends a name to a path or a query. */

@@ -1,4 +1,5 @@
-/* db roles and db migrate: files of sql/, numbered, checksummed, one transaction each. */
+/* db migrate, and what db init shares with it: files of sql/, numbered, checksummed, one
+ * transaction each. */
 #include <dirent.h>
 #include <errno.h>
 #include <time.h>
@@ -18,7 +19,7 @@ static const char *sql_directory(const CommandLine *line) {
 }
 
 /* A whole file, to be freed; NULL with the reason printed. */
-static char *read_file(const char *path) {
+static char *read_path(const char *path) {
         FILE *f = fopen(path, "re");
         char *text = f ? malloc(SQL_FILE_MAX + 1) : NULL;
         size_t n = text ? fread(text, 1, SQL_FILE_MAX + 1, f) : 0;
@@ -37,21 +38,20 @@ static char *read_file(const char *path) {
         return text;
 }
 
+char *sql_read_file(const CommandLine *line, const char *name) {
+        STRBUF(path, 4096);
+
+        strbuf_add(&path, sql_directory(line));
+        strbuf_add_char(&path, '/');
+        strbuf_add(&path, name);
+        return read_path(path.text);
+}
+
 static int is_migration(const struct dirent *entry) {
         size_t n = strlen(entry->d_name);
 
         return n > 9 && strspn(entry->d_name, "0123456789") == 4 && entry->d_name[4] == '_' &&
                streq(entry->d_name + n - 4, ".sql");
-}
-
-static ExitCode run_statement(PgSync *s, const char *sql) {
-        PgFailure failure;
-        PgResult *result = pg_sync_script(s, sql, &failure);
-
-        if (!result)
-                return sql_fail(&failure);
-        pg_result_free(result);
-        return EXIT_OK;
 }
 
 /* Waits before try number `i` + 2: 0.5 s, 1 s, 2 s, 4 s. */
@@ -111,133 +111,151 @@ static bool apply_text(PgSync *s, const Migration *g, PgFailure *reterr) {
         return result && run_script(s, "COMMIT", reterr);
 }
 
+static ExitCode check_applied(const Migration *g, const char *before) {
+        if (streq(before, g->checksum))
+                return EXIT_OK;
+        fprintf(stderr,
+                "rollbackctl: %s was applied with another text (checksum %.12s, the file has "
+                "%.12s). An applied migration never changes: restore the file, or write a new "
+                "one\n",
+                g->name, before, g->checksum);
+        return EXIT_REFUSED;
+}
+
+static const char begin_sql[] = "BEGIN;\nSET LOCAL lock_timeout = '2s';\nSELECT "
+                                "pg_catalog.pg_advisory_xact_lock(" MIGRATION_LOCK
+                                ");\nSET LOCAL ROLE rollbackd_owner;\n";
+
 /* One transaction with a short lock_timeout, so that nobody queues behind us for long. What was
  * applied is looked up under the lock, for another migrator may just have done it. Returns EXIT_OK,
  * EXIT_REFUSED with the reason printed, or EXIT_FAILED with *reterr. */
 static ExitCode try_migration(PgSync *s, const Migration *g, bool *ret_applied, PgFailure *reterr) {
-        static const char begin[] = "BEGIN; SET LOCAL lock_timeout = '2s'; SELECT "
-                                    "pg_catalog.pg_advisory_xact_lock(" MIGRATION_LOCK
-                                    "); SET LOCAL ROLE rollbackd_owner";
         char before[DIGEST_HEX_SIZE];
         ExitCode code = EXIT_FAILED;
 
-        if (run_script(s, begin, reterr) && find_applied(s, g, before, reterr)) {
-                if (before[0] == '\0' && apply_text(s, g, reterr)) {
+        if (run_script(s, begin_sql, reterr) && find_applied(s, g, before, reterr)) {
+                if (before[0] != '\0')
+                        code = check_applied(g, before);
+                else if (apply_text(s, g, reterr)) {
                         *ret_applied = true;
                         return EXIT_OK;
-                }
-                if (streq(before, g->checksum))
-                        code = EXIT_OK;
-                else if (before[0] != '\0') {
-                        fprintf(stderr,
-                                "rollbackctl: %s was applied with another text (checksum %.12s, "
-                                "the file has %.12s). An applied migration never changes: "
-                                "restore the file, or write a new one\n",
-                                g->name, before, g->checksum);
-                        code = EXIT_REFUSED;
                 }
         }
         (void)run_script(s, "ROLLBACK", &(PgFailure){ 0 });
         return code;
 }
 
-static ExitCode migrate_file(PgSync *s, const char *folder, const char *name,
-                             unsigned *ret_applied) {
-        _cleanup_(freep) char *text = NULL;
-        Migration g = { .name = name };
+/* Tries for some seconds to get the locks. */
+static ExitCode apply_migration(PgSync *s, const Migration *g, unsigned *ret_applied) {
         PgFailure failure = { 0 };
         bool done = false;
-        ExitCode code;
-        STRBUF(path, 4096);
-        uint64_t number;
+        ExitCode code = try_migration(s, g, &done, &failure);
 
-        strbuf_add(&path, folder);
-        strbuf_add_char(&path, '/');
-        strbuf_add(&path, name);
-        g.text = text = read_file(path.text);
-        if (!text || number_parse_u64(name, 4, &number) < 0 ||
-            digest_sha256_hex(text, strlen(text), g.checksum) < 0)
-                return EXIT_FAILED;
-        snprintf(g.number, sizeof g.number, "%llu", (unsigned long long)number);
-        code = try_migration(s, &g, &done, &failure);
         for (unsigned i = 0;
              code == EXIT_FAILED && streq(failure.sqlstate, "55P03") && i + 1 < LOCK_TRIES; i++) {
-                fprintf(stderr, "rollbackctl: %s waits for a lock, trying again\n", name);
+                fprintf(stderr, "rollbackctl: %s waits for a lock, trying again\n", g->name);
                 wait_for_lock(i);
-                code = try_migration(s, &g, &done, &failure);
+                code = try_migration(s, g, &done, &failure);
         }
         if (code == EXIT_FAILED) {
-                fprintf(stderr, "rollbackctl: %s was not applied; what came before it is\n", name);
+                fprintf(stderr, "rollbackctl: %s was not applied; what came before it is\n",
+                        g->name);
                 return sql_fail(&failure);
         }
         if (done) {
-                printf("applied %s\n", name);
+                printf("applied %s\n", g->name);
                 (*ret_applied)++;
         }
         return code;
 }
 
-static ExitCode prepare(PgSync *s) {
+/* The same as text for psql. */
+static ExitCode print_migration(PgSync *s, const Migration *g, unsigned *ret_applied) {
+        char before[DIGEST_HEX_SIZE] = "";
+        PgFailure failure;
+
+        if (s && !find_applied(s, g, before, &failure))
+                return sql_fail(&failure);
+        if (before[0] != '\0')
+                return check_applied(g, before);
+        print_paragraph("-- ", g->name);
+        printf("%s%s\nINSERT INTO rollbackd.migration (number, name, checksum) VALUES (%s, '",
+               begin_sql, g->text, g->number);
+        for (const char *c = g->name; *c != '\0'; c++)
+                printf(*c == '\'' ? "''" : "%c", *c);
+        printf("', '%s');\nCOMMIT;\n", g->checksum);
+        (*ret_applied)++;
+        return EXIT_OK;
+}
+
+static ExitCode migrate_file(PgSync *s, const CommandLine *line, const char *file, bool dry_run,
+                             unsigned *ret_applied) {
+        _cleanup_(freep) char *text = NULL;
+        Migration g = { .name = file };
+        STRBUF(path, 512);
+        uint64_t number;
+
+        strbuf_add(&path, "migrations/");
+        strbuf_add(&path, file);
+        g.text = text = sql_read_file(line, path.text);
+        if (!text || number_parse_u64(file, 4, &number) < 0 ||
+            digest_sha256_hex(text, strlen(text), g.checksum) < 0)
+                return EXIT_FAILED;
+        snprintf(g.number, sizeof g.number, "%llu", (unsigned long long)number);
+        return dry_run ? print_migration(s, &g, ret_applied) : apply_migration(s, &g, ret_applied);
+}
+
+ExitCode migrate_database(PgSync *s, const CommandLine *line, bool dry_run, unsigned *ret_applied) {
+        struct dirent **entries = NULL;
+        ExitCode code = EXIT_OK;
+        STRBUF(folder, 4096);
+        int n;
+
+        strbuf_add(&folder, sql_directory(line));
+        strbuf_add(&folder, "/migrations");
+        n = scandir(folder.text, &entries, is_migration, alphasort);
+        if (n <= 0 || n > MIGRATIONS_MAX) {
+                fprintf(stderr,
+                        "rollbackctl: %s holds no migrations; --directory names the folder of "
+                        "roles.sql and migrations/\n",
+                        folder.text);
+                code = EXIT_FAILED;
+        }
+        *ret_applied = 0;
+        for (int i = 0; i < n; i++) {
+                if (code == EXIT_OK)
+                        code = migrate_file(s, line, entries[i]->d_name, dry_run, ret_applied);
+                free(entries[i]);
+        }
+        free(entries);
+        return code;
+}
+
+static ExitCode make_schema(PgSync *s) {
         _cleanup_(pg_result_freep) PgResult *exists = NULL;
         PgFailure failure;
 
         exists = pg_sync_query(s, "SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'rollbackd'",
                                0, NULL, &failure);
-        if (!exists)
+        if (!exists || (pg_rows(exists) == 0 && !run_script(s,
+                                                            "CREATE SCHEMA IF NOT EXISTS rollbackd "
+                                                            "AUTHORIZATION rollbackd_owner",
+                                                            &failure)))
                 return sql_fail(&failure);
-        return pg_rows(exists) > 0 ? EXIT_OK :
-                                     run_statement(s, "CREATE SCHEMA IF NOT EXISTS rollbackd "
-                                                      "AUTHORIZATION rollbackd_owner");
+        return EXIT_OK;
 }
 
 ExitCode run_migrate(const Verb *verb _unused_, const CommandLine *line) {
         _cleanup_(pg_sync_freep) PgSync *s = NULL;
-        struct dirent **entries = NULL;
         unsigned n_applied = 0;
-        char folder[4096];
         ExitCode code;
-        int n;
 
-        snprintf(folder, sizeof folder, "%s/migrations", sql_directory(line));
-        n = scandir(folder, &entries, is_migration, alphasort);
-        if (n <= 0 || n > MIGRATIONS_MAX) {
-                fprintf(stderr,
-                        "rollbackctl: %s holds no migrations; --directory names the folder of "
-                        "roles.sql and migrations/\n",
-                        folder);
-                free(entries);
-                return EXIT_FAILED;
-        }
         s = sql_connect(line, &code);
         if (s)
-                code = prepare(s);
-        for (int i = 0; i < n; i++) {
-                if (s && code == EXIT_OK)
-                        code = migrate_file(s, folder, entries[i]->d_name, &n_applied);
-                free(entries[i]);
-        }
-        free(entries);
+                code = make_schema(s);
+        if (s && code == EXIT_OK)
+                code = migrate_database(s, line, false, &n_applied);
         if (s && code == EXIT_OK && n_applied == 0)
-                printf("nothing to do: %d migrations are applied\n", n);
-        return code;
-}
-
-ExitCode run_roles(const Verb *verb _unused_, const CommandLine *line) {
-        _cleanup_(pg_sync_freep) PgSync *s = NULL;
-        _cleanup_(freep) char *text = NULL;
-        char path[4096];
-        ExitCode code;
-
-        snprintf(path, sizeof path, "%s/roles.sql", sql_directory(line));
-        text = read_file(path);
-        if (!text)
-                return EXIT_FAILED;
-        s = sql_connect(line, &code);
-        if (!s)
-                return code;
-        code = run_statement(s, text);
-        if (code == EXIT_OK)
-                printf("the roles are there; grant a policy's role to the daemon with: GRANT "
-                       "users_rollback TO rollbackd\n");
+                puts("nothing to do: every migration is applied");
         return code;
 }

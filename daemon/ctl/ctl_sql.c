@@ -27,6 +27,10 @@ static void on_notice(void *userdata _unused_, const char *text) {
         print_failure("", text);
 }
 
+void sql_show_notices(PgSync *s) {
+        pg_sync_on_notice(s, on_notice, NULL);
+}
+
 /* The password that rollbackd.conf names, for sql_wipe(); NULL: none. */
 static char *config_password(const DaemonConfig *config) {
         char *password = NULL;
@@ -83,7 +87,7 @@ PgSync *sql_connect(const CommandLine *line, ExitCode *ret_code) {
                 *ret_code = code == EXIT_NO_RIGHT ? code : EXIT_UNREACHABLE;
                 s = NULL;
         } else
-                pg_sync_on_notice(s, on_notice, NULL);
+                sql_show_notices(s);
         sql_wipe(password);
         sql_wipe(conninfo);
         return s;

@@ -153,11 +153,8 @@ class Site:
             *prefix, POSTGRESQL / "postgres", "-D", self.sockets / "data", "-k", self.sockets,
             *(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))])
         wait_until(self.answers, "PostgreSQL to start")
-        with self.connect("postgres") as administrator:
-            administrator.execute("CREATE DATABASE bench")
-        for verb in ("roles", "migrate"):
-            self.run([self.build / "rollbackctl", "db", verb, "--directory", SQL, "--conninfo",
-                      self.conninfo("postgres")], f"rollbackctl db {verb}")
+        self.run([self.build / "rollbackctl", "db", "init", "--directory", SQL, "--conninfo",
+                  self.conninfo("postgres")], "rollbackctl db init")
 
     def answers(self):
         if self.processes["postgresql"].poll() is not None:

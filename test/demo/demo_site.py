@@ -112,8 +112,6 @@ class Site:
             "-c", "listen_addresses="])
         self.socket_directory = home
         wait_until(self.try_connect, "PostgreSQL to start")
-        with self.connect("postgres", database="postgres") as administrator:
-            administrator.execute("CREATE DATABASE site")
 
     def try_connect(self):
         if self.processes["postgresql"].poll() is not None:
@@ -164,8 +162,7 @@ class Site:
         return status if status and status.get("known") else None
 
     def install_ledger(self):
-        self.ctl("db", "roles", "--directory", SQL, user="postgres")
-        self.ctl("db", "migrate", "--directory", SQL, user="postgres")
+        self.ctl("db", "init", "--directory", SQL, user="postgres")
         administrator = self.connect("postgres")
         with administrator:
             administrator.execute((HERE / "platform.sql").read_text())

@@ -27,7 +27,7 @@ class Cluster:
     """A throw-away PostgreSQL, owned by the user postgres when the tests run as root. The server
     is a child that dies with the tests, even when these are killed."""
 
-    def __init__(self):
+    def __init__(self, **settings):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="ledger-"))
         self.databases = 0
         self.prefix = ["setpriv", "--pdeathsig=QUIT"]
@@ -36,13 +36,15 @@ class Cluster:
             self.prefix += ["--reuid=postgres", "--regid=postgres", "--clear-groups"]
         self.run("initdb", "-D", self.root / "data", "-A", "trust", "-U", "postgres", "-N",
                  "-E", "UTF8", "--locale=C.UTF-8")
-        settings = ["listen_addresses=", f"unix_socket_directories={self.root}",
-                    "max_connections=120", "deadlock_timeout=200ms"]
-        with open(self.root / "log", "wb") as log:
-            self.server = subprocess.Popen(
-                [*self.prefix, BIN / "postgres", "-D", self.root / "data",
-                 *(word for setting in settings for word in ("-c", setting))],
-                stdout=log, stderr=log, cwd="/")
+        self.settings = {"listen_addresses": "", "unix_socket_directories": self.root,
+                         "max_connections": 120, "deadlock_timeout": "200ms", **settings}
+        self.start()
+
+    def start(self):
+        words = [word for name, value in self.settings.items() for word in ("-c", f"{name}={value}")]
+        with open(self.root / "log", "ab") as log:
+            self.server = subprocess.Popen([*self.prefix, BIN / "postgres", "-D", self.root / "data", *words],
+                                           stdout=log, stderr=log, cwd="/")
         wait_until(self.answers, "PostgreSQL to answer")
 
     def answers(self):
@@ -95,9 +97,12 @@ class Cluster:
             administrator.execute("TRUNCATE rollbackd.service, rollbackd.event, rollbackd.observer, "
                                   "users RESTART IDENTITY CASCADE")
 
-    def stop(self):
+    def quit(self):
         self.server.send_signal(signal.SIGQUIT)
         self.server.wait(30)
+
+    def stop(self):
+        self.quit()
         shutil.rmtree(self.root)
 
 

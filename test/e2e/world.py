@@ -50,12 +50,9 @@ def run_ctl(*words, cwd="/"):
 def shared_site():
     """The database that every world is a copy of: migrated by rollbackctl, as a site does it."""
     cluster = shared_cluster()
-    with cluster.connect() as administrator:
-        administrator.execute("CREATE DATABASE site")
     conninfo = f"host={cluster.root} dbname=site user=postgres"
-    for verb in ("roles", "migrate"):
-        done = run_ctl("db", verb, "--directory", ROOT / "sql", "--conninfo", conninfo)
-        assert done.returncode == 0, done.stderr
+    done = run_ctl("db", "init", "--directory", ROOT / "sql", "--conninfo", conninfo)
+    assert done.returncode == 0, done.stderr
     with cluster.connect("site") as administrator:
         administrator.execute(USERS)
         # Several worlds live in one cluster.
