@@ -12,8 +12,8 @@ SAY = @$(if $(filter 1,$(V)),true,printf '  %-7s %s\n')
 
 # One place says which version this is: the first line of debian/changelog.
 VERSION := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
-# The ledger's schema that the programs are built for: that of the newest file of sql/migrations.
-SCHEMA := 1
+# The ledger's schema that the programs are built for: what the newest migration that defines the view says.
+SCHEMA := 2
 PACKAGES := libsystemd libpq libmicrohttpd libconfig jansson libcrypto libpcre2-8 libcurl
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Wvla \

@@ -11,6 +11,7 @@
 --   rollbackd_deployer  group for CI: register, deploy, deploy_done, active, version_for
 --   rollbackd_operator  group for people on duty: every verb for people, and the views
 --   rollbackd_reader    group for applications and dashboards: the views, active, version_for
+--   rollbackd_follow    what `rollbackctl follow` logs in as: a member of rollbackd_reader
 
 DO $$
 BEGIN
@@ -29,6 +30,12 @@ BEGIN
         IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'rollbackd_reader') THEN
                 CREATE ROLE rollbackd_reader;
         END IF;
+        IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'rollbackd_follow') THEN
+                CREATE ROLE rollbackd_follow IN ROLE rollbackd_reader;
+        END IF;
+        IF NOT pg_catalog.pg_has_role('rollbackd_follow', 'rollbackd_reader', 'USAGE') THEN
+                GRANT rollbackd_reader TO rollbackd_follow;
+        END IF;
 END
 $$;
 
@@ -40,6 +47,8 @@ ALTER ROLE rollbackd LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLI
 ALTER ROLE rollbackd_deployer NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
 ALTER ROLE rollbackd_operator NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
 ALTER ROLE rollbackd_reader NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
+ALTER ROLE rollbackd_follow LOGIN INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION
+        NOBYPASSRLS CONNECTION LIMIT 64;
 
 -- CREATE is needed for CREATE SCHEMA IF NOT EXISTS, even when the schema is there.
 DO $$

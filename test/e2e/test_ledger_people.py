@@ -291,7 +291,7 @@ def test_views(ledger):
     assert history == [(1, "v1", "register", False, None), (2, "v2", "deploy", False, None),
                        (3, "v1", "rollback", True, "committed")]
     assert ledger.rows("SELECT version, oldest_daemon FROM rollbackd.schema", user="rollbackd") == [
-        (1, 1)]
+        (2, 1)]
 
 
 def test_an_unsettled_event_holds_a_cursor_back(ledger):

@@ -12,16 +12,18 @@ RIGHTS = {
     **dict.fromkeys(["load", "commit_operation", "atomic_result", "adopt_operation",
                      "move_operation", "claim_steps", "step_progress", "step_result",
                      "leftover_operations", "record_event", "earn_stable", "put_subscribers",
-                     "claim_deliveries", "delivery_result", "next_delivery_in", "observer_seen"],
+                     "claim_deliveries", "delivery_result", "next_delivery_in", "observer_seen",
+                     "prune"],
                     {"rollbackd"}),
+    "drill_result": {"rollbackd", "alice"},
 }
 # Called by commit_operation() alone, which has fixed the search_path for them; nobody may execute
 # them, so they need no rights of their own.
 HELPERS = {"refuse_automatic", "refuse_target", "write_operation"}
 VIEWS = ["service_status", "history", "candidate", "operation_status", "recent_event",
-         "delivery_status", "observer_status"]
+         "delivery_status", "observer_status", "drill_status"]
 TABLES = ["service", "version", "release", "operation", "step", "event", "subscriber", "delivery",
-          "generation", "observer", "migration"]
+          "generation", "observer", "migration", "drill"]
 
 
 def functions(ledger):
@@ -167,5 +169,5 @@ def test_roles_can_be_run_again(ledger_cluster, ledger):
     rows = ledger.rows("SELECT rolname, rolcanlogin, rolinherit, rolconnlimit FROM pg_roles "
                        "WHERE rolname LIKE 'rollbackd%%' ORDER BY 1")
     assert rows == [("rollbackd", True, False, 16), ("rollbackd_deployer", False, True, -1),
-                    ("rollbackd_operator", False, True, -1), ("rollbackd_owner", False, True, -1),
-                    ("rollbackd_reader", False, True, -1)]
+                    ("rollbackd_follow", True, True, 64), ("rollbackd_operator", False, True, -1),
+                    ("rollbackd_owner", False, True, -1), ("rollbackd_reader", False, True, -1)]
