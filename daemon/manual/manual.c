@@ -1,6 +1,7 @@
 /* manual.c: a page's source to the standard output, with every line `.\" @word argument` replaced.
  *   manual PAGE.in MIGRATIONS    the page
- *   manual --sections            the names of the schema's sections, one per line */
+ *   manual --sections            the names of the schema's sections, one per line
+ *   manual --verbs               those of rollbackctl's verbs */
 #include "manual.h"
 
 #include <ctype.h>
@@ -166,8 +167,14 @@ int main(int argc, char *argv[]) {
                         puts(manual_section_name((ConfigSection)s));
                 return EXIT_SUCCESS;
         }
+        if (argc == 2 && streq(argv[1], "--verbs")) {
+                for (size_t i = 0; i < verbs_n; i++)
+                        puts(verbs[i].name);
+                return EXIT_SUCCESS;
+        }
         if (argc != 3) {
-                fputs("usage: manual PAGE.in MIGRATIONS | manual --sections\n", stderr);
+                fputs("usage: manual PAGE.in MIGRATIONS | manual --sections | manual --verbs\n",
+                      stderr);
                 return EXIT_FAILURE;
         }
         if (read_page(argv[1]) < 0 || manual_ledger_read(argv[2]) < 0 || write_page() < 0) {

@@ -70,7 +70,8 @@ int manual_verb(const char *name) {
                         write_verb(&verbs[i]);
                         return 0;
                 }
-        fprintf(stderr, "manual: rollbackctl has no verb %s\n", name);
+        fprintf(stderr, "manual: rollbackctl has no verb %s: remove its paragraph from the page\n",
+                name);
         return -EINVAL;
 }
 
