@@ -9,16 +9,18 @@ from ledger_support import BIN
 from manual_pages import BUILD, PAGES, ROLES, ROOT, SOURCES, examples, items, page_examples, read_page, section
 from world import SERVICE
 
-WRAPPER = """#!/bin/sh
-# As on a host, where the configuration is at its usual place.
+# As on a host, where the configuration and the SQL are at their usual places.
+DAEMON = """#!/bin/sh
+exec {build}/rollbackd --config {conf} "$@"
+"""
+CTL = """#!/bin/sh
 case "$1" in
-help | --*) [ {name} = rollbackd ] || exec {build}/{name} "$@" ;;
-db) verb="$1 $2"; shift 2; exec {build}/{name} $verb --config {conf} "$@" ;;
+help | --*) exec {build}/rollbackctl "$@" ;;
+db) verb="$1 $2" places="--directory {root}/sql"; shift 2 ;;
+*) verb=$1 places=; shift ;;
 esac
-[ {name} = rollbackctl ] || exec {build}/{name} --config {conf} "$@"
-verb=$1
-shift
-exec {build}/{name} "$verb" --config {conf} "$@"
+! {build}/rollbackctl help $verb | grep -q -e "\\[--config" || places="$places --config {conf}"
+exec {build}/rollbackctl $verb $places "$@"
 """
 # What differs from run to run, each by the word that stands for it.
 VOLATILE = ((r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID"), (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*", "TIME"),
@@ -35,8 +37,8 @@ def put_programs(world):
     """A directory for PATH with programs that find the world's configuration."""
     folder = world.root / "bin"
     folder.mkdir()
-    for name in ("rollbackctl", "rollbackd"):
-        (folder / name).write_text(WRAPPER.format(name=name, build=BUILD, conf=world.daemon.conf))
+    for name, wrapper in (("rollbackctl", CTL), ("rollbackd", DAEMON)):
+        (folder / name).write_text(wrapper.format(build=BUILD, conf=world.daemon.conf, root=ROOT))
         (folder / name).chmod(0o755)
     (folder / "psql").symlink_to(BIN / "psql")
     return folder
@@ -268,8 +270,8 @@ def test_the_refusals_are_those_of_the_ledger(world):
 
 def test_the_kinds_of_events_are_those_of_the_ledger(world):
     written = {kind for row in world.rows("SELECT prosrc FROM pg_proc WHERE pronamespace = 'rollbackd'::regnamespace")
-               for kind in re.findall(r"write_event\([^;]*?'([a-z]+\.[a-z_]+)'", row[0])}
-    assert written and written <= set(re.findall(r"[a-z]+\.[a-z_]+", "\n".join(section("rollbackd.8", "EVENTS"))))
+               for call in re.findall(r"write_event\([^;]*", row[0]) for kind in re.findall(r"'([a-z]+\.[a-z_]+)'", call)}
+    assert "drill.failed" in written and written <= set(re.findall(r"[a-z]+\.[a-z_]+", "\n".join(section("rollbackd.8", "EVENTS"))))
 
 
 def test_the_metrics_are_those_of_the_daemon(world):
