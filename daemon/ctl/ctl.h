@@ -97,6 +97,8 @@ bool verb_takes(const Verb *verb, Option o);
 /* The meaning of an exit code in one or two words. */
 const char *exit_code_words(ExitCode code);
 void verb_print_usage(const Verb *verb, FILE *f);
+/* Whether the ledger and the configuration take this text as the name of a service or version. */
+bool command_is_name(const char *text);
 /* ctl_config.c */
 #define CONFIG_PATH_DEFAULT "/etc/rollbackd/rollbackd.conf"
 /* The general --timeout, default 10 s. */
@@ -145,6 +147,9 @@ ExitCode run_init(const Verb *verb, const CommandLine *line);
 /* ctl_init_left.c: prints what the site has still to do, each line behind `before`; asks the server
  * over `s` what it lets in already. */
 void init_print_left(PgSync *s, const char *database, const char *before);
+
+/* ctl_follow.c */
+ExitCode run_follow(const Verb *verb, const CommandLine *line);
 
 /* ctl_http.c */
 /* Appends a name to a path or a query. */

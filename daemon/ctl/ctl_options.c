@@ -26,7 +26,8 @@ static const struct {
         [OPTION_JSON] = { "json", FORM_FLAG, "print JSON instead of text" },
         [OPTION_TIMEOUT] = { "timeout", FORM_DURATION,
                              "how long the whole command may take, 10s unless given; for `db` "
-                             "verbs without end unless given" },
+                             "verbs without end unless given; for `follow` the time of each run of "
+                             "its command, 60s unless given" },
         [OPTION_YES] = { "yes", FORM_FLAG,
                          "do not ask first; needed where there is no terminal to ask" },
         [OPTION_REASON] = { "reason", FORM_TEXT, "why, in one sentence; it is kept and shown" },
@@ -181,8 +182,7 @@ static bool is_duration(const char *text) {
         return usec_parse(text, &t) == 0 && t > 0;
 }
 
-/* As the ledger and the configuration take the names of services and versions. */
-static bool is_name(const char *text) {
+bool command_is_name(const char *text) {
         static const char first[] =
                 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
         static const char others[] =
@@ -198,11 +198,12 @@ static ExitCode check_form(const Verb *verb, ValueForm form, const char *value) 
         case FORM_FLAG:
                 return EXIT_OK;
         case FORM_NAME:
-                return is_name(value) ? EXIT_OK :
-                                        usage(verb,
-                                              "a name has 1 to 63 letters, digits and . _ + -, and "
-                                              "begins with a letter or digit",
-                                              value);
+                return command_is_name(value) ?
+                               EXIT_OK :
+                               usage(verb,
+                                     "a name has 1 to 63 letters, digits and . _ + -, and "
+                                     "begins with a letter or digit",
+                                     value);
         case FORM_NUMBER:
                 return is_number(value, 0, INT64_MAX) ? EXIT_OK :
                                                         usage(verb, "write a number", value);
@@ -235,6 +236,19 @@ static ValueForm argument_form(const Verb *verb, size_t i) {
                                                                                 FORM_TEXT;
 }
 
+static ExitCode check_follow(const Verb *verb, const CommandLine *line) {
+        const char *path = line->values[OPTION_FILE];
+
+        if (!path && line->n_arguments < 2)
+                return usage(verb, "say what to do: --file PATH, a command behind --, or both",
+                             "--file, COMMAND");
+        if (path && (path[0] == '\0' || path[strlen(path) - 1] == '/'))
+                return usage(verb, "write the path of a file", "--file");
+        if (line->n_arguments > 1 && line->arguments[1][0] == '\0')
+                return usage(verb, "write the name of a program", "COMMAND");
+        return EXIT_OK;
+}
+
 static ExitCode check_values(const Verb *verb, const CommandLine *line) {
         ExitCode code = EXIT_OK;
 
@@ -245,6 +259,8 @@ static ExitCode check_values(const Verb *verb, const CommandLine *line) {
                         code = check_form(verb, option_rows[o].form, line->values[o]);
         if (code != EXIT_OK)
                 return code;
+        if (streq(verb->name, "follow"))
+                return check_follow(verb, line);
         if (streq(verb->name, "ack") && !line->values[OPTION_TRUE] == !line->values[OPTION_FALSE])
                 return usage(verb, "say either --true (it was right) or --false (a false alarm)",
                              "--true, --false");

@@ -228,6 +228,25 @@ static void test_either_or(_unused_ void **state) {
         assert_taken("pin web --reason r --until 2030-01-01", &line);
 }
 
+static void test_follow(_unused_ void **state) {
+        CommandLine line;
+
+        assert_taken("follow web --file /run/web", &line);
+        assert_int_equal(line.n_arguments, 1);
+        assert_taken("follow web --timeout 5s -- reload --now web", &line);
+        assert_int_equal(line.n_arguments, 4);
+        assert_string_equal(line.arguments[2], "--now");
+        assert_taken("follow web --file version reload", &line);
+        assert_string_equal(line.arguments[1], "reload");
+        assert_refused("follow web", "say what to do");
+        assert_refused("follow web --", "say what to do");
+        assert_refused("follow web --file \"\"", "the path of a file");
+        assert_refused("follow web --file /run/", "the path of a file");
+        assert_refused("follow web -- \"\"", "the name of a program");
+        assert_refused("follow we/b --file x", "a name has");
+        assert_refused("follow web --json --file x", "does not take that option");
+}
+
 static void test_verbs(_unused_ void **state) {
         char db[] = "db", migrate[] = "migrate", rolls[] = "rolls", stat[] = "stat",
              deploy[] = "deploy-done";
@@ -293,6 +312,7 @@ int main(void) {
                 cmocka_unit_test(test_options_that_are_wrong),
                 cmocka_unit_test(test_values),
                 cmocka_unit_test(test_either_or),
+                cmocka_unit_test(test_follow),
                 cmocka_unit_test(test_verbs),
                 cmocka_unit_test(test_configuration),
                 cmocka_unit_test(test_urls),
