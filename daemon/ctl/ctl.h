@@ -169,3 +169,6 @@ ExitCode run_explain(const Verb *verb, const CommandLine *line);
 
 /* ctl_check.c */
 ExitCode run_check(const Verb *verb, const CommandLine *line);
+
+/* ctl_drill.c */
+ExitCode run_drill(const Verb *verb, const CommandLine *line);

@@ -76,6 +76,8 @@ const Verb verbs[] = {
         { "db init", "", "conninfo timeout directory database dry-run",
           "database, roles and schema of a ledger; run as the database's administrator", run_init,
           NULL, NULL },
+        { "drill", "[SERVICE...]", "config conninfo json",
+          "prove, without any effect, that a rollback would work now", run_drill, NULL, NULL },
         { "check", "[POLICY...]", "config conninfo db",
           "validate rollbackd.conf and policies; --db prepares every statement under its role",
           run_check, NULL, NULL },

@@ -18,8 +18,9 @@ static const char *const views[] = { "history", "operation_status", "recent_even
 const char ledger_schema_sql[] = "SELECT version, oldest_daemon FROM rollbackd.schema";
 
 const char ledger_rights_sql[] =
-        "SELECT coalesce('FUNCTION ' || p.oid::pg_catalog.regprocedure, 'FUNCTION rollbackd.' || "
-        "n.name) AS what, p.oid IS NOT NULL AS there FROM pg_catalog.unnest($1::text[]) n (name) "
+        "SELECT 'FUNCTION rollbackd.' || n.name || coalesce('(' || "
+        "pg_catalog.oidvectortypes(p.proargtypes) || ')', '') AS what, p.oid IS NOT NULL AS there "
+        "FROM pg_catalog.unnest($1::text[]) n (name) "
         "LEFT JOIN pg_catalog.pg_proc p ON p.proname = n.name AND p.pronamespace = "
         "pg_catalog.to_regnamespace('rollbackd') "
         "WHERE p.oid IS NULL OR NOT pg_catalog.has_function_privilege(p.oid, 'EXECUTE') "

@@ -1,0 +1,151 @@
+/* The short transaction without the ledger's part, which would lock the service: the policy's
+ * atomic statements as the daemon runs them, and then ROLLBACK, whatever came of them. */
+#include "atomic_sql.h"
+#include "drill.h"
+
+/* The daemon's sessions stop every statement then, also one whose policy gives it longer. */
+#define STATEMENT_TIME_MAX (5 * USEC_PER_SEC)
+
+static PgResult *run(Drill *d, const char *sql, PgFailure *reterr) {
+        return pg_sync_statement(d->ledger, sql, 0, NULL, reterr);
+}
+
+/* Returns whether it succeeded; when not, its failure is a check of its own. */
+static bool prepare(Drill *d, const char *sql) {
+        PgFailure failure;
+        PgResult *r = run(d, sql, &failure);
+
+        if (!r)
+                drill_add_failure(d, "transaction", &failure);
+        pg_result_free(r);
+        return r != NULL;
+}
+
+static bool wants_released_at(const Drill *d, const AtomicSteps *a) {
+        for (size_t i = 0; i < a->n; i++)
+                for (size_t j = 0; j < a->steps[i].n_parameters; j++)
+                        if (a->values[i][j] == d->released_at)
+                                return true;
+        return false;
+}
+
+/* Fills what the steps' values already point at. */
+static bool read_released_at(Drill *d) {
+        STRBUF(epoch, 24);
+        const char *values[] = { d->config->service, epoch.text };
+        _cleanup_(pg_result_freep) PgResult *r = NULL;
+        PgFailure failure;
+        const char *at;
+
+        strbuf_add_u64(&epoch, d->plan.from_epoch);
+        r = pg_sync_statement(d->ledger, atomic_released_at_sql, ELEMENTSOF(values), values,
+                              &failure);
+        if (!r) {
+                drill_add_failure(d, "released_at", &failure);
+                return false;
+        }
+        at = pg_rows(r) == 1 ? pg_value(r, 0, "at") : NULL;
+        if (!at || strlen(at) >= sizeof d->released_at) {
+                drill_add(d, DRILL_FAILED, "released_at",
+                          "the ledger does not say when the active release began");
+                return false;
+        }
+        memcpy(d->released_at, at, strlen(at) + 1);
+        return true;
+}
+
+static PgResult *run_statement(Drill *d, const StepAtomic *atomic, const AtomicStep *step,
+                               usec_t *ret_took, PgFailure *reterr) {
+        STRBUF(timeout, 24);
+        STRBUF(role, 1024);
+        const char *values[] = { timeout.text };
+        PgResult *r;
+        usec_t began;
+
+        *reterr = (PgFailure){ .error = PG_CONFIGURATION,
+                               .message = "the role's name cannot be quoted" };
+        if (atomic_add_role(step->role, &role) < 0)
+                return NULL;
+        strbuf_add_u64(&timeout, MIN(atomic->timeout, STATEMENT_TIME_MAX) / USEC_PER_MSEC);
+        r = pg_sync_statement(d->ledger,
+                              "SELECT pg_catalog.set_config('statement_timeout', $1::text, true)",
+                              ELEMENTSOF(values), values, reterr);
+        pg_result_free(r);
+        r = r ? run(d, role.text, reterr) : NULL;
+        if (!r)
+                return NULL;
+        pg_result_free(r);
+        began = drill_now();
+        r = pg_sync_statement(d->ledger, step->statement, step->n_parameters, step->parameters,
+                              reterr);
+        *ret_took = usec_sub(drill_now(), began);
+        return r;
+}
+
+static void tell_step(Drill *d, const StepAtomic *atomic, const PgResult *r,
+                      const PgFailure *failure, usec_t took) {
+        STRBUF(what, 48);
+        STRBUF(words, 1024);
+        DrillCheck *c;
+        StrBuf advice;
+
+        strbuf_add(&what, "step ");
+        strbuf_add_u64(&what, atomic->n);
+        strbuf_add(&what, " sql, line ");
+        strbuf_add_u64(&what, atomic->line);
+        strbuf_add(&words, "under role ");
+        strbuf_add(&words, atomic->role);
+        if (!r) {
+                strbuf_add(&words, ": ");
+                strbuf_add(&words, failure->message);
+        }
+        c = drill_add(d, r ? DRILL_GOOD : DRILL_FAILED, what.text, words.text);
+        strbuf_init(&advice, c->advice, sizeof c->advice);
+        if (!r)
+                step_advise(atomic->role, failure, &advice);
+        c->ran = r != NULL;
+        c->rows = r ? pg_affected(r) : 0;
+        c->took = took;
+}
+
+/* Returns whether the transaction can go on. */
+static bool drill_step(Drill *d, const StepAtomic *atomic, const AtomicStep *step) {
+        _cleanup_(pg_result_freep) PgResult *r = NULL;
+        PgFailure failure = { 0 };
+        usec_t took = 0;
+
+        if (!prepare(d, atomic_savepoint_sql))
+                return false;
+        r = run_statement(d, atomic, step, &took, &failure);
+        tell_step(d, atomic, r, &failure, took);
+        return prepare(d, r ? atomic_reset_sql : atomic_undo_sql);
+}
+
+static void drill_transaction(Drill *d, const AtomicSteps *a) {
+        if (!prepare(d, atomic_constraints_sql) ||
+            (wants_released_at(d, a) && !read_released_at(d)))
+                return;
+        d->planned_only = false;
+        for (size_t i = 0; i < a->n && !*d->stop; i++)
+                if (!drill_step(d, &a->atomics[i], &a->steps[i]))
+                        return;
+}
+
+void drill_atomics(Drill *d) {
+        _cleanup_(atomic_steps_freep) AtomicSteps *a = NULL;
+        STRBUF(error, 512);
+        PgFailure failure;
+
+        d->planned_only = true;
+        if (d->plan.to_version[0] == '\0')
+                return;
+        if (atomic_steps_new(d->config, &d->plan, d->released_at, &a, &error) < 0) {
+                drill_add(d, DRILL_FAILED, "steps",
+                          error.length > 0 ? error.text : "out of memory");
+                return;
+        }
+        if (a->n == 0 || !prepare(d, "BEGIN ISOLATION LEVEL READ COMMITTED"))
+                return;
+        drill_transaction(d, a);
+        pg_result_free(run(d, "ROLLBACK", &failure));
+}
