@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 
 #include "manager_internal.h"
@@ -65,8 +66,16 @@ static int request(void *userdata, uint32_t service, OperationKind kind, const c
                    uint64_t epoch, const char *actor, const char *reason,
                    char ret_id[static OPERATION_ID_SIZE], StrBuf *why) {
         Manager *m = userdata;
-        int r = engine_request(m->engine, service, kind, target, epoch, actor, reason,
-                               loop_now(m->loop), ret_id, why);
+        int r;
+
+        if (m->stopping) {
+                strbuf_add(why, "rollbackd is stopping and begins nothing new: ask again once it "
+                                "is back, or "
+                                "type in psql: SELECT rollbackd.rollback('SERVICE', 'why')");
+                return -ESHUTDOWN;
+        }
+        r = engine_request(m->engine, service, kind, target, epoch, actor, reason,
+                           loop_now(m->loop), ret_id, why);
 
         log_message(SEVERITY_NOTICE, "service %s: %s asks for a %s (%s): %s",
                     manager_service_name(m, service), actor, operation_kind_to_string(kind), reason,

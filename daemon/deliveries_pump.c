@@ -84,6 +84,17 @@ static void on_delivered(void *userdata, const char *id, DeliveryResult result, 
         loop_timer_set(p->timer, loop_now(m->loop));
 }
 
+/* What was claimed and is not posted any more is anybody's at once. */
+static void give_back(Manager *m, const LedgerDelivery deliveries[], size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (ledger_delivery_result(m->ledger, deliveries[i].id, "retry", 0,
+                                           "rollbackd was stopping") < 0)
+                        log_message(SEVERITY_INFO,
+                                    "delivery %s was claimed while stopping: it is sent once its "
+                                    "lease is over",
+                                    deliveries[i].id);
+}
+
 static void on_claimed(void *userdata, const PgFailure *failure, const LedgerDelivery deliveries[],
                        size_t n, usec_t next_in) {
         DeliveriesPump *p = userdata;
@@ -97,6 +108,10 @@ static void on_claimed(void *userdata, const PgFailure *failure, const LedgerDel
                 return;
         }
         p->told_failure = false;
+        if (p->manager->stopping) {
+                give_back(p->manager, deliveries, n);
+                return;
+        }
         for (size_t i = 0; i < n; i++) {
                 const LedgerDelivery *d = &deliveries[i];
                 Delivery delivery = {
@@ -124,12 +139,16 @@ void deliveries_pump_run(DeliveriesPump *p) {
         Manager *m = p->manager;
         size_t in_flight = deliveries_in_flight(p->deliveries);
 
-        if (p->claiming || !m->ledger || !ledger_is_up(m->ledger) ||
+        if (p->claiming || m->stopping || !m->ledger || !ledger_is_up(m->ledger) ||
             in_flight >= HTTP_CLIENT_CONCURRENT)
                 return;
         p->claiming = ledger_claim_deliveries(m->ledger,
                                               (unsigned)(HTTP_CLIENT_CONCURRENT - in_flight),
                                               DELIVERIES_LEASE, on_claimed, p) >= 0;
+}
+
+size_t deliveries_pump_under_way(const DeliveriesPump *p) {
+        return deliveries_in_flight(p->deliveries);
 }
 
 void deliveries_pump_counts(const DeliveriesPump *p, uint64_t *ret_done, uint64_t *ret_dead) {

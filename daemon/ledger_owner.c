@@ -9,7 +9,7 @@ static void send_subscribers(Manager *m, uint32_t service) {
         _cleanup_(json_freep) Json *entries = json_new_array();
         _cleanup_(freep) char *text = NULL;
 
-        if (s->subscribed || !entries)
+        if (s->subscribed || m->stopping || !entries)
                 return;
         for (size_t i = 0; i < s->config->n_notify; i++) {
                 const ChannelConfig *channel = &s->config->notify[i];
@@ -44,6 +44,7 @@ static void on_ledger_state(void *userdata, bool up, const PgFailure *failure) {
         StrBuf b;
 
         m->ledger_seen = true;
+        m->ledger_down_at = up ? 0 : m->ledger_down_at ?: loop_now(m->loop);
         strbuf_init(&b, m->ledger_words, sizeof m->ledger_words);
         strbuf_add(&b, words);
         engine_set_ledger_reachable(m->engine, up, loop_now(m->loop));

@@ -19,6 +19,8 @@ static void on_leftovers(void *userdata, const PgFailure *failure, const LedgerL
         Manager *m = a->manager;
 
         m->leftovers_asked = false;
+        if (m->stopping)
+                return;
         if (failure->error != PG_OK) {
                 log_message(SEVERITY_WARNING,
                             "the ledger could not say which closed operations have steps left, "
@@ -34,7 +36,8 @@ static void on_leftovers(void *userdata, const PgFailure *failure, const LedgerL
 void manager_ask_leftovers(Manager *m) {
         Awaited *a;
 
-        if (!m->leftovers_wanted || m->leftovers_asked || !m->ledger || !ledger_is_up(m->ledger))
+        if (m->stopping || !m->leftovers_wanted || m->leftovers_asked || !m->ledger ||
+            !ledger_is_up(m->ledger))
                 return;
         a = awaited_new(m, ENGINE_NO_SERVICE, "");
         if (!a || ledger_leftovers(m->ledger, on_leftovers, a) < 0) {

@@ -52,11 +52,7 @@ static void on_signal(void *userdata, int signal_number) {
                 manager_reload(m);
                 return;
         }
-        loop_notify(m->loop, "STOPPING=1");
-        log_message(SEVERITY_NOTICE,
-                    "signal %d: stopping; an operation that is open goes on at the next start",
-                    signal_number);
-        loop_exit(m->loop, EXIT_SUCCESS);
+        manager_stop(m, signal_number);
 }
 
 static int add_sources(Manager *m) {
@@ -66,6 +62,9 @@ static int add_sources(Manager *m) {
                 r = loop_add_timer(m->loop, on_tick, m, "tick", &m->tick);
         if (r >= 0)
                 r = loop_add_timer(m->loop, manager_on_status_timer, m, "status", &m->status_timer);
+        if (r >= 0)
+                r = loop_add_timer(m->loop, manager_on_stopping_timer, m, "stopping",
+                                   &m->stopping_timer);
         if (r >= 0)
                 r = loop_add_signal(m->loop, SIGTERM, on_signal, m);
         if (r >= 0)
@@ -142,7 +141,7 @@ int manager_new(Manager **ret, const ManagerOptions *options, DaemonConfig *conf
 Manager *manager_free(Manager *m) {
         if (!m)
                 return NULL;
-        m->stopping = true;
+        m->closing = true;
         if (m->engine)
                 manager_free_policies(m);
         http_server_free(m->server);
@@ -160,6 +159,7 @@ Manager *manager_free(Manager *m) {
         loop_timer_free(m->engine_timer);
         loop_timer_free(m->tick);
         loop_timer_free(m->status_timer);
+        loop_timer_free(m->stopping_timer);
         loop_free(m->loop);
         daemon_config_free(m->config);
         free(m);

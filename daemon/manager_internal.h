@@ -60,14 +60,19 @@ struct Manager {
         DeliveriesPump *deliveries;
         Api *api;
         HttpServer *server;
-        LoopTimer *engine_timer, *tick, *status_timer;
+        LoopTimer *engine_timer, *tick, *status_timer, *stopping_timer;
         ManagedService services[CONFIG_SERVICES_MAX]; /* by the engine's handle */
         RefusedPolicy *refused;
         size_t n_refused;
         Awaited *awaited;
         bool leftovers_wanted, leftovers_asked;
         bool pumping, pump_again;
-        bool reload_ok, ledger_seen, stopping;
+        bool reload_ok, ledger_seen;
+        bool stopping;                  /* nothing new begins */
+        bool closing;                   /* everything is being freed */
+        char stopping_words[200];       /* what the end waits for */
+        usec_t stop_by;                 /* it waits no longer */
+        usec_t ledger_down_at;          /* 0: it is up, or was never reached */
         double started_at, reloaded_at; /* unix seconds */
         char ledger_words[256];
         char status[STATUS_LINE_SIZE]; /* as last told to the service manager */
@@ -125,6 +130,10 @@ void manager_on_status_timer(void *userdata, usec_t now);
  * 0 also when rollbackd.conf names no ledger; -EINVAL or another error with the reason logged. */
 int manager_connect_ledger(Manager *m) _must_check_;
 
+/* stopping.c: the end, which waits for what is under way in the outside world. */
+void manager_stop(Manager *m, int signal_number);
+void manager_on_stopping_timer(void *userdata, usec_t now);
+
 /* sockets.c: opens or takes over what the API listens on. Returns 0 or an error with the reason
  * logged. */
 int manager_open_sockets(Manager *m) _must_check_;
@@ -134,6 +143,10 @@ int manager_open_sockets(Manager *m) _must_check_;
 int steps_runner_start(Manager *m, uint32_t service, const char *operation,
                        bool adopt) _must_check_;
 StepsRunner *steps_runner_free(StepsRunner *r);
+/* Claims nothing more; a batch that is under way ends and is told. */
+void steps_runner_stop(StepsRunner *r);
+/* Whether a step's statement is yet to be answered; then which, in words: "step 2 (cache)". */
+bool steps_runner_under_way(const StepsRunner *r, StrBuf *words);
 
 /* leftovers.c: closed operations whose steps were not all run: after a restart those that a
  * person's act had closed, and those that a newer operation pushed aside. */
@@ -145,6 +158,8 @@ void manager_ask_leftovers(Manager *m);
 int deliveries_pump_new(DeliveriesPump **ret, Manager *m) _must_check_;
 DeliveriesPump *deliveries_pump_free(DeliveriesPump *p);
 void deliveries_pump_run(DeliveriesPump *p);
+/* Notices that are being posted. */
+size_t deliveries_pump_under_way(const DeliveriesPump *p);
 void deliveries_pump_counts(const DeliveriesPump *p, uint64_t *ret_done, uint64_t *ret_dead);
 
 /* api_owner.c */

@@ -127,22 +127,42 @@ static void perform(Manager *m, const Effect *e) {
         }
 }
 
+/* What is done of an effect once nothing new begins: what happened is told and written down. */
+static bool is_record(EffectKind kind) {
+        switch (kind) {
+        case EFFECT_MOVE_OPERATION:
+        case EFFECT_RECORD:
+        case EFFECT_ALERT:
+                return true;
+        case EFFECT_PROBE_NOW:
+        case EFFECT_COMMIT:
+        case EFFECT_RUN_STEPS:
+        case EFFECT_MARK_STABLE:
+        case _EFFECT_KIND_MAX:
+                break;
+        }
+        return false;
+}
+
 void manager_pump(Manager *m) {
         Effect e;
 
         /* An effect may call back into the pump: it then goes round once more instead of deeper. */
         m->pump_again = true;
-        if (m->pumping || m->stopping)
+        if (m->pumping || m->closing)
                 return;
         m->pumping = true;
         while (m->pump_again) {
                 m->pump_again = false;
-                engine_step(m->engine, loop_now(m->loop));
+                if (!m->stopping)
+                        engine_step(m->engine, loop_now(m->loop));
                 while (engine_take_effect(m->engine, &e))
-                        perform(m, &e);
+                        if (!m->stopping || is_record(e.kind))
+                                perform(m, &e);
         }
         m->pumping = false;
         if (engine_changes(m->engine) != m->status_changes)
                 manager_update_status_soon(m);
-        loop_timer_set(m->engine_timer, engine_deadline(m->engine));
+        if (!m->stopping)
+                loop_timer_set(m->engine_timer, engine_deadline(m->engine));
 }

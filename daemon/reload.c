@@ -264,6 +264,11 @@ void manager_reload(Manager *m) {
         char text[96];
         struct timespec t;
 
+        if (m->stopping) {
+                log_message(SEVERITY_NOTICE,
+                            "stopping: the policies are read again at the next start");
+                return;
+        }
         clock_gettime(CLOCK_MONOTONIC, &t);
         snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%llu",
                  (unsigned long long)t.tv_sec * 1000000ull + (unsigned long long)t.tv_nsec / 1000);

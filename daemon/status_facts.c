@@ -36,6 +36,7 @@ void manager_update_status(Manager *m) {
         StatusFacts facts = {
                 .config_path = m->config->path,
                 .policies = m->config->policies,
+                .stopping = m->stopping_words[0] != '\0' ? m->stopping_words : NULL,
                 .ledger = ledger_status(m),
                 .ledger_words = m->ledger_words,
                 .n_refused = m->n_refused,

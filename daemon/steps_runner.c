@@ -31,6 +31,23 @@ StepsRunner *steps_runner_free(StepsRunner *r) {
         return NULL;
 }
 
+void steps_runner_stop(StepsRunner *r) {
+        loop_timer_set(r->timer, USEC_INFINITY);
+        if (r->run)
+                step_stop(r->run);
+}
+
+bool steps_runner_under_way(const StepsRunner *r, StrBuf *words) {
+        if (!r->run || !step_is_under_way(r->run))
+                return false;
+        strbuf_add(words, "step ");
+        strbuf_add_u64(words, r->n);
+        strbuf_add(words, " (");
+        strbuf_add(words, r->kind);
+        strbuf_add_char(words, ')');
+        return true;
+}
+
 /* The runner that an answer is for, which no longer awaits it; NULL when the runner is gone. */
 static StepsRunner *answered_runner(const Awaited *a) {
         StepsRunner *r = a->manager->services[a->handle].runner;
@@ -167,6 +184,9 @@ static void on_claim(void *userdata, const PgFailure *failure, const LedgerStep 
                 return;
         }
         r->told = false;
+        /* The step is ours again at once after the start. */
+        if (r->manager->stopping)
+                return;
         if (step)
                 start_step(r, step);
         else if (wait == USEC_INFINITY)
@@ -198,9 +218,12 @@ static int adopt(StepsRunner *r, Awaited *a) {
 }
 
 static void claim_next(StepsRunner *r) {
-        Awaited *a = awaited_new(r->manager, r->service, r->operation);
+        Awaited *a;
         int result = -ENOMEM;
 
+        if (r->manager->stopping)
+                return;
+        a = awaited_new(r->manager, r->service, r->operation);
         r->awaited = a;
         if (a)
                 result = r->adopt ? adopt(r, a) :

@@ -32,6 +32,8 @@ struct Loop {
         LoopSignal *signals;
         LoopJumpCallback on_jump;
         void *jump_userdata;
+        LoopAfterCallback after;
+        void *after_userdata;
         usec_t last_turn;
         usec_t longest_turn;
 };
@@ -230,6 +232,12 @@ void loop_on_jump(Loop *l, LoopJumpCallback callback, void *userdata) {
         l->jump_userdata = userdata;
 }
 
+void loop_after_each(Loop *l, LoopAfterCallback callback, void *userdata) {
+        assert(l);
+        l->after = callback;
+        l->after_userdata = userdata;
+}
+
 int loop_enable_watchdog(Loop *l) {
         int r;
 
@@ -286,6 +294,8 @@ int loop_run_until(Loop *l, const bool *done) {
                 r = sd_event_dispatch(l->event);
                 if (r < 0)
                         return r;
+                if (l->after)
+                        l->after(l->after_userdata);
         }
         r = sd_event_get_exit_code(l->event, &code);
         return r < 0 ? r : code;

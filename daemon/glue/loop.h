@@ -45,6 +45,9 @@ int loop_add_signal(Loop *l, int signal_number, LoopSignalCallback callback,
                     void *userdata) _must_check_;
 /* Called when more than 2 s passed between two turns, or the clock went back. */
 void loop_on_jump(Loop *l, LoopJumpCallback callback, void *userdata);
+/* Called after every callback of the loop; NULL: no more. */
+typedef void (*LoopAfterCallback)(void *userdata);
+void loop_after_each(Loop *l, LoopAfterCallback callback, void *userdata);
 /* Turns the service manager's watchdog on when it asks for one; it is fed by this loop. */
 int loop_enable_watchdog(Loop *l) _must_check_;
 /* sd_notify(): READY=1, STATUS=..., as `text`; nothing happens without a manager. */

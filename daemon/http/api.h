@@ -45,7 +45,8 @@ typedef struct ApiOwner {
                              ApiProbeDetail *ret);
         /* The i-th refused policy file, false past the end. */
         bool (*unconfigured)(void *userdata, size_t i, ApiUnconfigured *ret);
-        /* engine_request() on behalf of `actor`, and the pump. Same results. */
+        /* engine_request() on behalf of `actor`, and the pump. Same results, and -ESHUTDOWN once
+         * the daemon is stopping. */
         int (*request)(void *userdata, uint32_t service, OperationKind kind, const char *target,
                        uint64_t epoch, const char *actor, const char *reason,
                        char ret_id[static OPERATION_ID_SIZE], StrBuf *why);

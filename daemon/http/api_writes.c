@@ -72,6 +72,7 @@ static unsigned status_of(int r) {
                 return 422;
         case -EHOSTDOWN:
         case -ENODATA:
+        case -ESHUTDOWN:
                 return 503;
         default:
                 return 500;

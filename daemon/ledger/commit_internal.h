@@ -4,7 +4,9 @@
 
 #include "ledger_internal.h"
 
-#define COMMIT_VALUES 16
+#define COMMIT_VALUES 16 /* parameters of commit_operation(), two of them being: */
+#define COMMIT_VALUE_FROM 3
+#define COMMIT_VALUE_TO 5
 
 typedef struct CommitStep {
         unsigned n;

@@ -212,6 +212,18 @@ Ledger *ledger_free(Ledger *l) {
         return NULL;
 }
 
+void ledger_stop(Ledger *l) {
+        l->stopping = true;
+        ledger_queue_drop_claims(l);
+}
+
+LedgerUnderWay ledger_under_way(const Ledger *l) {
+        LedgerUnderWay under_way = { .calls = ledger_queue_under_way(l) };
+
+        ledger_commits_under_way(l, &under_way);
+        return under_way;
+}
+
 bool ledger_is_up(const Ledger *l) {
         return l->up;
 }

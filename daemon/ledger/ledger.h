@@ -45,6 +45,18 @@ int ledger_watch(Ledger *l, const LedgerService services[], size_t n) _must_chec
 /* Reads one service's facts now. */
 void ledger_refresh(Ledger *l, const char *service);
 
+/* From now on no commit is sent that was not sent before, and nothing is claimed; what is under way
+ * goes on, and writes are taken. */
+void ledger_stop(Ledger *l);
+typedef struct LedgerUnderWay {
+        size_t commits, in_doubt; /* sent and not answered; of them those whose answer is lost */
+        const char *service, *from_version, *to_version; /* of the last commit, borrowed; or NULL */
+        size_t calls; /* writes that are not answered, and a claim that was sent */
+} LedgerUnderWay;
+/* What would be broken off by ledger_free(). A write that a person must make possible does not
+ * count. */
+LedgerUnderWay ledger_under_way(const Ledger *l);
+
 /* Stands for a parameter that the ledger fills in itself: the instant of the release that is being
  * left. Compared by address. */
 extern const char ledger_released_at[];

@@ -132,8 +132,11 @@ int ledger_adopt(Ledger *l, const char *operation, const char *steps, const char
         return ledger_enqueue(l, c);
 }
 
-static void on_nothing(_unused_ void *userdata, _unused_ const PgFailure *failure,
-                       _unused_ const PgResult *result) {
+static void on_progress(void *userdata, _unused_ const PgFailure *failure,
+                        _unused_ const PgResult *result) {
+        Ledger *l = userdata;
+
+        l->n_progress--;
 }
 
 /* Not in the queue: progress that is lost only makes a resume longer. */
@@ -143,14 +146,17 @@ int ledger_step_progress(Ledger *l, const char *operation, unsigned n, const cha
         STRBUF(number, 24);
         const char *const values[] = { operation, number.text, progress,
                                        ledger_interval(lease, interval) };
+        int r;
 
         strbuf_add_u64(&number, n);
         if (!l->up)
                 return -ENOTCONN;
-        return pg_query_prepared(
+        r = pg_query_prepared(
                 l->pg, "step_progress",
                 "SELECT rollbackd.step_progress($1::uuid, $2::int, $3::jsonb, $4::interval)",
-                ELEMENTSOF(values), values, LEDGER_STATEMENT_TIMEOUT, on_nothing, l);
+                ELEMENTSOF(values), values, LEDGER_STATEMENT_TIMEOUT, on_progress, l);
+        l->n_progress += r >= 0;
+        return r;
 }
 
 static int parse_delivery(const PgResult *r, size_t row, Json **channel, LedgerDelivery *ret) {

@@ -221,6 +221,8 @@ static void attempt(LedgerCommit *c) {
         int r;
 
         c->queued = false;
+        if (l->stopping && !c->in_doubt)
+                return;
         if (late && !c->in_doubt) {
                 finish_late(c);
                 return;
@@ -255,6 +257,18 @@ static void attempt(LedgerCommit *c) {
 
 static void on_timer(void *userdata, _unused_ usec_t now) {
         attempt(userdata);
+}
+
+void ledger_commits_under_way(const Ledger *l, LedgerUnderWay *ret) {
+        for (const LedgerCommit *c = l->commits; c; c = c->next) {
+                if (!c->waiting && !c->in_doubt)
+                        continue;
+                ret->commits++;
+                ret->in_doubt += c->in_doubt;
+                ret->service = c->service;
+                ret->from_version = c->values[COMMIT_VALUE_FROM];
+                ret->to_version = c->values[COMMIT_VALUE_TO];
+        }
 }
 
 void ledger_commits_kick(Ledger *l) {

@@ -59,7 +59,7 @@ struct Ledger {
         LedgerOwner owner;
         uint64_t seed;
         char host[256];
-        bool up, closing;
+        bool up, closing, stopping;
         PgFailure failure; /* why it is not up */
         LoopTimer *check_timer, *poll_timer, *flush_timer, *queue_timer, *recent_timer;
         usec_t seen_at; /* when the ledger was last told that we are there */
@@ -68,7 +68,8 @@ struct Ledger {
         size_t n_watched;
         LedgerCall *head, **tail;
         size_t n_queued;
-        bool in_flight; /* the head of the queue */
+        bool in_flight;    /* the head of the queue */
+        size_t n_progress; /* sent beside the queue */
         LedgerCommit *commits;
         size_t n_commits, n_commits_sent;
         bool recent_in_flight, recent_again;
@@ -93,12 +94,17 @@ void ledger_load_dirty(Ledger *l);
 /* ledger_commit.c */
 void ledger_commits_kick(Ledger *l);
 void ledger_commits_free(Ledger *l);
+void ledger_commits_under_way(const Ledger *l, LedgerUnderWay *ret);
 
 /* ledger_queue.c: takes the call over, in every case. Returns 0, -EAGAIN when the queue is full,
- * -ENOMEM when the call is NULL. */
+ * -ECANCELED for a claim once ledger_stop() was called, -ENOMEM when the call is NULL. */
 int ledger_enqueue(Ledger *l, LedgerCall *c) _must_check_;
 void ledger_queue_pump(Ledger *l);
 void ledger_queue_free(Ledger *l);
+/* Drops what was not sent and is no write. */
+void ledger_queue_drop_claims(Ledger *l);
+/* How many calls ledger_under_way() tells. */
+size_t ledger_queue_under_way(const Ledger *l);
 /* A call with copies of the values (NULL: SQL NULL), or NULL without memory. */
 LedgerCall *ledger_call_new(const char *what, const char *sql, size_t n,
                             const char *const values[]);

@@ -37,6 +37,10 @@ static void call_free(LedgerCall *c) {
 int ledger_enqueue(Ledger *l, LedgerCall *c) {
         if (!c)
                 return -ENOMEM;
+        if (l->stopping && !c->must) {
+                call_free(c);
+                return -ECANCELED;
+        }
         if (l->n_queued >= LEDGER_QUEUE_MAX) {
                 call_free(c);
                 return -EAGAIN;
@@ -139,6 +143,32 @@ void ledger_queue_pump(Ledger *l) {
 void ledger_queue_free(Ledger *l) {
         while (l->head)
                 call_free(pop(l));
+}
+
+void ledger_queue_drop_claims(Ledger *l) {
+        LedgerCall **place = l->in_flight ? &l->head->next : &l->head;
+
+        while (*place) {
+                LedgerCall *c = *place;
+
+                if (c->must) {
+                        place = &c->next;
+                        continue;
+                }
+                *place = c->next;
+                l->n_queued--;
+                call_free(c);
+        }
+        l->tail = place;
+}
+
+size_t ledger_queue_under_way(const Ledger *l) {
+        bool stuck = l->head && l->head->told;
+        size_t n = l->n_progress;
+
+        for (const LedgerCall *c = l->head; c && !stuck; c = c->next)
+                n += c->must || (c == l->head && l->in_flight);
+        return n;
 }
 
 static int enqueue_write(Ledger *l, LedgerCall *c) {

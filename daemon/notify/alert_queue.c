@@ -211,6 +211,14 @@ void alert_queue_put(AlertQueue *q, Severity severity, char *body) {
         queue_arm(q);
 }
 
+size_t alert_queue_under_way(const AlertQueue *q) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < ALERT_QUEUE_MAX; i++)
+                n += q->notices[i].sending || (q->notices[i].body && q->notices[i].attempt == 0);
+        return n;
+}
+
 size_t alert_queue_room(const AlertQueue *q) {
         size_t room = 0;
 

@@ -21,6 +21,8 @@ DEFINE_CLEANUP(AlertQueue *, alert_queue_free);
 /* Takes a body over (NULL, for want of memory, counts as dropped). A full queue loses its least
  * severe notice, of these the oldest, or the new one when that is less severe still. */
 void alert_queue_put(AlertQueue *q, Severity severity, char *body);
+/* Notices that are being posted, or were not tried yet. */
+size_t alert_queue_under_way(const AlertQueue *q);
 size_t alert_queue_room(const AlertQueue *q);
 /* Notices that did not fit or were given up. */
 uint64_t alert_queue_dropped(const AlertQueue *q);

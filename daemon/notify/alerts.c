@@ -29,6 +29,10 @@ struct Alerts {
         uint64_t beyond, dropped_said; /* states beyond ALERTS_LASTING_MAX */
 };
 
+size_t alerts_under_way(const Alerts *a) {
+        return alert_queue_under_way(a->queue);
+}
+
 uint64_t alerts_dropped(const Alerts *a) {
         return alert_queue_dropped(a->queue) + a->beyond;
 }

@@ -32,5 +32,7 @@ void alert_over(Alerts *a, EventKind kind, const char *service, const char *key,
                 const EventFieldValue fields[], size_t n);
 /* The service is watched no more: nothing of it is repeated, and nothing is said to be over. */
 void alerts_forget_service(Alerts *a, const char *service);
+/* Notices that are being posted to the webhook, or were not tried yet. */
+size_t alerts_under_way(const Alerts *a);
 /* Alerts that did not fit or were given up by the webhook. */
 uint64_t alerts_dropped(const Alerts *a);

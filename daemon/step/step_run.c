@@ -28,6 +28,14 @@ StepRun *step_cancel(StepRun *r) {
         return r->waiting ? NULL : step_run_free(r);
 }
 
+void step_stop(StepRun *r) {
+        r->stopped = true;
+}
+
+bool step_is_under_way(const StepRun *r) {
+        return r->waiting;
+}
+
 /* Copies the values that are bound at every turn; the key to go on after is not among them. */
 static int copy_values(StepRun *r, const StepParameters *parameters, StrBuf *reterr) {
         for (size_t i = 0; i < r->statement.n_parameters; i++) {

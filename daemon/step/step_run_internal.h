@@ -34,6 +34,7 @@ struct StepRun {
         StepStage stage;
         bool waiting; /* a callback of pg is to come */
         bool cancelled;
+        bool stopped; /* no transaction is begun any more */
         bool first_done;
         bool asked;
         char *after;       /* key reached by committed batches */

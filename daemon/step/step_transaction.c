@@ -208,7 +208,9 @@ static void on_begun(void *userdata, PgTransaction *t, const PgFailure *failure)
         if (r->cancelled) {
                 abandon(r);
                 step_run_free(r);
-        } else if (failure->error != PG_OK) {
+        } else if (r->stopped)
+                abandon(r);
+        else if (failure->error != PG_OK) {
                 r->transaction = NULL;
                 r->stage = STAGE_LIMITS;
                 step_run_give_up(r, failure);
@@ -222,6 +224,8 @@ void step_run_on_turn(void *userdata, _unused_ usec_t now) {
         StepRun *r = userdata;
         int k;
 
+        if (r->stopped)
+                return;
         r->waiting = true;
         k = pg_begin(r->pg, r->statement.timeout + STEP_GRACE, on_begun, r);
         if (k < 0) {

@@ -71,6 +71,10 @@ typedef void (*StepProgressCallback)(void *userdata, const char *progress);
  * Returns 0 or -EINVAL with words in *reterr (unknown kind, bad spec). */
 int step_start(StepRun **ret, Loop *loop, Pg *pg, const StepRow *row, StepDoneCallback done,
                StepProgressCallback progress, void *userdata, StrBuf *reterr) _must_check_;
+/* Begins no further transaction; the one that is under way ends and is told. */
+void step_stop(StepRun *r);
+/* Whether the database has yet to answer. */
+bool step_is_under_way(const StepRun *r);
 /* Stops without a callback; what is under way in the database may still finish. */
 StepRun *step_cancel(StepRun *r);
 

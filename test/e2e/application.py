@@ -135,11 +135,14 @@ class Notice:
 
 
 class Receiver:
-    """Keeps every notice; `answers` are the statuses of the next ones by path, then 204."""
+    """Keeps every notice; `answers` are the statuses of the next ones by path, then 204. While `flowing` is not set
+    nothing is answered."""
 
     def __init__(self):
         self.notices = []
         self.answers = {}
+        self.flowing = threading.Event()
+        self.flowing.set()
         self.lock = threading.Lock()
         self.server = Server(self, ReceiverHandler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
@@ -151,6 +154,7 @@ class Receiver:
             answers = self.answers.get(notice.path)
             notice.status = answers.pop(0) if answers else 204
             self.notices.append(notice)
+        self.flowing.wait()
         request.send_response(notice.status)
         if notice.status == 503:
             request.send_header("Retry-After", "1")
@@ -164,4 +168,5 @@ class Receiver:
                     and all(n.data.get(key) == value for key, value in data.items())]
 
     def stop(self):
+        self.flowing.set()
         self.server.stop()

@@ -208,6 +208,33 @@ static void burn(void *userdata, usec_t now) {
         loop_timer_set(s->timer, usec_add(loop_now(s->loop), 100 * USEC_PER_MSEC));
 }
 
+static void ends_after_two(void *userdata) {
+        Story *s = userdata;
+
+        if (++s->count == 2) {
+                loop_after_each(s->loop, NULL, NULL);
+                loop_exit(s->loop, 9);
+        }
+}
+
+static void fire_again(void *userdata, usec_t now) {
+        Story *s = userdata;
+
+        s->jumps++;
+        loop_timer_set(s->timer, now);
+}
+
+static void what_comes_after_each_callback_may_end_it(void **state) {
+        Story *s = *state;
+
+        assert_int_equal(loop_add_timer(s->loop, fire_again, s, "again", &s->timer), 0);
+        loop_timer_set(s->timer, 0);
+        loop_after_each(s->loop, ends_after_two, s);
+        assert_int_equal(loop_run(s->loop), 9);
+        assert_int_equal(s->count, 2);
+        assert_int_equal(s->jumps, 2);
+}
+
 static void longest_turn_is_cpu_time(void **state) {
         Story *s = *state;
         LoopTimer *burner;
@@ -232,6 +259,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(signal_reaches_the_loop, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(standing_still_is_a_jump, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(idling_is_no_jump, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(what_comes_after_each_callback_may_end_it, set_up,
+                                                tear_down),
                 cmocka_unit_test_setup_teardown(longest_turn_is_cpu_time, set_up, tear_down),
         };
 
