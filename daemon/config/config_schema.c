@@ -103,7 +103,7 @@ const ConfigKey config_schema[] = {
           .help = "what makes a version stable" },
         { SECTION_BAKE, "time", KIND_DURATION, AT(ServiceConfig, policy.release.bake_time),
           .fallback = "30m", .minimum = "1s", .maximum = "365d",
-          .help = "time in a row that every rule must be good" },
+          .help = "time that every rule must be good; a bad one starts it again" },
         { SECTION_BAKE, "requests", KIND_INTEGER, AT(ServiceConfig, policy.release.bake_requests),
           .fallback = "0", .minimum = "0", .maximum = "1000000000000",
           .help = "requests that must be seen meanwhile; needs a signal of kind ratio" },

@@ -96,6 +96,8 @@ const char *option_value(Option o);
 bool verb_takes(const Verb *verb, Option o);
 /* The meaning of an exit code in one or two words. */
 const char *exit_code_words(ExitCode code);
+/* When it is given, in one line without a full stop. */
+const char *exit_code_help(ExitCode code);
 void verb_print_usage(const Verb *verb, FILE *f);
 /* Whether the ledger and the configuration take this text as the name of a service or version. */
 bool command_is_name(const char *text);

@@ -4,6 +4,7 @@
 
 typedef enum ValueForm {
         FORM_TEXT,
+        FORM_PATH,
         FORM_FLAG,
         FORM_NAME,
         FORM_NUMBER,
@@ -16,12 +17,12 @@ static const struct {
         ValueForm form;
         const char *help;
 } option_rows[_OPTION_MAX] = {
-        [OPTION_CONFIG] = { "config", FORM_TEXT,
+        [OPTION_CONFIG] = { "config", FORM_PATH,
                             "the configuration that names socket and database, instead of "
                             "/etc/rollbackd/rollbackd.conf" },
         [OPTION_CONNINFO] = { "conninfo", FORM_TEXT,
                               "the database of the ledger's verbs, as libpq takes it" },
-        [OPTION_SOCKET] = { "socket", FORM_TEXT,
+        [OPTION_SOCKET] = { "socket", FORM_PATH,
                             "the daemon's socket, instead of the configuration's" },
         [OPTION_JSON] = { "json", FORM_FLAG, "print JSON instead of text" },
         [OPTION_TIMEOUT] = { "timeout", FORM_DURATION,
@@ -62,14 +63,14 @@ static const struct {
         [OPTION_FALSE] = { "false", FORM_FLAG, "it was a false alarm" },
         [OPTION_SERVICE] = { "service", FORM_NAME, "only of this service" },
         [OPTION_LIMIT] = { "limit", FORM_LIMIT, "how many, from 1 to 1000; 50 unless given" },
-        [OPTION_DIRECTORY] = { "directory", FORM_TEXT,
+        [OPTION_DIRECTORY] = { "directory", FORM_PATH,
                                "where the SQL files are, instead of those that were installed" },
         [OPTION_DB] = { "db", FORM_FLAG,
                         "also ask the database whether every statement can be run" },
         [OPTION_DATABASE] = { "database", FORM_TEXT, "the database by name" },
         [OPTION_DRY_RUN] = { "dry-run", FORM_FLAG, "print what would be done, and do nothing" },
         [OPTION_OLDER_THAN] = { "older-than", FORM_DURATION, "only what is older" },
-        [OPTION_FILE] = { "file", FORM_TEXT, "the file to write" },
+        [OPTION_FILE] = { "file", FORM_PATH, "the file to write" },
 };
 
 const char *option_name(Option o) {
@@ -82,8 +83,9 @@ const char *option_help(Option o) {
 
 const char *option_value(Option o) {
         static const char *const values[] = {
-                [FORM_TEXT] = "text",     [FORM_FLAG] = NULL,      [FORM_NAME] = "name",
-                [FORM_NUMBER] = "number", [FORM_LIMIT] = "number", [FORM_DURATION] = "duration",
+                [FORM_PATH] = "path",         [FORM_TEXT] = "text",     [FORM_FLAG] = NULL,
+                [FORM_NAME] = "name",         [FORM_NUMBER] = "number", [FORM_LIMIT] = "number",
+                [FORM_DURATION] = "duration",
         };
         return values[option_rows[o].form];
 }
@@ -117,14 +119,29 @@ void verb_print_usage(const Verb *verb, FILE *f) {
         fputc('\n', f);
 }
 
+static const struct {
+        const char *words, *help;
+} exit_codes[_EXIT_CODE_MAX] = {
+        [EXIT_OK] = { "ok", "done; of check: everything is good" },
+        [EXIT_FAILED] = { "failed", "something else went wrong; of check: something is not good" },
+        [EXIT_USAGE] = { "usage", "the command line is wrong" },
+        [EXIT_UNREACHABLE] = { "unreachable", "the daemon or the database does not answer" },
+        [EXIT_REFUSED] = { "refused",
+                           "a guard, the policy or the ledger's rules say no; the message says "
+                           "which, and what to type" },
+        [EXIT_NOT_FOUND] = { "not found", "no such service, version, operation or event" },
+        [EXIT_TIMEOUT] = { "timeout",
+                           "the time is over; what was asked of the database may have happened "
+                           "all the same: look before asking again" },
+        [EXIT_NO_RIGHT] = { "no right", "this user or database role may not do that" },
+};
+
 const char *exit_code_words(ExitCode code) {
-        static const char *const words[_EXIT_CODE_MAX] = {
-                [EXIT_OK] = "ok",           [EXIT_FAILED] = "failed",
-                [EXIT_USAGE] = "usage",     [EXIT_UNREACHABLE] = "unreachable",
-                [EXIT_REFUSED] = "refused", [EXIT_NOT_FOUND] = "not found",
-                [EXIT_TIMEOUT] = "timeout", [EXIT_NO_RIGHT] = "no right",
-        };
-        return words[code];
+        return exit_codes[code].words;
+}
+
+const char *exit_code_help(ExitCode code) {
+        return exit_codes[code].help;
 }
 
 static ExitCode usage(const Verb *verb, const char *what, const char *wrong) {
@@ -195,6 +212,7 @@ bool command_is_name(const char *text) {
 static ExitCode check_form(const Verb *verb, ValueForm form, const char *value) {
         switch (form) {
         case FORM_TEXT:
+        case FORM_PATH:
         case FORM_FLAG:
                 return EXIT_OK;
         case FORM_NAME:

@@ -15,46 +15,46 @@
 
 static char page[PAGE_MAX];
 
+/* mdoc wants each sentence on a line of its own. */
+static bool ends_sentence(const char *text, size_t i) {
+        return text[i] == '.' && i > 0 && text[i - 1] != ' ' && text[i + 1] == ' ' &&
+               text[i + 2] != '.' && text[i + 2] != '\'';
+}
+
 void manual_text(const char *text) {
         bool open = false;
 
         if (text[0] == '.' || text[0] == '\'')
                 fputs("\\&", stdout);
-        for (; *text != '\0'; text++)
-                switch (*text) {
-                case '\\':
+        for (size_t i = 0; text[i] != '\0'; i++)
+                if (text[i] == '\\')
                         fputs("\\e", stdout);
-                        break;
-                case '~':
+                else if (text[i] == '~')
                         fputs("\\(ti", stdout);
-                        break;
-                case '^':
+                else if (text[i] == '^')
                         fputs("\\(ha", stdout);
-                        break;
-                case '.':
-                        putchar('.');
-                        /* mdoc wants each sentence on a line of its own. */
-                        if (text[1] == ' ' && text[2] != '.' && text[2] != '\'') {
-                                putchar('\n');
-                                text++;
-                        }
-                        break;
-                case '`':
+                else if (text[i] == '`') {
                         open = !open;
                         fputs(open ? "\\(oq" : "\\(cq", stdout);
-                        break;
-                default:
-                        putchar(*text);
-                }
+                } else if (ends_sentence(text, i)) {
+                        puts(".");
+                        i++;
+                } else
+                        putchar(text[i]);
 }
 
 void manual_sentence(const char *text) {
-        size_t n = strlen(text);
+        size_t n = strlen(text), word = strcspn(text, " ,;");
 
         if (n == 0)
                 return;
-        putchar(toupper((unsigned char)text[0]));
-        manual_text(text + 1);
+        /* A word that is to be typed stays as it is typed. */
+        for (size_t i = 0; i < word; i++)
+                if (!isalpha((unsigned char)text[i]) && text[i] != '\'')
+                        word = 0;
+        if (word > 0)
+                putchar(toupper((unsigned char)*text++));
+        manual_text(text);
         puts(text[n - 1] == '.' ? "" : ".");
 }
 

@@ -34,8 +34,8 @@ static const struct {
         [KIND_PATH] = { "Qq Ar path", "path" },
         [KIND_SOCKET] = { "Qq Ar socket", "socket" },
         [KIND_SECRET] = { "Qq Ar secret", "secret" },
-        [KIND_TARGETS] = { "[ Qq Ar target , ... ]", "target" },
-        [KIND_STATUSES] = { "[ Qq Ar status , ... ]", "status" },
+        [KIND_TARGETS] = { "[ Qo Ar target Qc , ... ]", "target" },
+        [KIND_STATUSES] = { "[ Qo Ar status Qc , ... ]", "status" },
 };
 
 const char *manual_section_name(ConfigSection section) {
@@ -44,13 +44,9 @@ const char *manual_section_name(ConfigSection section) {
         return section == SECTION_DAEMON ? "daemon" : config_section_path(section);
 }
 
-static void write_words(const ConfigWords *words, bool macros) {
+static void write_words(const ConfigWords *words) {
         for (unsigned i = 0; i < words->n; i++)
-                printf("%s%s%s",
-                       i == 0 ? "" :
-                       macros ? " | " :
-                                ", ",
-                       i == 0 && macros ? "Qq Cm " : "", words->word(i));
+                printf("%sQo Cm %s Qc", i > 0 ? " | " : "", words->word(i));
 }
 
 static bool is_list(const ConfigKey *k) {
@@ -97,7 +93,7 @@ static int write_key(const ConfigKey *k) {
         }
         printf(".It Cm %s No = ", k->key);
         if (k->words)
-                write_words(k->words, true);
+                write_words(k->words);
         else
                 fputs(forms[k->kind].form, stdout);
         puts("");
@@ -105,11 +101,11 @@ static int write_key(const ConfigKey *k) {
         write_kinds(k);
         if (k->required)
                 puts("Required.");
-        if (k->fallback && is_quoted(k)) {
-                puts("Default:");
-                printf(".Qq %s .\n", k->fallback);
-        } else if (k->fallback)
-                printf("Default: %s.\n", k->fallback);
+        if (k->fallback)
+                printf(is_list(k)   ? "Default: [ \"%s\" ].\n" :
+                       is_quoted(k) ? "Default: \"%s\".\n" :
+                                      "Default: %s.\n",
+                       k->fallback);
         write_limits(k);
         return 0;
 }

@@ -114,8 +114,8 @@ int manual_options(void) {
 
 int manual_exits(void) {
         for (int code = 0; code < _EXIT_CODE_MAX; code++) {
-                printf(".It %d\n", code);
-                manual_sentence(exit_code_words((ExitCode)code));
+                printf(".It %d Pq %s\n", code, exit_code_words((ExitCode)code));
+                manual_sentence(exit_code_help((ExitCode)code));
         }
         return 0;
 }

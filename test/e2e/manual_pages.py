@@ -8,7 +8,7 @@ BUILD = ROOT / os.environ.get("BUILD", "build/dev")
 SOURCES = sorted([*(ROOT / "daemon").glob("**/*.in"), *(ROOT / "sql").glob("*.in")])
 PAGES = {source.name.removesuffix(".in"): BUILD / "man" / source.name.removesuffix(".in") for source in SOURCES}
 KINDS = ("policy", "conf", "shell", "psql", "python", "output", "host")
-ROLES = {"reader": "app", "deployer": "ci", "operator": "alice", "administrator": "postgres"}
+ROLES = {"reader": "app", "deployer": "ci", "operator": "alice", "administrator": "postgres", "daemon": "rollbackd"}
 
 
 class Example:
