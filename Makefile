@@ -225,6 +225,11 @@ deb: deps-deb ## the Debian package, checked, in build/dev/deb (VERSION=, SCHEMA
 	$(SAY) DEB $(DEB_SOURCE)
 	$(Q)cd $(DEB_SOURCE) && $(DEB_ENVIRONMENT) dpkg-buildpackage -b -us -uc >../build.log 2>&1 || { tail -n 40 ../build.log; exit 1; }
 	$(Q)test/check-package $(DEB)/rollbackd_$(VERSION)_*.deb
+# Another directory, time, time zone and umask: the same bytes.
+deb-again: deb ## the Debian package built a second time elsewhere: it must be the same, byte for byte
+	$(Q)umask 0027; TZ=Asia/Tokyo $(MAKE) --no-print-directory B=$(B)/again DEB_EXTRA='$(DEB_EXTRA)' deb
+	$(Q)for deb in $(DEB)/rollbackd*_$(VERSION)_*.deb; do cmp $$deb $(B)/again/deb/$${deb##*/}; done
+	$(Q)rm -rf $(B)/again
 
 # Where things go on a host: here and nowhere else, the package too takes what this installs.
 BINDIR := $(DESTDIR)$(PREFIX)/bin
@@ -264,6 +269,6 @@ clean: ## remove build/
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: format fuzz all unit clean help deb deps deps-deb deps-build deps-demo deps-check deps-bench demo demo-run check check-build check-run sanitize lint bench bench-run install uninstall man
+.PHONY: format fuzz all unit clean help deb deb-again deps deps-deb deps-build deps-demo deps-check deps-bench demo demo-run check check-build check-run sanitize lint bench bench-run install uninstall man
 .SECONDARY:
 -include $(shell find $(B) -path $(DEB) -prune -o -name '*.d' -print 2>/dev/null)
