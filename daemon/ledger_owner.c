@@ -33,6 +33,69 @@ static void begin_connection(Manager *m) {
         manager_want_leftovers(m);
 }
 
+/* Once per schema: a heartbeat comes every 30 s. */
+static void tell_schema(Manager *m, uint64_t schema) {
+        uint64_t before = m->schema_told;
+
+        if (schema == before)
+                return;
+        m->schema_told = schema;
+        if (schema < LEDGER_SCHEMA)
+                log_message(SEVERITY_WARNING, "%s", m->ledger_words);
+        else if (before > 0)
+                log_message(SEVERITY_NOTICE, "the ledger has schema %llu now",
+                            (unsigned long long)schema);
+}
+
+/* One behind we run, without what our own schema added. */
+static void look_at_schema(Manager *m) {
+        uint64_t schema = ledger_schema(m->ledger);
+        StrBuf b;
+
+        strbuf_init(&b, m->ledger_words, sizeof m->ledger_words);
+        if (schema < LEDGER_SCHEMA) {
+                strbuf_add(&b, "the ledger has schema ");
+                strbuf_add_u64(&b, schema);
+                strbuf_add(&b, ", one behind: run rollbackctl db migrate");
+        }
+        tell_schema(m, schema);
+}
+
+static void on_heartbeat(void *userdata) {
+        Manager *m = userdata;
+
+        m->heartbeat_at = manager_unix_now();
+        look_at_schema(m);
+        manager_update_status_soon(m);
+}
+
+static bool operation_in_flight(void *userdata) {
+        Manager *m = userdata;
+        ServiceGlance glance;
+
+        if (m->stopping)
+                return true;
+        for (uint32_t i = 0; i < CONFIG_SERVICES_MAX; i++)
+                if (m->services[i].config &&
+                    (m->services[i].runner || (engine_glance(m->engine, i, &glance) &&
+                                               glance.operation_state != OPERATION_NONE)))
+                        return true;
+        return false;
+}
+
+static void on_retention(void *userdata) {
+        ((Manager *)userdata)->retention_at = manager_unix_now();
+}
+
+static int start_housekeeping(Manager *m) {
+        HousekeepingSetup setup = housekeeping_setup(m->config->retention, m->seed + 5);
+
+        setup.userdata = m;
+        setup.busy = operation_in_flight;
+        setup.on_success = on_retention;
+        return housekeeping_new(&m->housekeeping, m->loop, m->ledger, m->steps_pg, &setup);
+}
+
 static void on_ledger_state(void *userdata, bool up, const PgFailure *failure) {
         Manager *m = userdata;
         const char *words = failure ? failure->message : "";
@@ -51,6 +114,7 @@ static void on_ledger_state(void *userdata, bool up, const PgFailure *failure) {
         if (up) {
                 alert_over(m->alerts, EVENT_LEDGER_DOWN, "", "", fields, ELEMENTSOF(fields));
                 alert_over(m->alerts, EVENT_LEDGER_UNUSABLE, "", "", fields, ELEMENTSOF(fields));
+                look_at_schema(m);
                 begin_connection(m);
         } else
                 alert_raise(m->alerts, kind, "", "", fields, ELEMENTSOF(fields));
@@ -117,7 +181,8 @@ int manager_connect_ledger(Manager *m) {
                               .on_state = on_ledger_state,
                               .on_facts = on_facts,
                               .on_recent = on_recent,
-                              .on_trouble = on_ledger_trouble };
+                              .on_trouble = on_ledger_trouble,
+                              .on_heartbeat = on_heartbeat };
         PgSetup steps = { .conninfo = m->config->conninfo,
                           .application_name = "rollbackd steps",
                           .on_state = on_steps_state,
@@ -135,6 +200,8 @@ int manager_connect_ledger(Manager *m) {
                 steps.password = password;
                 r = pg_new(&m->steps_pg, m->loop, m->offload, &steps, m->seed + 2);
         }
+        if (r >= 0)
+                r = start_housekeeping(m);
         if (password) {
                 digest_wipe(password, strlen(password));
                 free(password);

@@ -107,9 +107,15 @@ static int build(Manager *m) {
         return r;
 }
 
+double manager_unix_now(void) {
+        struct timespec t;
+
+        clock_gettime(CLOCK_REALTIME, &t);
+        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 int manager_new(Manager **ret, const ManagerOptions *options, DaemonConfig *config) {
         _cleanup_(manager_freep) Manager *m = calloc(1, sizeof *m);
-        struct timespec t;
         int r;
 
         if (!m) {
@@ -118,8 +124,7 @@ int manager_new(Manager **ret, const ManagerOptions *options, DaemonConfig *conf
         }
         m->options = *options;
         m->config = config;
-        clock_gettime(CLOCK_REALTIME, &t);
-        m->started_at = (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+        m->started_at = manager_unix_now();
         r = digest_random(&m->seed, sizeof m->seed);
         if (r >= 0)
                 r = build(m);
@@ -150,6 +155,7 @@ Manager *manager_free(Manager *m) {
         while (m->awaited)
                 awaited_free(m->awaited);
         pg_free(m->steps_pg);
+        housekeeping_free(m->housekeeping);
         api_free(m->api);
         alerts_free(m->alerts);
         http_client_free(m->client);

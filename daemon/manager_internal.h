@@ -6,6 +6,7 @@
 #include "alerts.h"
 #include "api.h"
 #include "deliveries.h"
+#include "housekeeping.h"
 #include "ledger.h"
 #include "log.h"
 #include "manager.h"
@@ -55,6 +56,7 @@ struct Manager {
         Ledger *ledger;
         Pg *steps_pg; /* the policies' SQL runs here, so that a slow statement never delays a commit
                        */
+        Housekeeping *housekeeping; /* NULL without a ledger */
         HttpClient *client;
         Alerts *alerts;
         DeliveriesPump *deliveries;
@@ -68,12 +70,15 @@ struct Manager {
         bool leftovers_wanted, leftovers_asked;
         bool pumping, pump_again;
         bool reload_ok, ledger_seen;
-        bool stopping;                  /* nothing new begins */
-        bool closing;                   /* everything is being freed */
-        char stopping_words[200];       /* what the end waits for */
-        usec_t stop_by;                 /* it waits no longer */
-        usec_t ledger_down_at;          /* 0: it is up, or was never reached */
-        double started_at, reloaded_at; /* unix seconds */
+        bool stopping;                     /* nothing new begins */
+        bool closing;                      /* everything is being freed */
+        char stopping_words[200];          /* what the end waits for */
+        usec_t stop_by;                    /* it waits no longer */
+        usec_t ledger_down_at;             /* 0: it is up, or was never reached */
+        double started_at, reloaded_at;    /* unix seconds */
+        double heartbeat_at, retention_at; /* when the ledger last took the one, and the other last
+                                              came to its end; 0: not since the start */
+        uint64_t schema_told;              /* in the log; 0: none yet */
         char ledger_words[256];
         char status[STATUS_LINE_SIZE]; /* as last told to the service manager */
         bool status_awaited;           /* status_timer is armed */
@@ -89,6 +94,9 @@ typedef struct EffectFields {
         size_t n;
         char epoch[24];
 } EffectFields;
+
+/* manager.c: seconds since 1970, for records and metrics alone. */
+double manager_unix_now(void);
 
 /* pump.c */
 void effect_fields_fill(const Manager *m, const Effect *e, EffectFields *f);

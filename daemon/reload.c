@@ -36,13 +36,6 @@ static void end_alerts(Manager *m, const RefusedPolicy *old, size_t n) {
                                    old[i].path, &(EventFieldValue){ "service", old[i].alerted }, 1);
 }
 
-static double unix_now(void) {
-        struct timespec t;
-
-        clock_gettime(CLOCK_REALTIME, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 /* The handle of the service that a refused file is about: by its name when that could be read, else
  * by the file that its policy in force came from. */
 static uint32_t refused_service(const Manager *m, const PolicyFile *file) {
@@ -220,7 +213,7 @@ int manager_load_policies(Manager *m) {
                 r = watch_services(m);
         m->reload_ok = r >= 0 && m->n_refused == 0;
         if (m->reload_ok)
-                m->reloaded_at = unix_now();
+                m->reloaded_at = manager_unix_now();
         if (r < 0)
                 log_message(SEVERITY_CRITICAL,
                             "policies of %s could not all be put in force, error %d: those before "

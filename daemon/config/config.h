@@ -137,6 +137,7 @@ typedef struct DaemonConfig {
         size_t n_alerts;
         char *policies; /* directory */
         char *secrets;  /* directory */
+        usec_t retention;
 } DaemonConfig;
 
 /* Reads one policy file. On error returns a negative errno with every mistake found, one per line

@@ -268,6 +268,9 @@ const ConfigKey config_schema[] = {
           .fallback = "/etc/rollbackd/policies.d", .help = "directory of the policy files" },
         { SECTION_DAEMON, "secrets", KIND_PATH, AT(DaemonConfig, secrets),
           .fallback = "/etc/rollbackd/secrets", .help = "directory of the secrets" },
+        { SECTION_DAEMON, "retention", KIND_DURATION, AT(DaemonConfig, retention),
+          .fallback = "400d", .minimum = "30d", .maximum = "3650d",
+          .help = "age at which events, deliveries and closed operations go from the ledger" },
         { SECTION_LEDGER, "conninfo", KIND_CONNINFO, AT(DaemonConfig, conninfo),
           .help = "how to connect, as libpq takes it; without it nothing is recorded and nothing "
                   "done" },

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #define LEDGER_CHANNEL "rollbackd"
-#define SEEN_EVERY USEC_PER_MINUTE
 
 void ledger_tell_trouble(Ledger *l, const char *what, const char *of, const PgFailure *failure) {
         STRBUF(words, 256);
@@ -36,22 +35,6 @@ void ledger_go_down(Ledger *l, const PgFailure *failure) {
         l->up = false;
         l->failure = *failure;
         l->owner.on_state(l->owner.userdata, false, failure);
-}
-
-static void on_nothing(_unused_ void *userdata, _unused_ const PgFailure *failure,
-                       _unused_ const PgResult *result) {
-}
-
-static void say_seen(Ledger *l) {
-        STRBUF(schema, 24);
-        const char *const values[] = { l->host, ROLLBACKD_VERSION, schema.text };
-
-        strbuf_add_u64(&schema, LEDGER_SCHEMA);
-        l->seen_at = loop_now(l->loop);
-        l->unseen = false;
-        /* Lost, it is said again a minute later. */
-        (void)!pg_query(l->pg, "SELECT rollbackd.observer_seen($1::text, $2::text, $3::int)",
-                        ELEMENTSOF(values), values, LEDGER_STATEMENT_TIMEOUT, on_nothing, NULL);
 }
 
 static void mark_all(Ledger *l) {
@@ -123,8 +106,6 @@ static void on_poll(void *userdata, usec_t now) {
         mark_all(l);
         ledger_load_dirty(l);
         ledger_recent_soon(l);
-        if (now >= usec_add(l->seen_at, SEEN_EVERY))
-                say_seen(l);
 }
 
 static void on_queue_timer(void *userdata, _unused_ usec_t now) {
@@ -136,7 +117,7 @@ static void on_recent_timer(void *userdata, _unused_ usec_t now) {
 
         ledger_recent_now(l);
         if (l->up && l->unseen)
-                say_seen(l);
+                ledger_heartbeat(l);
 }
 
 static int add_timers(Ledger *l) {
@@ -150,6 +131,7 @@ static int add_timers(Ledger *l) {
                 { on_flush, "ledger-load", &l->flush_timer },
                 { on_queue_timer, "ledger-queue", &l->queue_timer },
                 { on_recent_timer, "ledger-recent", &l->recent_timer },
+                { ledger_on_heartbeat_timer, "ledger-heartbeat", &l->heartbeat_timer },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(timers); i++) {
@@ -206,6 +188,8 @@ Ledger *ledger_free(Ledger *l) {
         loop_timer_free(l->flush_timer);
         loop_timer_free(l->queue_timer);
         loop_timer_free(l->recent_timer);
+        loop_timer_free(l->heartbeat_timer);
+        ledger_forget_drills(l);
         json_free(l->recent_operations);
         free(l->watched);
         free(l);

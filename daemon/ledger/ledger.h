@@ -28,9 +28,13 @@ typedef struct LedgerOwner {
          * the ledger refused and that is now given up. `what` names it: "facts of users-api". NULL:
          * not wanted. */
         void (*on_trouble)(void *userdata, const char *what, const PgFailure *failure);
+        /* The ledger took a heartbeat (every 30 s while it is up, the first at once), and said
+         * again which schema it has. NULL: not wanted. */
+        void (*on_heartbeat)(void *userdata);
 } LedgerOwner;
 
-/* The ledger's schema that this program was built for: SCHEMA of the Makefile. */
+/* The ledger's schema that this program was built for: SCHEMA of the Makefile. It also runs on the
+ * one before, without what this one added. */
 #define LEDGER_SCHEMA ROLLBACKD_SCHEMA
 
 int ledger_new(Ledger **ret, Loop *loop, Offload *offload, const char *conninfo,
@@ -38,6 +42,11 @@ int ledger_new(Ledger **ret, Loop *loop, Offload *offload, const char *conninfo,
 Ledger *ledger_free(Ledger *l);
 DEFINE_CLEANUP(Ledger *, ledger_free);
 bool ledger_is_up(const Ledger *l);
+/* Of the ledger as it last said, 0 while it is not known to be one that we may run on. */
+uint64_t ledger_schema(const Ledger *l);
+/* When a drill of the service last succeeded, in unix seconds, 0 for never. False when the ledger
+ * has not told, or is too old to know. */
+bool ledger_find_drill(const Ledger *l, const char *service, double *ret_succeeded_at);
 
 /* The services whose facts are read at once, after each (re)connect, at each notification for them,
  * and every 10 s. Copies the list. */
@@ -167,3 +176,16 @@ int ledger_delivery_result(Ledger *l, const char *id, const char *state, usec_t 
 typedef void (*LedgerJsonCallback)(void *userdata, const PgFailure *failure, const Json *value);
 int ledger_find(Ledger *l, const char *id, LedgerJsonCallback callback,
                 void *userdata) _must_check_;
+
+/* What one batch of retention deleted. */
+typedef struct LedgerPruned {
+        uint64_t operations, steps, deliveries, events;
+} LedgerPruned;
+typedef void (*LedgerPruneCallback)(void *userdata, const PgFailure *failure,
+                                    const LedgerPruned *pruned);
+/* One batch of at most `most` rows, over another connection to the same database, so that it never
+ * delays a commit. Returns 0, -ENOTCONN, -EAGAIN, -ENOMEM, -EOPNOTSUPP when the ledger's schema is
+ * too old for it. */
+int ledger_prune(const Ledger *l, Pg *over, usec_t older_than, uint32_t most,
+                 LedgerPruneCallback callback, void *userdata) _must_check_;
+uint64_t ledger_pruned_sum(const LedgerPruned *p);

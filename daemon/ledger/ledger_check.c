@@ -47,19 +47,21 @@ static void warm(Ledger *l) {
                 loop_timer_set(l->check_timer, usec_add(loop_now(l->loop), CHECK_AGAIN));
 }
 
+void ledger_refuse_schema(Ledger *l, const PgFailure *wrong) {
+        l->schema = 0;
+        check_failed(l, wrong);
+}
+
 static void on_schema(void *userdata, const PgFailure *failure, const PgResult *result) {
         Ledger *l = userdata;
         PgFailure wrong;
-        uint64_t version;
 
         if (l->closing)
                 return;
-        if (failure->error != PG_OK) {
+        if (failure->error != PG_OK)
                 check_failed(l, failure);
-                return;
-        }
-        if (ledger_check_schema(result, &version, &wrong) < 0)
-                check_failed(l, &wrong);
+        else if (ledger_check_schema(result, &l->schema, &wrong) < 0)
+                ledger_refuse_schema(l, &wrong);
         else
                 warm(l);
 }

@@ -2,7 +2,8 @@
  * ledger_check.c (a new connection), ledger_load.c (which facts to read), ledger_facts.c (their
  * rows), ledger_commit.c and ledger_atomic.c (the short transaction), ledger_request.c (its
  * copies), ledger_queue.c (what must reach the ledger), ledger_claims.c (steps and deliveries),
- * ledger_leftovers.c (steps of closed operations), ledger_read.c (lists for the API). */
+ * ledger_leftovers.c (steps of closed operations), ledger_read.c (lists for the API),
+ * ledger_housekeeping.c (heartbeat, retention). */
 #pragma once
 
 #include "ledger.h"
@@ -11,6 +12,7 @@
 /* The server's own limit of 5 s answers first. */
 #define LEDGER_STATEMENT_TIMEOUT (8 * USEC_PER_SEC)
 #define LEDGER_POLL (10 * USEC_PER_SEC)
+#define LEDGER_HEARTBEAT (30 * USEC_PER_SEC)
 #define LEDGER_QUEUE_MAX 256
 /* In flight at once: every service may be bad in the same second. */
 #define LEDGER_COMMITS_MAX 4096
@@ -52,6 +54,7 @@ struct LedgerCall {
 };
 
 typedef struct LedgerCommit LedgerCommit;
+typedef struct LedgerDrill LedgerDrill;
 
 struct Ledger {
         Loop *loop;
@@ -61,9 +64,13 @@ struct Ledger {
         char host[256];
         bool up, closing, stopping;
         PgFailure failure; /* why it is not up */
-        LoopTimer *check_timer, *poll_timer, *flush_timer, *queue_timer, *recent_timer;
-        usec_t seen_at; /* when the ledger was last told that we are there */
-        bool unseen;    /* over this connection not yet */
+        LoopTimer *check_timer, *poll_timer, *flush_timer, *queue_timer, *recent_timer,
+                *heartbeat_timer;
+        uint64_t schema; /* that may be run on; 0: not known */
+        bool unseen;     /* over this connection the ledger was not yet told that we are there */
+        LedgerDrill *drills; /* by service */
+        size_t n_drills;
+        bool drills_known;
         LedgerWatched *watched;
         size_t n_watched;
         LedgerCall *head, **tail;
@@ -87,6 +94,13 @@ void ledger_go_up(Ledger *l);
 /* ledger_check.c: asks the new connection, and then goes up or down. */
 void ledger_check(Ledger *l);
 void ledger_on_check_timer(void *userdata, usec_t now);
+/* Goes down because of the schema, and asks again until it fits. */
+void ledger_refuse_schema(Ledger *l, const PgFailure *wrong);
+
+/* ledger_housekeeping.c: one heartbeat now, and the next when it is due. */
+void ledger_heartbeat(Ledger *l);
+void ledger_on_heartbeat_timer(void *userdata, usec_t now);
+void ledger_forget_drills(Ledger *l);
 
 /* ledger_load.c: reads what is dirty. */
 void ledger_load_dirty(Ledger *l);

@@ -31,33 +31,36 @@ const char ledger_rights_sql[] =
         "pg_catalog.to_regnamespace('rollbackd') "
         "WHERE c.oid IS NULL OR NOT pg_catalog.has_table_privilege(c.oid, 'SELECT') ORDER BY 1";
 
-static PgFailure wrong_schema(const char *version, const char *oldest) {
+/* Older, it lacks what we need; newer, it has given up what we know. */
+static PgFailure wrong_schema(const char *version, const char *oldest, bool newer) {
         PgFailure f = { .error = PG_CONFIGURATION };
         StrBuf b;
 
         strbuf_init(&b, f.message, sizeof f.message);
         strbuf_add(&b, "the ledger has schema ");
         strbuf_add(&b, version ? version : "none");
-        strbuf_add(&b, ", which takes daemons built for schema ");
-        strbuf_add(&b, oldest ? oldest : "none");
-        strbuf_add(&b, " or newer; this one is built for ");
+        if (newer) {
+                strbuf_add(&b, ", which takes daemons built for schema ");
+                strbuf_add(&b, oldest);
+                strbuf_add(&b, " or newer");
+        }
+        strbuf_add(&b, newer ? "; this one is built for " : ", this rollbackd is built for ");
         strbuf_add_u64(&b, LEDGER_SCHEMA);
-        strbuf_add(&b, ": run rollbackctl db migrate, or install the matching rollbackd");
+        strbuf_add(&b, newer ? ": install the matching rollbackd" : ": run rollbackctl db migrate");
         return f;
 }
 
 int ledger_check_schema(const PgResult *answer, uint64_t *ret_version, PgFailure *reterr) {
-        uint64_t version, oldest;
+        const char *version = pg_value(answer, 0, "version");
+        const char *oldest = pg_value(answer, 0, "oldest_daemon");
+        uint64_t v = 0, o = 0;
 
-        if (pg_rows(answer) != 1 ||
-            ledger_parse_u64(pg_value(answer, 0, "version"), &version) < 0 ||
-            ledger_parse_u64(pg_value(answer, 0, "oldest_daemon"), &oldest) < 0 ||
-            version < LEDGER_SCHEMA || oldest > LEDGER_SCHEMA) {
-                *reterr = wrong_schema(pg_value(answer, 0, "version"),
-                                       pg_value(answer, 0, "oldest_daemon"));
+        if (ledger_parse_u64(version, &v) < 0 || ledger_parse_u64(oldest, &o) < 0 ||
+            v + 1 < LEDGER_SCHEMA || o > LEDGER_SCHEMA) {
+                *reterr = wrong_schema(version, oldest, o > LEDGER_SCHEMA);
                 return -EINVAL;
         }
-        *ret_version = version;
+        *ret_version = v;
         return 0;
 }
 

@@ -6,7 +6,8 @@
 
 /* One row: version and oldest_daemon. */
 extern const char ledger_schema_sql[];
-/* Whether this program may run on the schema of the answer. Returns 0, with the schema's number, or
+/* Whether this program may run on the schema of the answer: on its own, the one before, or a newer
+ * one that still takes it. Returns 0, with the schema's number, or
  * -EINVAL with the words of PG_CONFIGURATION in *reterr. */
 int ledger_check_schema(const PgResult *answer, uint64_t *ret_version,
                         PgFailure *reterr) _must_check_;

@@ -37,8 +37,16 @@ static void on_trouble(_unused_ void *userdata, const char *what, const PgFailur
         seen.n_trouble++;
 }
 
+static void on_heartbeat(_unused_ void *userdata) {
+        seen.heartbeats++;
+}
+
 const LedgerOwner ledger_story_owner = {
-        .on_state = on_state, .on_facts = on_facts, .on_recent = on_recent, .on_trouble = on_trouble
+        .on_state = on_state,
+        .on_facts = on_facts,
+        .on_recent = on_recent,
+        .on_trouble = on_trouble,
+        .on_heartbeat = on_heartbeat,
 };
 
 OperationPlan ledger_story_plan = { .kind = OPERATION_ROLLBACK,

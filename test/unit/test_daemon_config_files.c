@@ -179,10 +179,12 @@ static void the_daemons_file_has_defaults_for_all(_unused_ void **state) {
         assert_string_equal(c->listen, "127.0.0.1:7331");
         assert_string_equal(c->policies, "/etc/rollbackd/policies.d");
         assert_string_equal(c->secrets, "/etc/rollbackd/secrets");
+        assert_int_equal(c->retention, 400 * USEC_PER_DAY);
         assert_int_equal(c->n_alerts, 0);
         dump = config_dump_daemon(c);
         assert_string_equal(daemon_mistakes(dump, &again), "");
         assert_string_equal(again->listen, c->listen);
+        assert_int_equal(again->retention, c->retention);
 }
 
 static void port_0_is_the_kernels_choice_for_listening(_unused_ void **state) {
@@ -218,7 +220,11 @@ static void the_daemons_file_is_refused_for_its_mistakes(_unused_ void **state) 
                   ":1: alerts[0].url: \"https://u:secret@h/\" names a user; write the URL without "
                   "user and password\n" },
                 { "limits = { };", ":1: limits: unknown key; write one of ledger, http, alerts, "
-                                   "policies, secrets\n" },
+                                   "policies, secrets, retention\n" },
+                { "retention = \"29d\";",
+                  ":1: retention: \"29d\" is too small; write at least 30d\n" },
+                { "retention = \"3651d\";",
+                  ":1: retention: \"3651d\" is too large; write at most 3650d\n" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)
