@@ -23,6 +23,7 @@ static void count_service(const ServiceGlance *g, StatusFacts *f) {
                 f->from_version = g->operation->from_version;
                 f->to_version = g->operation->to_version;
                 f->operation_state = g->operation_state;
+                f->awaited = g->awaited;
         } else if (g->held != GUARD_NONE) {
                 if (f->n_held++ > 0)
                         return;

@@ -62,6 +62,11 @@ static void add_operations(const StatusFacts *f, StrBuf *b) {
         strbuf_add(b, f->operation_state == OPERATION_IN_DOUBT ?
                               "in doubt" :
                               operation_state_to_string(f->operation_state));
+        if (f->awaited) {
+                strbuf_add(b, " (awaits its dependency ");
+                strbuf_add(b, f->awaited);
+                strbuf_add_char(b, ')');
+        }
         add_more(b, f->n_operations);
 }
 

@@ -25,7 +25,8 @@ typedef struct StatusFacts {
         size_t n_operations;      /* in flight, the first of them being: */
         const char *operation_service, *from_version, *to_version;
         OperationState operation_state;
-        size_t n_held; /* services bad and held by a guard, the first of them: */
+        const char *awaited; /* the dependency that its verification waits for, NULL: none */
+        size_t n_held;       /* services bad and held by a guard, the first of them: */
         const char *held_service;
         Guard held_by;
         size_t n_bad; /* other services bad with no operation in flight, the first of them: */

@@ -39,6 +39,9 @@ static void print_next(const Json *service, const Json *rule) {
                 print_words("", json_get_text(operation, "from", NULL), " -> ");
                 print_words("", json_get_text(operation, "to", NULL), ": ");
                 print_words("", json_get_text(operation, "state", NULL), "");
+                if (json_get(operation, "awaits_dependency"))
+                        print_words(", awaits its dependency ",
+                                    json_get_text(operation, "awaits_dependency", NULL), "");
         } else if (json_get(service, "holding") &&
                    streq(json_get_text(service, "health", ""), "bad"))
                 print_words("held: ", json_get_text(service, "holding_why", NULL), "");

@@ -110,6 +110,7 @@ static Json *operation_json(const ServiceSnapshot *s) {
         json_set_text(j, "from", s->operation.from_version);
         json_set_text(j, "to", s->operation.to_version);
         json_set_double(j, "for_seconds", seconds(usec_sub(s->now, s->operation_since)));
+        json_set_text(j, "awaits_dependency", s->awaited);
         return j;
 }
 

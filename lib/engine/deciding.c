@@ -1,5 +1,6 @@
 #include "deciding.h"
 
+#include "blaming.h"
 #include "explaining.h"
 #include "judging.h"
 #include "operating.h"
@@ -11,47 +12,6 @@
 int decision_rule(const Service *s) {
         uint32_t firing = s->firing & s->acting;
         return firing ? __builtin_ctz(firing) : -1;
-}
-
-/* One result counts, without rise and fall: unknown while a target has none that began after
- * `since`. To look at the latest ones is enough: when one that was not good turns good, either the
- * rules start anew, or all were good and what it touched is not counted (judging.c). */
-static Tri probe_since(const ProbeState *p, size_t n, usec_t since) {
-        Tri answer = TRI_GOOD;
-
-        for (size_t i = 0; i < n; i++) {
-                const TargetState *t = &p->targets[i];
-                if (t->at > 0 && t->raw != TRI_GOOD)
-                        return TRI_BAD;
-                if (t->at == 0 || t->started <= since)
-                        answer = TRI_UNKNOWN;
-        }
-        return answer;
-}
-
-static Tri dependencies_since(const Service *s, usec_t since, const char **ret_name) {
-        Tri answer = TRI_GOOD;
-
-        for (size_t i = 0; i < s->policy->n_probes; i++) {
-                if (!(s->dependencies >> i & 1))
-                        continue;
-                Tri one = probe_since(&s->probes[i], s->policy->probes[i].n_targets, since);
-                if (one == TRI_GOOD)
-                        continue;
-                if (answer == TRI_GOOD || one == TRI_BAD)
-                        *ret_name = s->policy->probes[i].name;
-                answer = one;
-                if (one == TRI_BAD)
-                        break;
-        }
-        return answer;
-}
-
-/* When the rule left good: not before its evidence began, which for all targets being down is
- * within the warm-up. */
-static usec_t left_good(const Service *s, int rule) {
-        usec_t good_at = s->rules[rule].good_at;
-        return s->warm ? MAX(good_at, s->count_from) : good_at;
 }
 
 void decision_make(const Engine *e, const Service *s, int rule, usec_t now, Decision *ret) {
@@ -72,36 +32,14 @@ void decision_make(const Engine *e, const Service *s, int rule, usec_t now, Deci
         };
         if (streq(s->facts.operation.id, s->closed_id))
                 ret->in.operation_in_flight = s->operation_state != OPERATION_NONE;
-        usec_t since = firing ? left_good(s, rule) : 0;
-        ret->in.dependency = dependencies_since(s, since, &ret->in.dependency_name);
+        usec_t since = firing ? blame_left_good(s, rule) : 0;
+        ret->in.dependency = blame_since(s, since, &ret->in.dependency_name);
         if (!firing)
                 ret->in.dependency = judging_dependencies_good(s) ? TRI_GOOD : TRI_BAD;
         StrBuf why;
         strbuf_init(&why, ret->target_text, sizeof ret->target_text);
         ret->in.target = target_choose(&s->policy->rollback, &s->facts, NULL, &why);
         ret->holding = guards_ask(&ret->in, ret->answers, &ret->n_answers);
-}
-
-void deciding_ask_dependencies(Engine *e, Service *s, usec_t since, usec_t now) {
-        s->ask_dependencies = false;
-        for (size_t i = 0; i < s->policy->n_probes; i++) {
-                ProbeState *p = &s->probes[i];
-                if (!(s->dependencies >> i & 1))
-                        continue;
-                if (p->asked_at > 0 && now < usec_add(p->asked_at, DEPENDENCY_ASK_EVERY))
-                        continue;
-                if (since > 0 &&
-                    probe_since(p, s->policy->probes[i].n_targets, since) != TRI_UNKNOWN)
-                        continue;
-                if (!effect_room(s))
-                        return;
-                p->asked_at = now;
-                effect_push(e, s,
-                            (EffectItem){ .kind = EFFECT_PROBE_NOW,
-                                          .probe = (uint16_t)i,
-                                          .epoch = s->facts.epoch },
-                            NULL, NULL, NULL);
-        }
 }
 
 /* The guard that holds is told once; it is over when another holds, or none. `held`: its words. */
@@ -199,7 +137,7 @@ static usec_t step_held(Engine *e, Service *s, const Decision *d, usec_t now) {
         if (a->answer == TRI_UNKNOWN) {
                 s->wait_since = s->wait_since ? s->wait_since : now;
                 usec_t tell_at = usec_add(s->wait_since, DEPENDENCY_WAIT_TOLD);
-                deciding_ask_dependencies(e, s, left_good(s, d->rule), now);
+                blame_ask(e, s, blame_left_good(s, d->rule), now);
                 again = MIN(again, usec_add(now, DEPENDENCY_ASK_EVERY));
                 told = now >= tell_at;
         } else
@@ -241,7 +179,7 @@ usec_t deciding_step(Engine *e, Service *s, usec_t now) {
         int rule = decision_rule(s);
 
         if (s->ask_dependencies)
-                deciding_ask_dependencies(e, s, 0, now);
+                blame_ask(e, s, 0, now);
         if (rule < 0) {
                 operation_clear(s, now);
                 s->refused = false;

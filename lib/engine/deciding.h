@@ -20,5 +20,3 @@ int decision_rule(const Service *s);
 /* Decides for one service: proposes, records what it would have done, or tells what holds. Returns
  * the next instant at which to ask again. */
 usec_t deciding_step(Engine *e, Service *s, usec_t now);
-/* Asks for the dependencies' results that are wanted. */
-void deciding_ask_dependencies(Engine *e, Service *s, usec_t since, usec_t now);

@@ -155,7 +155,9 @@ void engine_clear_evidence(Engine *e, usec_t now) {
 }
 
 static void note_glance(Engine *e, Service *s) {
-        uint32_t glanced = 1U << 31 | (uint32_t)s->health | (uint32_t)s->held_told << 8 |
+        const char *name;
+        uint32_t glanced = 1U << 31 | (uint32_t)(operation_blame(s, &name) != TRI_GOOD) << 30 |
+                           (uint32_t)s->health | (uint32_t)s->held_told << 8 |
                            (uint32_t)s->operation_state << 16;
 
         e->changes += glanced != s->glanced;

@@ -1,5 +1,6 @@
 #include "operating.h"
 
+#include "blaming.h"
 #include "deadlines.h"
 #include "deciding.h"
 #include "explaining.h"
@@ -278,12 +279,25 @@ static void describe_stragglers(const Service *s, StrBuf *b) {
         strbuf_add(b, " more");
 }
 
+Tri operation_blame(const Service *s, const char **ret_name) {
+        if (s->operation_state != OPERATION_VERIFYING || !s->warm || !(s->bad & s->acting))
+                return TRI_GOOD;
+        return blame_since(s, blame_left_good(s, telling_rule(s)), ret_name);
+}
+
 static void describe_closing(const Service *s, int rule, StrBuf *b) {
+        const char *name;
+
         rule_describe(s, rule, b);
         if (s->failed_steps > 0) {
                 strbuf_add(b, "; ");
                 strbuf_add_u64(b, s->failed_steps);
                 strbuf_add(b, s->failed_steps == 1 ? " step failed" : " steps failed");
+        }
+        if (operation_blame(s, &name) != TRI_GOOD) {
+                strbuf_add(b, "; the dependency ");
+                strbuf_add(b, name);
+                strbuf_add(b, " is not good");
         }
         describe_stragglers(s, b);
         text_mark_cut(b);
@@ -317,18 +331,24 @@ static usec_t unverified_after(usec_t verify) {
 }
 
 usec_t operating_step(Engine *e, Service *s, usec_t now) {
+        const char *name;
+        Tri blame = operation_blame(s, &name);
+
         if (s->operation_state != OPERATION_VERIFYING || !s->warm)
                 return USEC_INFINITY;
 
         usec_t end = usec_add(s->verify_from, s->policy->rollback.verify);
         usec_t last = usec_add(s->verify_from, unverified_after(s->policy->rollback.verify));
-        if (s->bad & s->acting)
+        if ((s->bad & s->acting) && blame == TRI_GOOD)
                 close_verified(e, s, OPERATION_EVENT_BAD, EVENT_ROLLBACK_NOT_RECOVERED, now);
         else if (now >= end && s->acting && (s->good & s->acting) == s->acting)
                 close_verified(e, s, OPERATION_EVENT_PROVEN, EVENT_ROLLBACK_RECOVERED, now);
         else if (now >= last)
                 close_verified(e, s, OPERATION_EVENT_UNPROVEN, EVENT_ROLLBACK_UNVERIFIED, now);
-        else
+        else if (blame == TRI_UNKNOWN) {
+                blame_ask(e, s, blame_left_good(s, telling_rule(s)), now);
+                return MIN(last, usec_add(now, DEPENDENCY_ASK_EVERY));
+        } else
                 return now < end ? end : last;
         return USEC_INFINITY;
 }

@@ -15,6 +15,9 @@ void operation_clear(Service *s, usec_t now);
 /* Compares with what the ledger says: adopts an operation that it shows open, closes one that it no
  * longer shows. */
 void operation_reconcile(Engine *e, Service *s, usec_t now);
+/* While a rule with a response above notify is bad on the version that is verified: whether a
+ * declared dependency is to blame (bad, with its name), may be (unknown), or is not (good). */
+Tri operation_blame(const Service *s, const char **ret_name);
 /* Verifies. Returns the next instant at which to ask again. */
 usec_t operating_step(Engine *e, Service *s, usec_t now);
 /* A release became active before the commit was sent; what was sent waits for its answer. */

@@ -3,9 +3,16 @@
 #include "baking.h"
 #include "deciding.h"
 #include "judging.h"
+#include "operating.h"
 
 size_t engine_service_slots(const Engine *e) {
         return e->n_slots;
+}
+
+static const char *awaited(const Service *s) {
+        const char *name;
+
+        return operation_blame(s, &name) == TRI_GOOD ? NULL : name;
 }
 
 bool engine_glance(const Engine *e, uint32_t service, ServiceGlance *ret) {
@@ -20,6 +27,7 @@ bool engine_glance(const Engine *e, uint32_t service, ServiceGlance *ret) {
                 .held = (Guard)s->held_told,
                 .operation_state = s->operation_state,
                 .operation = operates ? &s->plan : NULL,
+                .awaited = awaited(s),
         };
         return true;
 }
@@ -100,6 +108,7 @@ bool engine_snapshot_service(const Engine *e, uint32_t service, usec_t now, Serv
         if (s->operation_state != OPERATION_NONE) {
                 ret->operation = s->plan;
                 ret->operation_since = s->operation_since;
+                ret->awaited = awaited(s);
         }
         return true;
 }

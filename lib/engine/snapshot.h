@@ -42,7 +42,8 @@ typedef struct ServiceSnapshot {
         OperationState operation_state; /* OPERATION_NONE when nothing is in flight */
         OperationPlan operation;
         usec_t operation_since;
-        usec_t bake_left; /* of good time; 0: earned or not baking */
+        const char *awaited; /* the dependency that its verification waits for, NULL: none */
+        usec_t bake_left;    /* of good time; 0: earned or not baking */
         double bake_requests_left;
         usec_t warm_until, watch_until;
         usec_t now;
@@ -56,6 +57,7 @@ typedef struct ServiceGlance {
         Guard held; /* the guard whose hold is told, GUARD_NONE: none */
         OperationState operation_state;
         const OperationPlan *operation; /* NULL: none in flight */
+        const char *awaited; /* the dependency that its verification waits for, NULL: none */
 } ServiceGlance;
 
 /* Fills *ret for a present service, at little cost; returns false for an empty slot. */

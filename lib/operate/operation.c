@@ -44,7 +44,7 @@ const OperationRow operation_rows[] = {
         { 323, OPERATION_VERIFYING, OPERATION_EVENT_PROVEN, OPERATION_RECOVERED,
           "every rule is good at the end of the verification" },
         { 325, OPERATION_VERIFYING, OPERATION_EVENT_UNPROVEN, OPERATION_UNVERIFIED,
-          "no rule is bad, but not every rule could be called good" },
+          "not every rule could be called good, and none bad by itself" },
         { 327, OPERATION_VERIFYING, OPERATION_EVENT_SUPERSEDED, OPERATION_SUPERSEDED,
           "a person moved the pointer during the verification" },
 };

@@ -63,6 +63,9 @@ static void test_what_matters_comes_first(_unused_ void **state) {
         f.operation_state = OPERATION_VERIFYING;
         assert_string_equal(format(&f), "users-api: 2.4.0 -> 2.3.0 verifying; 3 services, 2 "
                                         "watching, 1 blind; ledger reachable");
+        f.awaited = "db";
+        assert_non_null(strstr(format(&f), " verifying (awaits its dependency db); 3 services"));
+        f.awaited = NULL;
         f.n_operations = 3;
         f.operation_state = OPERATION_IN_DOUBT;
         f.n_held = 2;
