@@ -142,6 +142,7 @@ DEPS_DEMO := $(DEPS_BUILD) postgresql-15 postgresql-client-15 python3 python3-ps
 DEPS_CHECK := $(DEPS_DEMO) git procps libcmocka-dev python3-pytest python3-pytest-xdist python3-hypothesis systemd shellcheck universal-ctags mandoc clang-format-14
 DEPS_BENCH := $(DEPS_DEMO) postgresql-contrib haproxy
 DEPS_DEB := $(DEPS_BUILD) git build-essential dpkg-dev debhelper lintian devscripts
+DEPS_CHECK_DEB := $(DEPS_DEB) debootstrap systemd-container python3 python3-pytest
 deps-build:
 	@test/deps "the build" $(DEPS_BUILD)
 deps-demo:
@@ -152,8 +153,10 @@ deps-bench:
 	@test/deps "make bench" $(DEPS_BENCH)
 deps-deb:
 	@test/deps "make deb" $(DEPS_DEB)
+deps-check-deb:
+	@test/deps "make check-deb" $(DEPS_CHECK_DEB)
 deps: ## install every Debian package that any target needs
-	@test/deps "rollbackd" $(sort $(DEPS_CHECK) $(DEPS_BENCH) $(DEPS_DEB))
+	@test/deps "rollbackd" $(sort $(DEPS_CHECK) $(DEPS_BENCH) $(DEPS_CHECK_DEB))
 
 # A fresh make reads pkg-config again once the packages are there; it uses every core unless -j said how many.
 MAKE_AGAIN = +$(Q)$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -231,6 +234,9 @@ deb-again: deb ## the Debian package built a second time elsewhere: it must be t
 	$(Q)for deb in $(DEB)/rollbackd*_$(VERSION)_*.deb; do cmp $$deb $(B)/again/deb/$${deb##*/}; done
 	$(Q)rm -rf $(B)/again
 
+check-deb: deps-check-deb deb ## the package on a bare Debian with a real systemd, booted in a container; as root (KEEP=1)
+	$(Q)BUILD=$(B) /usr/bin/python3 -m pytest -q --durations=5 -s test/deb
+
 # Where things go on a host: here and nowhere else, the package too takes what this installs.
 BINDIR := $(DESTDIR)$(PREFIX)/bin
 SBINDIR := $(DESTDIR)$(PREFIX)/sbin
@@ -269,6 +275,6 @@ clean: ## remove build/
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: format fuzz all unit clean help deb deb-again deps deps-deb deps-build deps-demo deps-check deps-bench demo demo-run check check-build check-run sanitize lint bench bench-run install uninstall man
+.PHONY: format fuzz all unit clean help deb deb-again deps deps-deb deps-build deps-demo deps-check deps-check-deb deps-bench demo demo-run check check-build check-deb check-run sanitize lint bench bench-run install uninstall man
 .SECONDARY:
 -include $(shell find $(B) -path $(DEB) -prune -o -name '*.d' -print 2>/dev/null)
