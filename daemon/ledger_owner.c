@@ -1,6 +1,6 @@
 #include <errno.h>
 
-#include "digest.h"
+#include "ledger_advice.h"
 #include "manager_internal.h"
 
 /* The policies' notify entries become subscriber rows once per policy and connection. */
@@ -96,20 +96,37 @@ static int start_housekeeping(Manager *m) {
         return housekeeping_new(&m->housekeeping, m->loop, m->ledger, m->steps_pg, &setup);
 }
 
+/* Why the ledger cannot be used and what to do about it; "" for NULL. */
+static void set_ledger_words(Manager *m, const PgFailure *failure) {
+        STRBUF(secret, CONFIG_SECRET_PATH_MAX);
+        STRBUF(words, sizeof m->ledger_words);
+        LedgerPlace place = { .configured = true, .reload = "systemctl reload rollbackd" };
+
+        if (m->config->password_file) {
+                if (config_find_secret(m->config->secrets, m->config->password_file, &secret))
+                        place.reload = "systemctl restart rollbackd";
+                place.secret = secret.text;
+        }
+        if (failure)
+                ledger_add_advice(&words, failure, &place);
+        /* The alert is raised once; that the reason is another one now is said here. */
+        if (failure && m->ledger_down_at > 0 && !streq(words.text, m->ledger_words))
+                log_message(SEVERITY_WARNING, "the ledger still cannot be used: %s", words.text);
+        memcpy(m->ledger_words, words.text, words.length + 1);
+}
+
 static void on_ledger_state(void *userdata, bool up, const PgFailure *failure) {
         Manager *m = userdata;
-        const char *words = failure ? failure->message : "";
         EventFieldValue fields[] = {
-                { "error", words }, { "class", failure ? pg_error_to_string(failure->error) : "" }
+                { "error", m->ledger_words },
+                { "class", failure ? pg_error_to_string(failure->error) : "" },
         };
-        EventKind kind = failure && failure->error == PG_CONFIGURATION ? EVENT_LEDGER_UNUSABLE :
-                                                                         EVENT_LEDGER_DOWN;
-        StrBuf b;
+        EventKind kind = failure && ledger_needs_a_person(failure) ? EVENT_LEDGER_UNUSABLE :
+                                                                     EVENT_LEDGER_DOWN;
 
         m->ledger_seen = true;
+        set_ledger_words(m, failure);
         m->ledger_down_at = up ? 0 : m->ledger_down_at ?: loop_now(m->loop);
-        strbuf_init(&b, m->ledger_words, sizeof m->ledger_words);
-        strbuf_add(&b, words);
         engine_set_ledger_reachable(m->engine, up, loop_now(m->loop));
         if (up) {
                 alert_over(m->alerts, EVENT_LEDGER_DOWN, "", "", fields, ELEMENTSOF(fields));
@@ -163,17 +180,14 @@ static void on_recent(void *userdata, Json *operations, Json *events) {
         deliveries_pump_run(m->deliveries);
 }
 
-/* The ledger's password, when one is named; wiped by the caller. */
-static int read_password(const Manager *m, char **ret) {
-        STRBUF(error, 512);
-        int r;
+/* The ledger's password, when one is named: read for each attempt to connect. */
+static int on_password(void *userdata, char **ret, StrBuf *reterr) {
+        const Manager *m = userdata;
 
-        if (!m->config->password_file)
-                return 0;
-        r = config_read_secret(m->config->secrets, m->config->password_file, ret, &error);
-        if (r < 0)
-                log_message(SEVERITY_CRITICAL, "%s", error.text);
-        return r;
+        return m->config->password_file ?
+                       config_read_secret(m->config->secrets, m->config->password_file, ret,
+                                          reterr) :
+                       0;
 }
 
 int manager_connect_ledger(Manager *m) {
@@ -182,30 +196,22 @@ int manager_connect_ledger(Manager *m) {
                               .on_facts = on_facts,
                               .on_recent = on_recent,
                               .on_trouble = on_ledger_trouble,
-                              .on_heartbeat = on_heartbeat };
+                              .on_heartbeat = on_heartbeat,
+                              .on_password = on_password };
         PgSetup steps = { .conninfo = m->config->conninfo,
                           .application_name = "rollbackd steps",
+                          .on_password = on_password,
                           .on_state = on_steps_state,
                           .userdata = m };
-        char *password = NULL;
         int r;
 
         if (!m->config->conninfo)
                 return 0;
-        r = read_password(m, &password);
+        r = ledger_new(&m->ledger, m->loop, m->offload, m->config->conninfo, &owner, m->seed + 1);
         if (r >= 0)
-                r = ledger_new(&m->ledger, m->loop, m->offload, m->config->conninfo, password,
-                               &owner, m->seed + 1);
-        if (r >= 0) {
-                steps.password = password;
                 r = pg_new(&m->steps_pg, m->loop, m->offload, &steps, m->seed + 2);
-        }
         if (r >= 0)
                 r = start_housekeeping(m);
-        if (password) {
-                digest_wipe(password, strlen(password));
-                free(password);
-        }
         if (r == -EINVAL)
                 log_message(SEVERITY_CRITICAL,
                             "%s: ledger.conninfo cannot be read as one: write keyword=value pairs, "
@@ -216,4 +222,11 @@ int manager_connect_ledger(Manager *m) {
                             "%s: the ledger's connection could not be set up, error %d",
                             m->config->path, -r);
         return r;
+}
+
+void manager_try_ledger(Manager *m) {
+        if (!m->ledger)
+                return;
+        ledger_try_now(m->ledger);
+        pg_connect_now(m->steps_pg);
 }

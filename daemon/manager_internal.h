@@ -8,6 +8,7 @@
 #include "deliveries.h"
 #include "housekeeping.h"
 #include "ledger.h"
+#include "ledger_advice.h"
 #include "log.h"
 #include "manager.h"
 #include "prober.h"
@@ -79,10 +80,11 @@ struct Manager {
         double heartbeat_at, retention_at; /* when the ledger last took the one, and the other last
                                               came to its end; 0: not since the start */
         uint64_t schema_told;              /* in the log; 0: none yet */
-        char ledger_words[256];
-        char status[STATUS_LINE_SIZE]; /* as last told to the service manager */
-        bool status_awaited;           /* status_timer is armed */
-        uint64_t status_changes;       /* of the engine, when `status` was made */
+        char ledger_words[LEDGER_WORDS_SIZE]; /* why it is not up, or what to do all the same; else
+                                                 "" */
+        char status[STATUS_LINE_SIZE];        /* as last told to the service manager */
+        bool status_awaited;                  /* status_timer is armed */
+        uint64_t status_changes;              /* of the engine, when `status` was made */
         uint64_t commits, commits_failed;
         char probe_words[160]; /* storage of the last answered probe detail */
 };
@@ -137,6 +139,8 @@ void manager_on_status_timer(void *userdata, usec_t now);
 /* ledger_owner.c: both connections to the ledger's database, and what is heard over them. Returns
  * 0 also when rollbackd.conf names no ledger; -EINVAL or another error with the reason logged. */
 int manager_connect_ledger(Manager *m) _must_check_;
+/* When they are down: tries at once, with the password that is there now. */
+void manager_try_ledger(Manager *m);
 
 /* stopping.c: the end, which waits for what is under way in the outside world. */
 void manager_stop(Manager *m, int signal_number);

@@ -272,6 +272,7 @@ void manager_reload(Manager *m) {
                 m->reload_ok = false;
                 m->reloaded_at = reloaded_at;
         }
+        manager_try_ledger(m);
         manager_pump(m);
         loop_notify(m->loop, "READY=1");
         manager_update_status(m);

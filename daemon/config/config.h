@@ -170,6 +170,10 @@ void policy_files_free(PolicyFile *files, size_t n);
  * memory is short. */
 char *config_dump_service(const ServiceConfig *c);
 char *config_dump_daemon(const DaemonConfig *c);
+/* Appends the path that the secret is read from now. Returns whether it is a credential, which the
+ * service manager copies at the start only. */
+#define CONFIG_SECRET_PATH_MAX (4096 + 256)
+bool config_find_secret(const char *directory, const char *name, StrBuf *path);
 /* Reads a secret by name: $CREDENTIALS_DIRECTORY first, then the secrets directory. Refuses a file
  * that others may read. Returns the text without its last newline, to be wiped and freed. */
 int config_read_secret(const char *directory, const char *name, char **ret,

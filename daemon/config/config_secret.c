@@ -91,24 +91,31 @@ static int read_file(const char *path, char **ret, StrBuf *error) {
         return 0;
 }
 
+bool config_find_secret(const char *directory, const char *name, StrBuf *path) {
+        const char *credentials = secure_getenv("CREDENTIALS_DIRECTORY");
+
+        if (credentials) {
+                strbuf_add(path, credentials);
+                strbuf_add_char(path, '/');
+                strbuf_add(path, name);
+                if (!path->overflow && access(path->text, F_OK) == 0)
+                        return true;
+                strbuf_init(path, path->text, path->size);
+        }
+        strbuf_add(path, directory);
+        strbuf_add_char(path, '/');
+        strbuf_add(path, name);
+        return false;
+}
+
 int config_read_secret(const char *directory, const char *name, char **ret, StrBuf *reterr) {
-        const char *credentials = secure_getenv("CREDENTIALS_DIRECTORY"), *why;
-        STRBUF(path, 4096 + 256);
+        STRBUF(path, CONFIG_SECRET_PATH_MAX);
+        const char *why;
 
         if (config_parse_secret(name, &why) < 0)
                 return refuse(reterr, name, EINVAL,
                               "is no name of a secret; write a file name without slash");
-        if (credentials) {
-                strbuf_add(&path, credentials);
-                strbuf_add_char(&path, '/');
-                strbuf_add(&path, name);
-                if (!path.overflow && access(path.text, F_OK) == 0)
-                        return read_file(path.text, ret, reterr);
-                strbuf_init(&path, path_storage, sizeof path_storage);
-        }
-        strbuf_add(&path, directory);
-        strbuf_add_char(&path, '/');
-        strbuf_add(&path, name);
+        (void)config_find_secret(directory, name, &path);
         if (path.overflow)
                 return refuse(reterr, name, ENAMETOOLONG, "its directory's path is too long");
         return read_file(path.text, ret, reterr);

@@ -135,6 +135,8 @@ void sql_show_notices(PgSync *s);
 PgSync *sql_connect(const CommandLine *line, ExitCode *ret_code);
 /* Prints the failure and returns its exit code. */
 ExitCode sql_fail(const PgFailure *failure);
+/* The same for a connection that could not be made, with what to do about it. */
+ExitCode sql_fail_to_connect(const PgFailure *failure);
 
 /* ctl_migrate.c */
 ExitCode run_migrate(const Verb *verb, const CommandLine *line);

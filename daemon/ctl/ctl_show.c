@@ -226,6 +226,9 @@ ExitCode run_status(const Verb *verb _unused_, const CommandLine *line) {
                 print_service(reply);
         else {
                 print_words("rollbackd: ", json_get_text(reply, "status", NULL), "\n");
+                /* The line before is short. */
+                if (json_get_text(reply, "ledger", NULL))
+                        print_words("ledger: ", json_get_text(reply, "ledger", NULL), "\n");
                 printf("%-20s %-9s %-14s %-14s %-10s %s\n", "SERVICE", "HEALTH", "VERSION",
                        "TARGET", "MODE", "WORST RULE, AND WHAT IS NEXT");
                 for (size_t i = 0; i < json_length(json_get(reply, "services")); i++)

@@ -1,10 +1,11 @@
 /* Verbs of the ledger: one statement each, from the table. */
 #include "ctl.h"
 #include "digest.h"
+#include "ledger_advice.h"
 
 #define PARAMETERS_MAX 16
 
-ExitCode sql_fail(const PgFailure *failure) {
+static ExitCode failure_code(const PgFailure *failure) {
         static const struct {
                 const char *prefix;
                 ExitCode code;
@@ -15,12 +16,39 @@ ExitCode sql_fail(const PgFailure *failure) {
                 { "08", EXIT_UNREACHABLE },  { "57P0", EXIT_UNREACHABLE },
         };
 
-        print_failure("rollbackctl: ", failure->message);
         for (size_t i = 0; i < ELEMENTSOF(codes); i++)
                 if (strncmp(failure->sqlstate, codes[i].prefix, strlen(codes[i].prefix)) == 0)
                         return codes[i].code;
         return failure->error == PG_LOST || failure->sqlstate[0] == '\0' ? EXIT_UNREACHABLE :
                                                                            EXIT_FAILED;
+}
+
+ExitCode sql_fail(const PgFailure *failure) {
+        print_failure("rollbackctl: ", failure->message);
+        return failure_code(failure);
+}
+
+static void print_advice(const PgFailure *failure) {
+        static const LedgerPlace place = { .configured = false };
+        STRBUF(words, LEDGER_WORDS_SIZE);
+
+        ledger_add_advice(&words, failure, &place);
+        print_failure("rollbackctl: ", words.text);
+}
+
+/* The database has no ledger, or an older one. */
+static ExitCode fail_statement(const PgFailure *failure) {
+        if (!streq(failure->sqlstate, "3F000") && !streq(failure->sqlstate, "42883"))
+                return sql_fail(failure);
+        print_advice(failure);
+        return failure_code(failure);
+}
+
+ExitCode sql_fail_to_connect(const PgFailure *failure) {
+        ExitCode code = failure_code(failure);
+
+        print_advice(failure);
+        return code == EXIT_NO_RIGHT ? code : EXIT_UNREACHABLE;
 }
 
 static void on_notice(void *userdata _unused_, const char *text) {
@@ -82,9 +110,7 @@ PgSync *sql_connect(const CommandLine *line, ExitCode *ret_code) {
         if (*ret_code != EXIT_OK)
                 return NULL;
         if (pg_sync_connect(&s, conninfo, password, &failure) < 0) {
-                ExitCode code = sql_fail(&failure);
-
-                *ret_code = code == EXIT_NO_RIGHT ? code : EXIT_UNREACHABLE;
+                *ret_code = sql_fail_to_connect(&failure);
                 s = NULL;
         } else
                 sql_show_notices(s);
@@ -136,7 +162,7 @@ ExitCode run_sql(const Verb *verb, const CommandLine *line) {
                 return code;
         result = pg_sync_query(s, verb->sql, n, parameters, &failure);
         if (!result)
-                return sql_fail(&failure);
+                return fail_statement(&failure);
         print_answer(result, line);
         return EXIT_OK;
 }

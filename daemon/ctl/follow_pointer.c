@@ -16,6 +16,7 @@ struct PointerWatch {
         Loop *loop;
         Offload *offload;
         Pg *pg;
+        char *password; /* or NULL */
         LoopTimer *timer; /* when it is read next */
         const char *service;
         PointerOwner owner;
@@ -143,11 +144,21 @@ static void on_notify(void *userdata, const char *channel _unused_, const char *
                 want(w);
 }
 
+static int on_password(void *userdata, char **ret, StrBuf *reterr) {
+        const PointerWatch *w = userdata;
+
+        *ret = w->password ? strdup(w->password) : NULL;
+        if (*ret || !w->password)
+                return 0;
+        strbuf_add(reterr, "no memory for the password");
+        return -ENOMEM;
+}
+
 int pointer_watch_new(PointerWatch **ret, Loop *loop, const char *service, const char *conninfo,
                       const char *password, uint64_t seed, const PointerOwner *owner) {
         _cleanup_(pointer_watch_freep) PointerWatch *w = calloc(1, sizeof *w);
         PgSetup setup = { .conninfo = conninfo,
-                          .password = password,
+                          .on_password = on_password,
                           .application_name = "rollbackctl follow",
                           .listen = CHANNEL,
                           .on_state = on_state,
@@ -159,6 +170,9 @@ int pointer_watch_new(PointerWatch **ret, Loop *loop, const char *service, const
         if (!w)
                 return -ENOMEM;
         *w = (PointerWatch){ .loop = loop, .service = service, .owner = *owner };
+        w->password = password ? strdup(password) : NULL;
+        if (password && !w->password)
+                return -ENOMEM;
         r = loop_add_timer(loop, on_timer, w, "pointer", &w->timer);
         if (r < 0)
                 return r;
@@ -179,6 +193,7 @@ PointerWatch *pointer_watch_free(PointerWatch *w) {
         pg_free(w->pg);
         offload_free(w->offload);
         loop_timer_free(w->timer);
+        sql_wipe(w->password);
         free(w);
         return NULL;
 }

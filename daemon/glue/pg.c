@@ -119,7 +119,6 @@ Pg *pg_free(Pg *p) {
         loop_timer_free(p->deadline);
         loop_timer_free(p->soon);
         wipe(p->conninfo);
-        wipe(p->password);
         free(p->application_name);
         free(p->listen);
         for (size_t i = 0; p->warm && p->warm[i]; i++)
@@ -139,11 +138,11 @@ static int copy_text(char **ret, const char *text) {
 static int copy_setup(Pg *p, const PgSetup *setup) {
         size_t n = 0;
 
+        p->on_password = setup->on_password;
         p->on_state = setup->on_state;
         p->on_notify = setup->on_notify;
         p->userdata = setup->userdata;
         if (copy_text(&p->conninfo, setup->conninfo) < 0 ||
-            copy_text(&p->password, setup->password) < 0 ||
             copy_text(&p->application_name, setup->application_name) < 0 ||
             copy_text(&p->listen, setup->listen) < 0)
                 return -ENOMEM;
@@ -186,7 +185,8 @@ int pg_new(Pg **ret, Loop *loop, Offload *offload, const PgSetup *setup, uint64_
         r = loop_add_timer(loop, pg_on_soon, p, "pg soon", &p->soon);
         if (r < 0)
                 return r;
-        pg_connect_start(p);
+        /* Not here: the attempt may fail at once, and that is told. */
+        loop_timer_set(p->retry, 0);
         *ret = TAKE_PTR(p);
         return 0;
 }

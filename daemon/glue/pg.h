@@ -28,6 +28,8 @@ typedef struct PgFailure {
         PgError error; /* PG_OK: success */
         char sqlstate[6];
         char message[512]; /* primary message, detail and hint; no secret in it */
+        char routine[48];  /* the server's function that refused: never translated, as words are */
+        char database[64], user[64]; /* of the connection, where there was one to ask */
 } PgFailure;
 
 /* Rows are borrowed until the callback returns. failure->error == PG_OK on success; result NULL
@@ -37,10 +39,14 @@ typedef void (*PgNotifyCallback)(void *userdata, const char *channel, const char
 /* up: connected, set up, and LISTENing; else why not (class and words). Called at each change and
  * after every failed attempt. */
 typedef void (*PgStateCallback)(void *userdata, bool up, const PgFailure *failure);
+/* Asked before each attempt to connect. Returns 0 with *ret a copy that is wiped and freed after
+ * use, or NULL when none is needed; or a negative errno with the reason in *reterr, which is told
+ * as PG_CONFIGURATION, and it is asked again later. */
+typedef int (*PgPasswordCallback)(void *userdata, char **ret, StrBuf *reterr);
 
 typedef struct PgSetup {
-        const char *conninfo; /* borrowed for the call; a string, URI or service= */
-        const char *password; /* or NULL; copied, wiped on free */
+        const char *conninfo;           /* borrowed for the call; a string, URI or service= */
+        PgPasswordCallback on_password; /* or NULL: none is needed */
         const char *application_name;
         const char *listen;      /* channel, or NULL */
         const char *const *warm; /* statements run after each connect, results ignored but errors
@@ -59,6 +65,8 @@ int pg_new(Pg **ret, Loop *loop, Offload *offload, const PgSetup *setup,
 Pg *pg_free(Pg *p);
 DEFINE_CLEANUP(Pg *, pg_free);
 bool pg_is_up(const Pg *p);
+/* Without a connection: tries at once, instead of when the wait is over. */
+void pg_connect_now(Pg *p);
 /* Number of the current connection, from 1: changes at each reconnect. */
 uint64_t pg_connection_number(const Pg *p);
 

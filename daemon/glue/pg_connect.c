@@ -186,7 +186,7 @@ static bool execute(PGconn *c, const char *sql, int timer, PgFailure *f) {
                         return good;
                 if (good && result_is_error(r)) {
                         good = false;
-                        failure_from_result(f, r);
+                        failure_from_result(f, c, r);
                 }
                 PQclear(r);
                 if (PQstatus(c) != CONNECTION_OK)
@@ -261,15 +261,17 @@ static void outcome_free(void *value) {
         free(o);
 }
 
+static void wipe(char *text) {
+        if (text)
+                explicit_bzero(text, strlen(text));
+        free(text);
+}
+
 static void task_free(void *argument) {
         ConnectTask *t = argument;
 
-        if (t->conninfo)
-                explicit_bzero(t->conninfo, strlen(t->conninfo));
-        if (t->password)
-                explicit_bzero(t->password, strlen(t->password));
-        free(t->conninfo);
-        free(t->password);
+        wipe(t->conninfo);
+        wipe(t->password);
         free(t->application_name);
         free(t->listen);
         for (size_t i = 0; t->warm && t->warm[i]; i++)
@@ -283,17 +285,21 @@ static bool copy(char **ret, const char *text) {
         return *ret || !text;
 }
 
-/* A task sees nothing but its own argument: everything is copied. NULL without memory. */
-static ConnectTask *task_new(const Pg *p) {
+/* A task sees nothing but its own argument: everything is copied, the password taken over. NULL
+ * without memory. */
+static ConnectTask *task_new(const Pg *p, char *password) {
         ConnectTask *t = calloc(1, sizeof *t);
         size_t n = 0;
 
         while (p->warm[n])
                 n++;
-        if (!t)
+        if (!t) {
+                wipe(password);
                 return NULL;
+        }
+        t->password = password;
         t->warm = calloc(n + 1, sizeof *t->warm);
-        if (t->warm && copy(&t->conninfo, p->conninfo) && copy(&t->password, p->password) &&
+        if (t->warm && copy(&t->conninfo, p->conninfo) &&
             copy(&t->application_name, p->application_name) && copy(&t->listen, p->listen)) {
                 size_t i = 0;
 
@@ -304,6 +310,13 @@ static ConnectTask *task_new(const Pg *p) {
         }
         task_free(t);
         return NULL;
+}
+
+static void not_connected(Pg *p, const PgFailure *why) {
+        pg_enter(p);
+        pg_connect_later(p);
+        p->on_state(p->userdata, false, why);
+        pg_leave(p);
 }
 
 static void on_connected(void *userdata, int r, void *value) {
@@ -327,16 +340,29 @@ static void on_connected(void *userdata, int r, void *value) {
                         r < 0 ? "connecting took longer than 90 s (is the resolver answering?)" :
                                 "no memory to connect");
         free(o);
-        pg_enter(p);
-        pg_connect_later(p);
-        p->on_state(p->userdata, false, &why);
-        pg_leave(p);
+        not_connected(p, &why);
 }
 
-void pg_connect_start(Pg *p) {
-        ConnectTask *t = task_new(p);
+/* The password is read anew for each attempt, so that a corrected one is taken. */
+static bool read_password(Pg *p, char **ret) {
+        STRBUF(words, sizeof((PgFailure *)NULL)->message);
+        PgFailure why;
 
-        assert(!p->connecting && !p->connection);
+        *ret = NULL;
+        if (!p->on_password || p->on_password(p->userdata, ret, &words) >= 0)
+                return true;
+        failure_set(&why, PG_CONFIGURATION, "", words.text);
+        not_connected(p, &why);
+        return false;
+}
+
+static void connect_start(Pg *p) {
+        ConnectTask *t;
+        char *password;
+
+        if (!read_password(p, &password))
+                return;
+        t = task_new(p, password);
         if (t && offload_run(p->offload, connect_work, t, task_free, outcome_free, CONNECT_TIMEOUT,
                              on_connected, p, &p->connecting) >= 0)
                 return;
@@ -360,5 +386,12 @@ void pg_on_retry(void *userdata, usec_t now) {
 
         (void)now;
         if (!p->connecting && !p->connection)
-                pg_connect_start(p);
+                connect_start(p);
+}
+
+void pg_connect_now(Pg *p) {
+        assert(p);
+        p->attempts = 0;
+        if (!p->connecting && !p->connection)
+                loop_timer_set(p->retry, 0);
 }

@@ -69,8 +69,9 @@ typedef struct PreparedName {
 struct Pg {
         Loop *loop;
         Offload *offload;
-        char *conninfo, *password, *application_name, *listen;
+        char *conninfo, *application_name, *listen;
         char **warm;
+        PgPasswordCallback on_password;
         PgStateCallback on_state;
         PgNotifyCallback on_notify;
         void *userdata;
@@ -131,7 +132,6 @@ int connect_parameters_fill(ConnectParameters *ret, const char *conninfo, const 
 PGconn *pg_connect_patiently(const ConnectParameters *p, int timer);
 /* The limits of every session of the daemon, as a script. */
 extern const char pg_session_settings[];
-void pg_connect_start(Pg *p);
 void pg_connect_later(Pg *p);
 void pg_on_retry(void *userdata, usec_t now);
 
@@ -139,7 +139,7 @@ void pg_on_retry(void *userdata, usec_t now);
 extern const PgFailure failure_none;
 void failure_set(PgFailure *f, PgError error, const char *sqlstate, const char *message);
 /* From a result that is an error; *f is PG_OK otherwise. */
-void failure_from_result(PgFailure *f, const PGresult *r);
+void failure_from_result(PgFailure *f, const PGconn *c, const PGresult *r);
 /* From a connection that was lost or not made. */
 void failure_from_connection(PgFailure *f, PgError error, const PGconn *c);
 bool result_is_error(const PGresult *r);

@@ -45,7 +45,7 @@ static PgError classify(const char *sqlstate) {
 void failure_set(PgFailure *f, PgError error, const char *sqlstate, const char *message) {
         StrBuf b;
 
-        f->error = error;
+        *f = (PgFailure){ .error = error };
         strbuf_init(&b, f->sqlstate, sizeof f->sqlstate);
         strbuf_add(&b, sqlstate ? sqlstate : "");
         strbuf_init(&b, f->message, sizeof f->message);
@@ -84,15 +84,32 @@ static void add_lines(StrBuf *b, const char *text) {
         }
 }
 
-void failure_from_result(PgFailure *f, const PGresult *r) {
+static void copy_name(char *ret, size_t size, const char *name, size_t n) {
+        StrBuf b;
+
+        strbuf_init(&b, ret, size);
+        strbuf_add_escaped(&b, name ? name : "", name ? n : 0);
+}
+
+static void add_place(PgFailure *f, const PGconn *c) {
+        const char *database = PQdb(c), *user = PQuser(c);
+
+        copy_name(f->database, sizeof f->database, database, database ? strlen(database) : 0);
+        copy_name(f->user, sizeof f->user, user, user ? strlen(user) : 0);
+}
+
+void failure_from_result(PgFailure *f, const PGconn *c, const PGresult *r) {
         const char *sqlstate = PQresultErrorField(r, PG_DIAG_SQLSTATE),
-                   *primary = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+                   *primary = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY),
+                   *routine = PQresultErrorField(r, PG_DIAG_SOURCE_FUNCTION);
         StrBuf b;
 
         *f = failure_none;
         if (!result_is_error(r))
                 return;
         failure_set(f, sqlstate ? classify(sqlstate) : PG_RETRY, sqlstate, "");
+        copy_name(f->routine, sizeof f->routine, routine, routine ? strlen(routine) : 0);
+        add_place(f, c);
         strbuf_init(&b, f->message, sizeof f->message);
         if (!primary) {
                 add_lines(&b, PQresultErrorMessage(r));
@@ -118,6 +135,18 @@ static const char *find_sqlstate(const char *text, char storage[static 6]) {
         return NULL;
 }
 
+/* The verbose message also has the server's function: "LOCATION:  auth_failed, auth.c:330". */
+static void add_routine(PgFailure *f, const char *text) {
+        static const char label[] = "LOCATION:";
+        const char *at = strstr(text, label);
+
+        if (!at)
+                return;
+        at += strlen(label);
+        at += strspn(at, " ");
+        copy_name(f->routine, sizeof f->routine, at, strcspn(at, ",\n"));
+}
+
 void failure_from_connection(PgFailure *f, PgError error, const PGconn *c) {
         const char *text = PQerrorMessage(c);
         char storage[6];
@@ -125,6 +154,8 @@ void failure_from_connection(PgFailure *f, PgError error, const PGconn *c) {
         StrBuf b;
 
         failure_set(f, error == PG_RETRY && sqlstate ? classify(sqlstate) : error, sqlstate, "");
+        add_routine(f, text);
+        add_place(f, c);
         strbuf_init(&b, f->message, sizeof f->message);
         add_lines(&b, text);
         if (b.length == 0)

@@ -144,7 +144,7 @@ void pg_fail_all(Pg *p, const PgFailure *why, bool overdue) {
         if (s) {
                 /* The server's own last words say more than the closed socket. */
                 if (s->result && result_is_error(s->result) && !overdue)
-                        failure_from_result(&s->failure, s->result);
+                        failure_from_result(&s->failure, p->connection, s->result);
                 else
                         s->failure = *why;
                 s->failure.error = loss_of(s, overdue);
@@ -243,7 +243,7 @@ static void finish_running(Pg *p) {
         const char *stray;
         PgFailure why;
 
-        failure_from_result(&s->failure, s->result);
+        failure_from_result(&s->failure, p->connection, s->result);
         if (continue_prepared(p, s))
                 return;
         if (s->kind == STATEMENT_COMMIT)

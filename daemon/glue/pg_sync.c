@@ -117,7 +117,7 @@ static PgResult *check(PgSync *s, PGresult *r, PgFailure *reterr) {
         }
         if (!result_is_error(r))
                 return (PgResult *)r;
-        failure_from_result(reterr, r);
+        failure_from_result(reterr, s->connection, r);
         /* The answer to the last thing sent is missing, so nobody knows. */
         if (PQstatus(s->connection) != CONNECTION_OK)
                 reterr->error = PG_IN_DOUBT;

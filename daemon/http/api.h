@@ -15,7 +15,7 @@ typedef struct ApiStatus {
         bool ready;      /* configuration loaded, ledger reached */
         char words[320]; /* one line: what STATUS= says */
         bool ledger_up;
-        char ledger_words[256]; /* why not */
+        char ledger_words[1280]; /* why not, and what to do */
         bool reload_ok;
         double reloaded_at; /* unix seconds of the last good reload */
         double started_at;

@@ -17,7 +17,7 @@ static void add_line(StrBuf *b, bool good, const char *name, const char *words) 
 
 void api_get_readyz(Api *a, const HttpCall *call, const char *argument _unused_, HttpAnswer *ret) {
         ApiStatus status;
-        STRBUF(b, 1024);
+        STRBUF(b, 2048);
 
         a->owner.status(a->owner.userdata, &status);
         if (http_call_query(call, "verbose")) {

@@ -179,6 +179,7 @@ void api_get_services(Api *a, const HttpCall *call, const char *argument _unused
         json_set_u64(body, "api_version", 1);
         json_set_text(body, "status", status.words);
         json_set_bool(body, "ledger_up", status.ledger_up);
+        json_set_text(body, "ledger", status.ledger_words[0] != '\0' ? status.ledger_words : NULL);
         for (; from < slots && json_length(list) < limit; from++)
                 if (engine_snapshot_service(a->owner.engine, (uint32_t)from, now, &a->snapshot))
                         json_add(list, summary_json(&a->snapshot));

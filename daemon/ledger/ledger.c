@@ -144,12 +144,18 @@ static int add_timers(Ledger *l) {
         return 0;
 }
 
+static int on_password(void *userdata, char **ret, StrBuf *reterr) {
+        Ledger *l = userdata;
+
+        return l->owner.on_password ? l->owner.on_password(l->owner.userdata, ret, reterr) : 0;
+}
+
 int ledger_new(Ledger **ret, Loop *loop, Offload *offload, const char *conninfo,
-               const char *password, const LedgerOwner *owner, uint64_t seed) {
+               const LedgerOwner *owner, uint64_t seed) {
         _cleanup_(ledger_freep) Ledger *l = calloc(1, sizeof *l);
         PgSetup setup = {
                 .conninfo = conninfo,
-                .password = password,
+                .on_password = on_password,
                 .application_name = "rollbackd",
                 .listen = LEDGER_CHANNEL,
                 .on_state = on_pg_state,
@@ -206,6 +212,12 @@ LedgerUnderWay ledger_under_way(const Ledger *l) {
 
         ledger_commits_under_way(l, &under_way);
         return under_way;
+}
+
+void ledger_try_now(Ledger *l) {
+        pg_connect_now(l->pg);
+        if (!l->up)
+                loop_timer_set(l->check_timer, loop_now(l->loop));
 }
 
 bool ledger_is_up(const Ledger *l) {

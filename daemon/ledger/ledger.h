@@ -31,6 +31,8 @@ typedef struct LedgerOwner {
         /* The ledger took a heartbeat (every 30 s while it is up, the first at once), and said
          * again which schema it has. NULL: not wanted. */
         void (*on_heartbeat)(void *userdata);
+        /* The password of each attempt to connect. NULL: none is needed. */
+        PgPasswordCallback on_password;
 } LedgerOwner;
 
 /* The ledger's schema that this program was built for: SCHEMA of the Makefile. It also runs on the
@@ -38,7 +40,7 @@ typedef struct LedgerOwner {
 #define LEDGER_SCHEMA ROLLBACKD_SCHEMA
 
 int ledger_new(Ledger **ret, Loop *loop, Offload *offload, const char *conninfo,
-               const char *password, const LedgerOwner *owner, uint64_t seed) _must_check_;
+               const LedgerOwner *owner, uint64_t seed) _must_check_;
 Ledger *ledger_free(Ledger *l);
 DEFINE_CLEANUP(Ledger *, ledger_free);
 bool ledger_is_up(const Ledger *l);
@@ -47,6 +49,8 @@ uint64_t ledger_schema(const Ledger *l);
 /* When a drill of the service last succeeded, in unix seconds, 0 for never. False when the ledger
  * has not told, or is too old to know. */
 bool ledger_find_drill(const Ledger *l, const char *service, double *ret_succeeded_at);
+/* When it is not up: does not wait for the next attempt, for something may have been mended. */
+void ledger_try_now(Ledger *l);
 
 /* The services whose facts are read at once, after each (re)connect, at each notification for them,
  * and every 10 s. Copies the list. */

@@ -66,9 +66,61 @@ static void on_schema(void *userdata, const PgFailure *failure, const PgResult *
                 warm(l);
 }
 
-/* Schema first, then the warming call: only then is the ledger up. */
-void ledger_check(Ledger *l) {
+static void ask_schema(Ledger *l) {
         if (pg_query(l->pg, ledger_schema_sql, 0, NULL, LEDGER_STATEMENT_TIMEOUT, on_schema, l) < 0)
+                loop_timer_set(l->check_timer, usec_add(loop_now(l->loop), CHECK_AGAIN));
+}
+
+/* Names the GRANT for the first thing that is there and may not be used. What is not there is not
+ * of this schema, which is asked for next. */
+static bool find_missing_right(const PgResult *result, PgFailure *ret) {
+        const char *first = NULL;
+        size_t n = 0;
+        StrBuf b;
+
+        for (size_t i = 0; i < pg_rows(result); i++)
+                if (streq(pg_value(result, i, "there") ?: "", "t") && n++ == 0)
+                        first = pg_value(result, i, "what");
+        if (!first)
+                return false;
+        *ret = (PgFailure){ .error = PG_CONFIGURATION };
+        strbuf_init(&b, ret->message, sizeof ret->message);
+        strbuf_add(&b, "the daemon's role lacks a right: as the owner of the ledger type: GRANT ");
+        strbuf_add(&b, strncmp(first, "TABLE", 5) == 0 ? "SELECT" : "EXECUTE");
+        strbuf_add(&b, " ON ");
+        strbuf_add_escaped(&b, first, strlen(first));
+        strbuf_add(&b, " TO rollbackd");
+        if (n > 1) {
+                strbuf_add(&b, ", and ");
+                strbuf_add_u64(&b, n - 1);
+                strbuf_add(&b, " more, which " ROLLBACKD_SQL_DIRECTORY
+                               "/migrations/*_rights.sql grants again");
+        }
+        return true;
+}
+
+static void on_rights(void *userdata, const PgFailure *failure, const PgResult *result) {
+        Ledger *l = userdata;
+        PgFailure wrong;
+
+        if (l->closing)
+                return;
+        if (failure->error != PG_OK)
+                check_failed(l, failure);
+        else if (find_missing_right(result, &wrong))
+                check_failed(l, &wrong);
+        else
+                ask_schema(l);
+}
+
+/* Rights, schema, then the warming call: only then is the ledger up. */
+void ledger_check(Ledger *l) {
+        char functions[LEDGER_NEEDS_SIZE], views[LEDGER_NEEDS_SIZE];
+        const char *const values[] = { functions, views };
+
+        (void)ledger_list_needs(functions, views);
+        if (pg_query(l->pg, ledger_rights_sql, ELEMENTSOF(values), values, LEDGER_STATEMENT_TIMEOUT,
+                     on_rights, l) < 0)
                 loop_timer_set(l->check_timer, usec_add(loop_now(l->loop), CHECK_AGAIN));
 }
 

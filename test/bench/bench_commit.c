@@ -161,7 +161,7 @@ static int run(Bench *b, const char *conninfo, const char *killer_conninfo) {
         }
         if (loop_new(&b->loop) < 0 || offload_new(&offload, b->loop, 2, 16) < 0 ||
             loop_add_timer(b->loop, on_timer, b, "next", &b->timer) < 0 ||
-            ledger_new(&b->ledger, b->loop, offload, conninfo, NULL, &owner, 1) < 0 ||
+            ledger_new(&b->ledger, b->loop, offload, conninfo, &owner, 1) < 0 ||
             ledger_watch(b->ledger, watched, b->n) < 0)
                 return 1;
         r = loop_run(b->loop);

@@ -74,9 +74,8 @@ bool ledger_story_is_blocked(void *userdata) {
 
 void ledger_story_open_at(Harness *h, const char *conninfo) {
         seen = (LedgerStory){ .h = h };
-        assert_int_equal(ledger_new(&seen.ledger, h->loop, h->offload, conninfo, NULL,
-                                    &ledger_story_owner, 1),
-                         0);
+        assert_int_equal(
+                ledger_new(&seen.ledger, h->loop, h->offload, conninfo, &ledger_story_owner, 1), 0);
         harness_wait(h, ledger_story_is_up, NULL, "the ledger");
         assert_true(ledger_is_up(seen.ledger));
 }

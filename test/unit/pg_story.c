@@ -29,6 +29,18 @@ static void on_state(void *userdata, bool up, const PgFailure *failure) {
         s->state = *failure;
 }
 
+static int on_password(void *userdata, char **ret, StrBuf *reterr) {
+        PgStory *s = userdata;
+
+        s->asked++;
+        if (s->password_missing) {
+                strbuf_add(reterr, "the password is away");
+                return -ENOENT;
+        }
+        *ret = s->password ? strdup(s->password) : NULL;
+        return 0;
+}
+
 static void on_notify(void *userdata, const char *channel, const char *payload) {
         PgStory *s = userdata;
 
@@ -53,7 +65,7 @@ void pg_story_wait_up(PgStory *s) {
 void pg_story_connect_as(PgStory *s, const char *conninfo, const char *password,
                          const char *const *warm) {
         const PgSetup setup = { .conninfo = conninfo,
-                                .password = password,
+                                .on_password = on_password,
                                 .application_name = "test",
                                 .listen = "rollbackd \"test\"",
                                 .warm = warm,
@@ -61,6 +73,7 @@ void pg_story_connect_as(PgStory *s, const char *conninfo, const char *password,
                                 .on_notify = on_notify,
                                 .userdata = s };
 
+        s->password = password;
         assert_int_equal(pg_new(&s->pg, s->loop, s->offload, &setup, 1), 0);
 }
 

@@ -24,6 +24,9 @@ typedef struct PgStory {
         bool up, notified;
         unsigned failures;
         PgFailure state;
+        const char *password; /* that the next attempt is given */
+        bool password_missing;
+        unsigned asked; /* for the password */
         char payload[40];
         PgTransaction *transaction;
         PgAnswer answer, commit, begin;

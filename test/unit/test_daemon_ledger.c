@@ -126,9 +126,9 @@ static void test_wrong_schema(void **state) {
         harness_sql(h, "CREATE OR REPLACE VIEW rollbackd.schema AS SELECT 9 AS version, 8 AS "
                        "oldest_daemon");
         seen = (LedgerStory){ .h = h };
-        assert_int_equal(ledger_new(&seen.ledger, h->loop, h->offload, h->conninfo, NULL,
-                                    &ledger_story_owner, 1),
-                         0);
+        assert_int_equal(
+                ledger_new(&seen.ledger, h->loop, h->offload, h->conninfo, &ledger_story_owner, 1),
+                0);
         bool has_failed(_unused_ void *userdata) {
                 return seen.failure.error != PG_OK;
         }

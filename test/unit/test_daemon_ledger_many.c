@@ -56,8 +56,7 @@ static void test_many_services(void **state) {
         }
         mine.on_facts = on_facts_of_many;
         seen = (LedgerStory){ .h = h };
-        assert_int_equal(ledger_new(&seen.ledger, h->loop, h->offload, h->conninfo, NULL, &mine, 1),
-                         0);
+        assert_int_equal(ledger_new(&seen.ledger, h->loop, h->offload, h->conninfo, &mine, 1), 0);
         assert_int_equal(ledger_watch(seen.ledger, services, SERVICES), 0);
         free(services);
         free(names);

@@ -160,6 +160,40 @@ static void connecting_fails_with_class_and_without_secret(void **state) {
         assert_null(strstr(s->state.message, "LOCATION"));
 }
 
+static void password_is_asked_for_at_each_attempt(void **state) {
+        PgStory *s = *state;
+
+        s->password_missing = true;
+        pg_story_connect_as(s, pg_story_server.conninfo, "hunter2", NULL);
+        /* Not from inside pg_new(). */
+        assert_int_equal(s->asked, 0);
+        pg_story_wait_for(s, &s->changed);
+        assert_false(s->up);
+        assert_int_equal(s->state.error, PG_CONFIGURATION);
+        assert_string_equal(s->state.message, "the password is away");
+        pg_story_wait_for(s, &s->changed);
+        assert_int_equal(s->asked, 2);
+        s->password_missing = false;
+        pg_connect_now(s->pg);
+        pg_story_wait_up(s);
+        assert_int_equal(s->asked, 3);
+        pg_connect_now(s->pg);
+        assert_int_equal(pg_story_ask(s, "SELECT 1"), PG_OK);
+        assert_int_equal(s->asked, 3);
+}
+
+static void a_refusal_names_its_place(void **state) {
+        PgStory *s = *state;
+        char conninfo[300];
+
+        (void)snprintf(conninfo, sizeof conninfo, "%s dbname=nowhere", pg_story_server.conninfo);
+        pg_story_connect_as(s, conninfo, NULL, NULL);
+        pg_story_wait_for(s, &s->changed);
+        assert_string_equal(s->state.routine, "InitPostgres");
+        assert_string_equal(s->state.database, "nowhere");
+        assert_int_not_equal(s->state.user[0], '\0');
+}
+
 static void failed_warm_up_is_a_failed_connect(void **state) {
         static const char *const warm[] = { "SELECT 1", "SELECT nonsense", NULL };
         PgStory *s = *state;
@@ -258,6 +292,8 @@ int main(void) {
                 PG_STORY_CONNECTED(queue_is_bounded_and_in_order),
                 PG_STORY_CONNECTED(lock_timeout_is_a_retry),
                 PG_STORY_ALONE(connecting_fails_with_class_and_without_secret),
+                PG_STORY_ALONE(password_is_asked_for_at_each_attempt),
+                PG_STORY_ALONE(a_refusal_names_its_place),
                 PG_STORY_ALONE(failed_warm_up_is_a_failed_connect),
                 PG_STORY_CONNECTED(copy_is_refused),
                 PG_STORY_CONNECTED(connection_may_go_inside_a_callback),
