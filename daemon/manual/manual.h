@@ -30,7 +30,7 @@ int manual_verbs(const char *page);
 int manual_options(void);
 int manual_exits(void);
 
-/* manual_ledger.c */
+/* manual_ledger.c, manual_functions.c */
 /* Reads every migration of the directory, in order. */
 int manual_ledger_read(const char *directory);
 /* The functions whose first role, in the order of the manual, is this one. */

@@ -5,26 +5,19 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "ledger_items.h"
 #include "manual.h"
 
-#define ITEMS_MAX 256
 #define FILE_MAX (1024 * 1024)
 #define STATEMENT_MAX (64 * 1024)
-#define ROLES_MAX 5
-
-typedef struct Item {
-        bool view;
-        char *name, *arguments, *returns, *comment; /* NULL: not said */
-        bool roles[ROLES_MAX];
-} Item;
 
 /* In the order of the manual: what everybody may call first. */
-static const char *const roles[ROLES_MAX] = { "rollbackd_reader", "rollbackd_deployer",
-                                              "rollbackd_operator", "rollbackd",
-                                              "rollbackd_owner" };
+const char *const roles[ROLES_MAX] = { "rollbackd_reader", "rollbackd_deployer",
+                                       "rollbackd_operator", "rollbackd", "rollbackd_owner" };
 
-static Item items[ITEMS_MAX];
-static size_t n_items;
+Item items[ITEMS_MAX];
+size_t n_items;
+
 static char text[FILE_MAX], statement[STATEMENT_MAX];
 
 static Item *find_item(const char *name, size_t n, bool view) {
@@ -35,7 +28,7 @@ static Item *find_item(const char *name, size_t n, bool view) {
         return NULL;
 }
 
-static char *copy(const char *s, size_t n) {
+char *manual_copy(const char *s, size_t n) {
         char *c = strndup(s, n);
 
         if (!c)
@@ -66,8 +59,7 @@ static size_t name_length(const char *p) {
         return n;
 }
 
-/* The length up to and with the parenthesis that closes the one at p. */
-static size_t closed_length(const char *p) {
+size_t manual_closed_length(const char *p) {
         size_t n = 0;
         unsigned depth = 0;
 
@@ -89,25 +81,25 @@ static int add_item(const char *p, bool view) {
                         return -EINVAL;
                 }
                 item = &items[n_items++];
-                item->name = copy(p, n);
+                item->name = manual_copy(p, n);
                 item->view = view;
         }
         if (!view) {
-                size_t closed = closed_length(p + n);
+                size_t closed = manual_closed_length(p + n);
                 const char *behind = p + n + closed, *returns = skip(behind, " RETURNS ");
                 const char *end = returns ? strstr(returns, " LANGUAGE ") : NULL;
 
                 free(item->arguments);
                 free(item->returns);
-                item->arguments = copy(p + n + 1, closed - 2);
-                item->returns = end ? copy(returns, (size_t)(end - returns)) : NULL;
+                item->arguments = manual_copy(p + n + 1, closed - 2);
+                item->returns = end ? manual_copy(returns, (size_t)(end - returns)) : NULL;
         }
         return 0;
 }
 
 /* The literals behind IS, joined as SQL joins them. */
 static char *read_literals(const char *p) {
-        char *joined = copy(p, strlen(p)), *to = joined;
+        char *joined = manual_copy(p, strlen(p)), *to = joined;
         bool inside = false;
 
         for (; *p != '\0'; p++)
@@ -162,7 +154,7 @@ static int add_grant(const char *p, bool view) {
                         return -EINVAL;
                 }
                 p = name ? name + n : p + 1;
-                p += !view && *p == '(' ? closed_length(p) : 0;
+                p += !view && *p == '(' ? manual_closed_length(p) : 0;
                 p += strspn(p, ", ");
         }
         return 0;
@@ -303,110 +295,4 @@ int manual_ledger_read(const char *directory) {
         free(files);
         qsort(items, n_items, sizeof *items, by_name);
         return n <= 0 ? -EINVAL : r;
-}
-
-/* The arguments one by one, each an argument of Fn. */
-static void write_arguments(const char *p) {
-        while (*p != '\0') {
-                size_t n = 0;
-
-                while (p[n] != '\0' && p[n] != ',')
-                        n += p[n] == '(' ? closed_length(p + n) : 1;
-                fputs(" \"", stdout);
-                for (size_t i = 0; i < n; i++)
-                        if (p[i] != '"')
-                                putchar(p[i]);
-                putchar('"');
-                p += n + strspn(p + n, ", ");
-        }
-}
-
-static void write_roles(const Item *item) {
-        bool first = true;
-
-        fputs("Roles:\n.Cm", stdout);
-        for (size_t r = 0; r < ROLES_MAX; r++)
-                if (item->roles[r]) {
-                        printf("%s %s", first ? "" : " ,", roles[r]);
-                        first = false;
-                }
-        puts(" .");
-}
-
-/* The comment without the sentence that says what the roles say. */
-static void write_comment(const char *comment) {
-        static const char *const known[] = { " For the daemon.", " For operators.",
-                                             " For deployers and operators.",
-                                             " For every role of the ledger." };
-
-        for (size_t i = 0; i < ELEMENTSOF(known); i++) {
-                const char *found = strstr(comment, known[i]);
-
-                if (found) {
-                        _cleanup_(freep) char *before = copy(comment, (size_t)(found - comment));
-                        const char *behind = found + strlen(known[i]);
-
-                        manual_sentence(before);
-                        manual_sentence(behind + (*behind == ' '));
-                        return;
-                }
-        }
-        manual_sentence(comment);
-}
-
-static bool is_internal(const Item *item) {
-        for (size_t r = 0; r < ROLES_MAX; r++)
-                if (item->roles[r])
-                        return false;
-        return true;
-}
-
-static int write_function(const Item *item) {
-        if (!item->comment) {
-                fprintf(stderr, "manual: %s() has no COMMENT\n", item->name);
-                return -EINVAL;
-        }
-        printf(".It Fn rollbackd.%s", item->name);
-        write_arguments(item->arguments);
-        puts("");
-        write_comment(item->comment);
-        if (item->returns && !streq(item->returns, "void"))
-                printf("Returns:\n.Vt %s .\n", item->returns);
-        write_roles(item);
-        return 0;
-}
-
-int manual_functions(const char *role) {
-        size_t n = 0;
-
-        for (size_t i = 0; i < n_items; i++) {
-                size_t first = 0;
-
-                if (items[i].view || is_internal(&items[i]))
-                        continue;
-                while (!items[i].roles[first])
-                        first++;
-                if (!streq(roles[first], role))
-                        continue;
-                if (write_function(&items[i]) < 0)
-                        return -EINVAL;
-                n++;
-        }
-        if (n == 0)
-                fprintf(stderr, "manual: no function begins with the role %s\n", role);
-        return n == 0 ? -EINVAL : 0;
-}
-
-int manual_views(void) {
-        for (size_t i = 0; i < n_items; i++) {
-                if (!items[i].view || is_internal(&items[i]))
-                        continue;
-                printf(".It Vt rollbackd.%s\n", items[i].name);
-                if (items[i].comment)
-                        manual_sentence(items[i].comment);
-                else
-                        puts("The schema's number, and the oldest daemon that may run on it.");
-                write_roles(&items[i]);
-        }
-        return 0;
 }
