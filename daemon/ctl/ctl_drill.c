@@ -46,7 +46,7 @@ static void drill_policy(Drill *d, const PolicyFile *file) {
 }
 
 static void drill_file(const PolicyFile *file, const char *secrets, PgSync *session,
-                       DrillSum *sum) {
+                       DrillWatch *watch, DrillSum *sum) {
         _cleanup_(freep) Drill *d = calloc(1, sizeof *d);
         _cleanup_(json_freep) Json *report = NULL;
         bool recorded;
@@ -61,6 +61,7 @@ static void drill_file(const PolicyFile *file, const char *secrets, PgSync *sess
         d->config = file->config;
         d->secrets = secrets;
         d->ledger = session;
+        d->watch = watch;
         d->stop = &arg_stop;
         drill_policy(d, file);
         report = drill_json(d);
@@ -119,21 +120,40 @@ static ExitCode code_of(const DrillSum *sum, const PgSync *session) {
         return sum->failed ? EXIT_REFUSED : sum->unrecorded ? EXIT_FAILED : EXIT_OK;
 }
 
-static ExitCode drill_files(const PolicyFile files[], size_t n, const char *secrets,
-                            const CommandLine *line) {
-        DrillSum sum = { .drills = json_new_array(), .json = line->values[OPTION_JSON] != NULL };
-        _cleanup_(pg_sync_freep) PgSync *session = NULL;
+/* Both sessions, as the command line says. */
+static ExitCode open_sessions(const CommandLine *line, PgSync **ret_session,
+                              DrillWatch **ret_watch) {
+        _cleanup_(pg_sync_freep) PgSync *session = NULL, *second = NULL;
         PgFailure failure;
         ExitCode code;
 
         session = sql_connect(line, &code);
-        if (session && pg_sync_limit(session, &failure) < 0)
-                code = sql_fail(&failure);
+        second = session ? sql_connect(line, &code) : NULL;
+        if (!second)
+                return code;
+        if (pg_sync_limit(session, &failure) < 0 || pg_sync_limit(second, &failure) < 0)
+                return sql_fail(&failure);
+        if (drill_watch_new(ret_watch, second) < 0) {
+                fputs("rollbackctl: no process can be started\n", stderr);
+                return EXIT_FAILED;
+        }
+        (void)TAKE_PTR(second);
+        *ret_session = TAKE_PTR(session);
+        return EXIT_OK;
+}
+
+static ExitCode drill_files(const PolicyFile files[], size_t n, const char *secrets,
+                            const CommandLine *line) {
+        DrillSum sum = { .drills = json_new_array(), .json = line->values[OPTION_JSON] != NULL };
+        _cleanup_(pg_sync_freep) PgSync *session = NULL;
+        _cleanup_(drill_watch_freep) DrillWatch *watch = NULL;
+        ExitCode code = open_sessions(line, &session, &watch);
+
         if (code == EXIT_OK) {
                 catch_signals(session);
                 for (size_t i = 0; i < n && !arg_stop && !pg_sync_is_lost(session); i++)
                         if (is_wanted(&files[i], line))
-                                drill_file(&files[i], secrets, session, &sum);
+                                drill_file(&files[i], secrets, session, watch, &sum);
                 if (sum.json)
                         print_document(&sum);
                 code = code_of(&sum, session);

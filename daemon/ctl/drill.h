@@ -1,7 +1,8 @@
 /* drill.h: the drill of one policy: whether a rollback of its service would work now, asked without
  * any effect, check by check. Who does what: drill_target.c the ledger and the target,
- * drill_atomic.c the atomic statements, drill_checks.c the other steps and the notices,
- * drill_report.c what came of it. Knows nothing of the command line, nor which policies there are.
+ * drill_atomic.c the atomic statements, drill_watch.c who waits for them, drill_checks.c the other
+ * steps and the notices, drill_report.c what came of it. Knows nothing of the command line, nor
+ * which policies there are.
  */
 #pragma once
 
@@ -28,12 +29,15 @@ typedef struct DrillCheck {
         usec_t took;
 } DrillCheck;
 
+typedef struct DrillWatch DrillWatch;
+
 typedef struct Drill {
         const char *path;            /* of the policy's file */
         const char *service;         /* NULL: the file does not tell */
         const ServiceConfig *config; /* NULL: the file is refused */
         const char *secrets;
         PgSync *ledger;
+        DrillWatch *watch;
         const volatile sig_atomic_t *stop; /* a person said stop */
         ServiceFacts facts;
         OperationPlan plan;   /* the rollback; to_version "": there is none */
@@ -57,6 +61,17 @@ DrillCheck *drill_add_failure(Drill *d, const char *what, const PgFailure *failu
 void drill_ledger(Drill *d);
 /* drill_atomic.c: runs the atomic statements of d->plan in a transaction that is rolled back. */
 void drill_atomics(Drill *d);
+/* drill_watch.c: so that nobody waits long for what the drill has locked. */
+/* Takes a session over, unless a negative errno is returned. */
+int drill_watch_new(DrillWatch **ret, PgSync *session) _must_check_;
+DrillWatch *drill_watch_free(DrillWatch *w);
+DEFINE_CLEANUP(DrillWatch *, drill_watch_free);
+/* From now on, until the end is said, the backend's statement is stopped when it is in somebody's
+ * way. Returns false when nobody looks any more. */
+bool drill_watch_begin(DrillWatch *w, int backend);
+void drill_watch_end(DrillWatch *w);
+/* Whether it was stopped since the beginning. */
+bool drill_watch_made_way(const DrillWatch *w);
 /* drill_checks.c: every other step, and the atomic ones that could not be run; notices. */
 void drill_steps(Drill *d);
 void drill_notices(Drill *d);

@@ -1,5 +1,7 @@
 /* The short transaction without the ledger's part, which would lock the service: the policy's
  * atomic statements as the daemon runs them, and then ROLLBACK, whatever came of them. */
+#include <stdlib.h>
+
 #include "atomic_sql.h"
 #include "drill.h"
 
@@ -82,29 +84,39 @@ static PgResult *run_statement(Drill *d, const StepAtomic *atomic, const AtomicS
         return r;
 }
 
-static void tell_step(Drill *d, const StepAtomic *atomic, const PgResult *r,
-                      const PgFailure *failure, usec_t took) {
+static DrillCheck *tell(Drill *d, const StepAtomic *atomic, DrillResult result, const char *words) {
         STRBUF(what, 48);
-        STRBUF(words, 1024);
-        DrillCheck *c;
-        StrBuf advice;
 
         strbuf_add(&what, "step ");
         strbuf_add_u64(&what, atomic->n);
         strbuf_add(&what, " sql, line ");
         strbuf_add_u64(&what, atomic->line);
+        return drill_add(d, result, what.text, words);
+}
+
+static void tell_failure(Drill *d, const StepAtomic *atomic, const PgFailure *failure) {
+        STRBUF(words, 1024);
+        DrillCheck *c;
+        StrBuf advice;
+
         strbuf_add(&words, "under role ");
         strbuf_add(&words, atomic->role);
-        if (!r) {
-                strbuf_add(&words, ": ");
-                strbuf_add(&words, failure->message);
-        }
-        c = drill_add(d, r ? DRILL_GOOD : DRILL_FAILED, what.text, words.text);
+        strbuf_add(&words, ": ");
+        strbuf_add(&words, failure->message);
+        c = tell(d, atomic, DRILL_FAILED, words.text);
         strbuf_init(&advice, c->advice, sizeof c->advice);
-        if (!r)
-                step_advise(atomic->role, failure, &advice);
-        c->ran = r != NULL;
-        c->rows = r ? pg_affected(r) : 0;
+        step_advise(atomic->role, failure, &advice);
+}
+
+static void tell_success(Drill *d, const StepAtomic *atomic, const PgResult *r, usec_t took) {
+        STRBUF(words, 512);
+        DrillCheck *c;
+
+        strbuf_add(&words, "under role ");
+        strbuf_add(&words, atomic->role);
+        c = tell(d, atomic, DRILL_GOOD, words.text);
+        c->ran = true;
+        c->rows = pg_affected(r);
         c->took = took;
 }
 
@@ -114,21 +126,50 @@ static bool drill_step(Drill *d, const StepAtomic *atomic, const AtomicStep *ste
         PgFailure failure = { 0 };
         usec_t took = 0;
 
-        if (!prepare(d, atomic_savepoint_sql))
+        if (drill_watch_made_way(d->watch) || !prepare(d, atomic_savepoint_sql))
                 return false;
         r = run_statement(d, atomic, step, &took, &failure);
-        tell_step(d, atomic, r, &failure, took);
+        if (r)
+                tell_success(d, atomic, r, took);
+        else if (drill_watch_made_way(d->watch))
+                return false;
+        else
+                tell_failure(d, atomic, &failure);
         return prepare(d, r ? atomic_reset_sql : atomic_undo_sql);
 }
 
 static void drill_transaction(Drill *d, const AtomicSteps *a) {
+        size_t n = 0;
+
         if (!prepare(d, atomic_constraints_sql) ||
             (wants_released_at(d, a) && !read_released_at(d)))
                 return;
         d->planned_only = false;
-        for (size_t i = 0; i < a->n && !*d->stop; i++)
-                if (!drill_step(d, &a->atomics[i], &a->steps[i]))
-                        return;
+        while (n < a->n && !*d->stop && drill_step(d, &a->atomics[n], &a->steps[n]))
+                n++;
+        for (; n < a->n && drill_watch_made_way(d->watch); n++)
+                tell(d, &a->atomics[n], DRILL_FAILED,
+                     "given up, for somebody waited for a lock that the drill held; drill again "
+                     "when it is quieter");
+}
+
+static bool begin(Drill *d) {
+        _cleanup_(pg_result_freep) PgResult *r = NULL;
+        PgFailure failure;
+        int backend;
+
+        if (!prepare(d, "BEGIN ISOLATION LEVEL READ COMMITTED"))
+                return false;
+        r = run(d, "SELECT pg_catalog.pg_backend_pid()", &failure);
+        if (!r) {
+                drill_add_failure(d, "transaction", &failure);
+                return false;
+        }
+        backend = (int)strtol(pg_cell(r, 0, 0), NULL, 10);
+        if (!drill_watch_begin(d->watch, backend))
+                drill_add(d, DRILL_WARNING, "watch",
+                          "its connection was lost: whoever needs a lock of the drill waits");
+        return true;
 }
 
 void drill_atomics(Drill *d) {
@@ -144,8 +185,10 @@ void drill_atomics(Drill *d) {
                           error.length > 0 ? error.text : "out of memory");
                 return;
         }
-        if (a->n == 0 || !prepare(d, "BEGIN ISOLATION LEVEL READ COMMITTED"))
+        if (a->n == 0)
                 return;
-        drill_transaction(d, a);
+        if (begin(d))
+                drill_transaction(d, a);
         pg_result_free(run(d, "ROLLBACK", &failure));
+        drill_watch_end(d->watch);
 }

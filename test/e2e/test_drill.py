@@ -290,6 +290,24 @@ def test_it_takes_no_lock_on_the_service(site):
     wait_until(deploy_beside_it, "a look at the service while a drill was under way")
 
 
+def test_it_makes_way_for_whoever_waits_for_its_locks(site):
+    put(site, ATOMIC, WAITING, INSERTING)
+    holder = site.connect()
+    holder.execute("SELECT pg_advisory_lock(7)")
+
+    def write_beside_it():
+        child, seen = start_waiting(site)
+        with site.connect(autocommit=False) as other:
+            other.execute("UPDATE users SET version = 'v3' WHERE id = 1")
+            other.rollback()
+        out, err = child.communicate(timeout=60)
+        return seen and "lock timeout" not in err and (child.returncode, out, err)
+    code, out, err = wait_until(write_beside_it, "a drill that holds somebody up")
+    assert code == 4 and ": 5 rows in" in out and "step 3 cache" not in out
+    assert len(re.findall("step [23] sql, line [0-9]+: given up, for somebody waited for a lock", err)) == 2, err
+    assert site.rows("SELECT version, count(*) FROM users GROUP BY 1") == [("v2", 5)]
+
+
 def test_interrupted_it_rolls_back_and_records_nothing(site):
     put(site, ATOMIC, WAITING)
     holder = site.connect()
