@@ -4,7 +4,8 @@
 #include "ledger_needs.h"
 #include "target_choice.h"
 
-static void check_schema(Drill *d) {
+/* Returns the schema, or 0 when it is not one that the daemon runs on. */
+static uint64_t check_schema(Drill *d) {
         _cleanup_(pg_result_freep) PgResult *r = NULL;
         PgFailure failure;
         uint64_t version;
@@ -13,11 +14,12 @@ static void check_schema(Drill *d) {
         r = pg_sync_statement(d->ledger, ledger_schema_sql, 0, NULL, &failure);
         if (!r || ledger_check_schema(r, &version, &failure) < 0) {
                 drill_add_failure(d, "ledger", &failure);
-                return;
+                return 0;
         }
         strbuf_add(&words, "schema ");
         strbuf_add_u64(&words, version);
         drill_add(d, DRILL_GOOD, "ledger", words.text);
+        return version;
 }
 
 static void check_role(Drill *d) {
@@ -59,11 +61,11 @@ static void add_missing(Drill *d, const char *what, bool there) {
         strbuf_add(&advice, " TO " DRILL_ROLE ";");
 }
 
-static void check_rights(Drill *d) {
+static void check_rights(Drill *d, uint64_t schema) {
         _cleanup_(pg_result_freep) PgResult *r = NULL;
         char functions[LEDGER_NEEDS_SIZE], views[LEDGER_NEEDS_SIZE];
         const char *values[] = { functions, views };
-        size_t n = ledger_list_needs(functions, views);
+        size_t n = ledger_list_needs(schema, functions, views);
         PgFailure failure;
         STRBUF(words, 64);
 
@@ -164,11 +166,13 @@ static void choose_target(Drill *d) {
 }
 
 void drill_ledger(Drill *d) {
-        check_schema(d);
+        uint64_t schema = check_schema(d);
+
         if (!d->config)
                 return;
         check_role(d);
-        check_rights(d);
+        if (schema > 0)
+                check_rights(d, schema);
         if (!load_facts(d))
                 return;
         tell_operation(d);

@@ -5,15 +5,34 @@
 #include "ledger.h"
 #include "ledger_facts.h"
 
-static const char *const functions[] = {
-        "adopt_operation", "atomic_result",       "claim_deliveries",
-        "claim_steps",     "commit_operation",    "delivery_result",
-        "earn_stable",     "leftover_operations", "load",
-        "move_operation",  "next_delivery_in",    "observer_seen",
-        "put_subscribers", "record_event",        "step_progress",
-        "step_result",
+typedef struct Need {
+        const char *name;
+        uint64_t schema; /* the first that has it; before, the daemon does without */
+} Need;
+
+static const Need functions[] = {
+        { "adopt_operation", 1 },
+        { "atomic_result", 1 },
+        { "claim_deliveries", 1 },
+        { "claim_steps", 1 },
+        { "commit_operation", 1 },
+        { "delivery_result", 1 },
+        { "earn_stable", 1 },
+        { "leftover_operations", 1 },
+        { "load", 1 },
+        { "move_operation", 1 },
+        { "next_delivery_in", 1 },
+        { "observer_seen", 1 },
+        { "put_subscribers", 1 },
+        { "record_event", 1 },
+        { "step_progress", 1 },
+        { "step_result", 1 },
+        { "prune", 2 },
 };
-static const char *const views[] = { "history", "operation_status", "recent_event", "schema" };
+static const Need views[] = {
+        { "history", 1 }, { "operation_status", 1 }, { "recent_event", 1 },
+        { "schema", 1 },  { "drill_status", 2 },
+};
 
 const char ledger_schema_sql[] = "SELECT version, oldest_daemon FROM rollbackd.schema";
 
@@ -64,19 +83,25 @@ int ledger_check_schema(const PgResult *answer, uint64_t *ret_version, PgFailure
         return 0;
 }
 
-static void list(const char *const names[], size_t n, char ret[static LEDGER_NEEDS_SIZE]) {
+static size_t list(const Need needs[], size_t n, uint64_t schema,
+                   char ret[static LEDGER_NEEDS_SIZE]) {
+        size_t listed = 0;
         StrBuf b;
 
         strbuf_init(&b, ret, LEDGER_NEEDS_SIZE);
-        for (size_t i = 0; i < n; i++)
-                ledger_array_add(&b, names[i]);
-        strbuf_add_char(&b, '}');
+        for (size_t i = 0; i < n; i++) {
+                if (needs[i].schema > schema)
+                        continue;
+                ledger_array_add(&b, needs[i].name);
+                listed++;
+        }
+        strbuf_add(&b, listed > 0 ? "}" : "{}");
         assert(!b.overflow);
+        return listed;
 }
 
-size_t ledger_list_needs(char ret_functions[static LEDGER_NEEDS_SIZE],
+size_t ledger_list_needs(uint64_t schema, char ret_functions[static LEDGER_NEEDS_SIZE],
                          char ret_views[static LEDGER_NEEDS_SIZE]) {
-        list(functions, ELEMENTSOF(functions), ret_functions);
-        list(views, ELEMENTSOF(views), ret_views);
-        return ELEMENTSOF(functions) + ELEMENTSOF(views);
+        return list(functions, ELEMENTSOF(functions), schema, ret_functions) +
+               list(views, ELEMENTSOF(views), schema, ret_views);
 }

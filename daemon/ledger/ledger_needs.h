@@ -16,6 +16,7 @@ int ledger_check_schema(const PgResult *answer, uint64_t *ret_version,
  * takes it, "there" false when it does not exist. $1 and $2 are the texts of the two arrays. */
 extern const char ledger_rights_sql[];
 #define LEDGER_NEEDS_SIZE 1024
-/* The names of the functions and of the views as texts of arrays. Returns how many there are. */
-size_t ledger_list_needs(char ret_functions[static LEDGER_NEEDS_SIZE],
+/* The names of the functions and of the views that the daemon uses on a schema, as texts of arrays.
+ * Returns how many there are. */
+size_t ledger_list_needs(uint64_t schema, char ret_functions[static LEDGER_NEEDS_SIZE],
                          char ret_views[static LEDGER_NEEDS_SIZE]);
