@@ -118,7 +118,7 @@ void ledger_check(Ledger *l) {
         char functions[LEDGER_NEEDS_SIZE], views[LEDGER_NEEDS_SIZE];
         const char *const values[] = { functions, views };
 
-        (void)ledger_list_needs(functions, views);
+        (void)ledger_list_needs(LEDGER_SCHEMA, functions, views);
         if (pg_query(l->pg, ledger_rights_sql, ELEMENTSOF(values), values, LEDGER_STATEMENT_TIMEOUT,
                      on_rights, l) < 0)
                 loop_timer_set(l->check_timer, usec_add(loop_now(l->loop), CHECK_AGAIN));
