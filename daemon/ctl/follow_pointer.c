@@ -16,7 +16,7 @@ struct PointerWatch {
         Loop *loop;
         Offload *offload;
         Pg *pg;
-        char *password; /* or NULL */
+        char *password;   /* or NULL */
         LoopTimer *timer; /* when it is read next */
         const char *service;
         PointerOwner owner;
