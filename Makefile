@@ -139,7 +139,7 @@ unit: $(UNIT) ## build and run the unit tests of this build
 DEPS_BUILD := gcc make pkg-config libc6-dev libsystemd-dev libpq-dev libmicrohttpd-dev libconfig-dev libjansson-dev libssl-dev \
 	libpcre2-dev libcurl4-openssl-dev
 DEPS_DEMO := $(DEPS_BUILD) postgresql-15 postgresql-client-15 python3 python3-psycopg
-DEPS_CHECK := $(DEPS_DEMO) git procps libcmocka-dev python3-pytest python3-pytest-xdist python3-hypothesis systemd shellcheck universal-ctags mandoc clang-format-14
+DEPS_CHECK := $(DEPS_DEMO) git procps libcmocka-dev python3-pytest python3-pytest-xdist python3-hypothesis systemd shellcheck universal-ctags mandoc clang-format-14 prometheus
 DEPS_BENCH := $(DEPS_DEMO) postgresql-contrib haproxy
 DEPS_DEB := $(DEPS_BUILD) git build-essential dpkg-dev debhelper lintian devscripts
 DEPS_CHECK_DEB := $(DEPS_DEB) debootstrap systemd-container python3 python3-pytest
@@ -175,7 +175,7 @@ UNIT_SANITIZE := $(patsubst $(B)/test/%,build/sanitize/test/%,$(UNIT))
 check-build: $(PROGRAMS) $(UNIT)
 check-run: check-build $(B)/man/made
 	$(MAKE_AGAIN) M=sanitize check-build
-	$(Q)test/run lint=test/lint "symbols=test/check-symbols $(B)/librollback.a test/lib.symbols" "systemd=test/check-systemd $(B)" \
+	$(Q)test/run lint=test/lint "symbols=test/check-symbols $(B)/librollback.a test/lib.symbols" "systemd=test/check-systemd $(B)" rules=test/check-rules \
 		"manual=mandoc -T lint -W warning $(MAN)" \
 		$(foreach t,$(UNIT),$(notdir $(t)).tap=$(t)) \
 		$(foreach t,$(UNIT_SANITIZE),sanitize-$(notdir $(t)).tap=$(t)) \

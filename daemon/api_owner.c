@@ -15,6 +15,10 @@ static void fill_status(void *userdata, ApiStatus *ret) {
                 .reload_ok = m->reload_ok,
                 .reloaded_at = m->reloaded_at,
                 .started_at = m->started_at,
+                .heartbeat_at = m->heartbeat_at,
+                .retention_at = m->retention_at,
+                .ledger_schema = m->ledger ? ledger_schema(m->ledger) : 0,
+                .policies_refused = m->n_refused,
                 .probes = probes.probes,
                 .late = probes.late,
                 .overdue = probes.overdue,
@@ -62,6 +66,12 @@ static bool unconfigured(void *userdata, size_t i, ApiUnconfigured *ret) {
         return true;
 }
 
+static bool drill(void *userdata, const char *service, double *ret_succeeded_at) {
+        Manager *m = userdata;
+
+        return m->ledger && ledger_find_drill(m->ledger, service, ret_succeeded_at);
+}
+
 static int request(void *userdata, uint32_t service, OperationKind kind, const char *target,
                    uint64_t epoch, const char *actor, const char *reason,
                    char ret_id[static OPERATION_ID_SIZE], StrBuf *why) {
@@ -93,6 +103,7 @@ ApiOwner manager_api_owner(Manager *m) {
                 .config = config,
                 .probe_detail = probe_detail,
                 .unconfigured = unconfigured,
+                .drill = drill,
                 .request = request,
         };
 }

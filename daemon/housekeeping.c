@@ -89,10 +89,7 @@ static void on_batch(void *userdata, const PgFailure *failure, const LedgerPrune
                 batch_failed(h, failure);
                 return;
         }
-        h->gone.operations += pruned->operations;
-        h->gone.steps += pruned->steps;
-        h->gone.deliveries += pruned->deliveries;
-        h->gone.events += pruned->events;
+        ledger_pruned_add(&h->gone, pruned);
         if (n == 0 || ledger_pruned_sum(&h->gone) >= h->setup.most)
                 run_succeeded(h, n > 0);
         else

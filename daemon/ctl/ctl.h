@@ -155,6 +155,9 @@ void init_print_left(PgSync *s, const char *database, const char *before);
 /* ctl_follow.c */
 ExitCode run_follow(const Verb *verb, const CommandLine *line);
 
+/* ctl_prune.c */
+ExitCode run_prune(const Verb *verb, const CommandLine *line);
+
 /* ctl_http.c */
 /* Appends a name to a path or a query. */
 void url_add_name(StrBuf *b, const char *name);

@@ -78,6 +78,8 @@ const Verb verbs[] = {
           NULL, NULL },
         { "drill", "[SERVICE...]", "config conninfo json",
           "prove, without any effect, that a rollback would work now", run_drill, NULL, NULL },
+        { "db prune", "", CONNECT " older-than dry-run",
+          "delete what is older than the retention; --dry-run counts it", run_prune, NULL, NULL },
         { "check", "[POLICY...]", "config conninfo db",
           "validate rollbackd.conf and policies; --db prepares every statement under its role",
           run_check, NULL, NULL },

@@ -19,6 +19,9 @@ typedef struct ApiStatus {
         bool reload_ok;
         double reloaded_at; /* unix seconds of the last good reload */
         double started_at;
+        double heartbeat_at, retention_at; /* unix seconds; 0: not since the start */
+        uint64_t ledger_schema;            /* 0: not known */
+        uint64_t policies_refused;
         uint64_t probes, late, overdue, targets;
         uint64_t commits, commits_failed, alerts_dropped, log_lost, deliveries_done,
                 deliveries_dead;
@@ -45,6 +48,9 @@ typedef struct ApiOwner {
                              ApiProbeDetail *ret);
         /* The i-th refused policy file, false past the end. */
         bool (*unconfigured)(void *userdata, size_t i, ApiUnconfigured *ret);
+        /* When a drill of the service last succeeded, in unix seconds, 0: never; false while the
+         * ledger has not told. */
+        bool (*drill)(void *userdata, const char *service, double *ret_succeeded_at);
         /* engine_request() on behalf of `actor`, and the pump. Same results, and -ESHUTDOWN once
          * the daemon is stopping. */
         int (*request)(void *userdata, uint32_t service, OperationKind kind, const char *target,

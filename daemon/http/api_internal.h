@@ -1,5 +1,6 @@
 /* api_internal.h: the API's inside, for its own files: api.c (routes), api_services.c, api_lists.c,
- * api_writes.c, api_metrics.c, api_health.c. */
+ * api_writes.c, api_metrics.c and
+ * api_metrics_services.c, api_health.c. */
 #pragma once
 
 #include "api.h"

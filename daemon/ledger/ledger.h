@@ -192,4 +192,8 @@ typedef void (*LedgerPruneCallback)(void *userdata, const PgFailure *failure,
  * too old for it. */
 int ledger_prune(const Ledger *l, Pg *over, usec_t older_than, uint32_t most,
                  LedgerPruneCallback callback, void *userdata) _must_check_;
+/* Reads the answer of prune(): false with the reason when it is none. */
+bool ledger_read_pruned(const PgResult *answer, LedgerPruned *ret, PgFailure *reterr);
+void ledger_pruned_add(LedgerPruned *sum, const LedgerPruned *p);
+/* Rows of all kinds. */
 uint64_t ledger_pruned_sum(const LedgerPruned *p);

@@ -150,17 +150,26 @@ static bool add_count(const PgResult *r, size_t row, LedgerPruned *p) {
         return false;
 }
 
+bool ledger_read_pruned(const PgResult *answer, LedgerPruned *ret, PgFailure *reterr) {
+        LedgerPruned pruned = { 0 };
+
+        for (size_t i = 0; i < pg_rows(answer); i++)
+                if (!add_count(answer, i, &pruned)) {
+                        *reterr = ledger_unreadable("the answer of prune()",
+                                                    pg_value(answer, i, "what"));
+                        return false;
+                }
+        *ret = pruned;
+        return true;
+}
+
 static void on_pruned(void *userdata, const PgFailure *failure, const PgResult *result) {
         Prune *p = userdata;
         LedgerPruned pruned = { 0 };
         PgFailure unreadable;
 
-        for (size_t i = 0; failure->error == PG_OK && i < pg_rows(result); i++)
-                if (!add_count(result, i, &pruned)) {
-                        unreadable = ledger_unreadable("the answer of prune()",
-                                                       pg_value(result, i, "what"));
-                        failure = &unreadable;
-                }
+        if (failure->error == PG_OK && !ledger_read_pruned(result, &pruned, &unreadable))
+                failure = &unreadable;
         p->callback(p->userdata, failure, &pruned);
         free(p);
 }
@@ -187,6 +196,13 @@ int ledger_prune(const Ledger *l, Pg *over, usec_t older_than, uint32_t most,
         if (r < 0)
                 free(p);
         return r;
+}
+
+void ledger_pruned_add(LedgerPruned *sum, const LedgerPruned *p) {
+        sum->operations += p->operations;
+        sum->steps += p->steps;
+        sum->deliveries += p->deliveries;
+        sum->events += p->events;
 }
 
 uint64_t ledger_pruned_sum(const LedgerPruned *p) {

@@ -110,7 +110,7 @@ DECLARE
         op uuid;
         svc record;
 BEGIN
-        IF coalesce(before > moment - interval '30 days', true) THEN
+        IF older_than IS NULL OR before > moment - interval '30 days' THEN
                 RAISE EXCEPTION USING ERRCODE = 'RB005',
                         MESSAGE = format('older_than => %s is less than 30 days',
                                 coalesce(quote_literal(older_than), 'NULL')),

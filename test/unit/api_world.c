@@ -62,6 +62,10 @@ static void fill_status(_unused_ void *userdata, ApiStatus *ret) {
                 .ledger_up = world.ledger_up,
                 .reload_ok = world.ledger_up,
                 .started_at = 1.7e9,
+                .heartbeat_at = 1.75e9,
+                .retention_at = 1.74e9,
+                .ledger_schema = 2,
+                .policies_refused = 1,
                 .reloaded_at = 1.7e9,
                 .probes = 10,
                 .targets = 4,
@@ -190,6 +194,11 @@ static Json *parse(const char *text) {
         return j;
 }
 
+static bool drill(_unused_ void *userdata, const char *service, double *ret_succeeded_at) {
+        *ret_succeeded_at = streq(service, "web") ? 1.73e9 : 0;
+        return world.ledger_up;
+}
+
 static void make_world(bool ledger_up, size_t n_others) {
         const ApiOwner owner = {
                 .status = fill_status,
@@ -197,6 +206,7 @@ static void make_world(bool ledger_up, size_t n_others) {
                 .config = find_config,
                 .probe_detail = probe_detail,
                 .unconfigured = unconfigured,
+                .drill = drill,
                 .request = request,
         };
         ApiOwner whole = owner;

@@ -131,6 +131,12 @@ static void test_what_it_says(void **state) {
                 "rollbackd_config_last_reload_successful 1",
                 "rollbackd_ledger_up 1",
                 "rollbackd_commits_total 3",
+                "rollbackd_ledger_schema 2",
+                "rollbackd_heartbeat_timestamp_seconds 1750000000",
+                "rollbackd_retention_last_success_timestamp_seconds 1740000000",
+                "rollbackd_policies_refused 1",
+                "rollbackd_drill_last_success_timestamp_seconds{service=\"web\"} 1730000000",
+                "rollbackd_drill_last_success_timestamp_seconds{service=\"shop\"} 0",
                 "rollbackd_service_health{service=\"web\",health=\"suspect\"} 1",
                 "rollbackd_service_health{service=\"web\",health=\"bad\"} 0",
                 "rollbackd_service_health{service=\"shop\",health=\"new\"} 1",
@@ -162,6 +168,9 @@ static void test_without_the_ledger(void **state) {
         assert_int_equal(api_get(w, "/metrics"), 200);
         assert_line(w, "rollbackd_ledger_up 0");
         assert_line(w, "rollbackd_config_last_reload_successful 0");
+        /* Not told is not the same as never. */
+        assert_non_null(strstr(w->body, "rollbackd_drill_last_success_timestamp_seconds gauge"));
+        assert_null(strstr(w->body, "rollbackd_drill_last_success_timestamp_seconds{"));
 }
 
 int main(void) {
