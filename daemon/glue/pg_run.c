@@ -331,7 +331,9 @@ static void on_io(void *userdata, int fd, uint32_t events) {
         if (r == 0 && (events & EPOLLOUT))
                 r = loop_io_set(p->io, EPOLLIN);
         alive = PQconsumeInput(p->connection) == 1 && r >= 0;
-        if (drain_notifications(p) && receive(p) &&
+        /* libpq reads no further than the end of an answer until that is taken: what notices came
+         * in one piece behind it are found then, or they would wait for the next input. */
+        if (drain_notifications(p) && receive(p) && drain_notifications(p) &&
             (!alive || PQstatus(p->connection) != CONNECTION_OK))
                 lose_connection(p);
         pg_leave(p);

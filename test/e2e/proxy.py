@@ -1,15 +1,16 @@
 """A TCP proxy in front of PostgreSQL that reads the protocol.
 
 It sees each request of the client (everything up to a Sync or simple query) with its SQL, and each
-answer. A hook decides what becomes of a request: pass it on, hold it for ever, or pass it on and
-swallow the answer. The connections can be cut and stalled.
+answer. A hook decides what becomes of a request: pass it on, hold it for ever, pass it on and
+swallow the answer, or pass it on and gather all that the server sends from then on, until release().
+The connections can be cut and stalled.
 """
 import selectors
 import socket
 import struct
 import threading
 
-PASS, HOLD, SWALLOW = "pass", "hold", "swallow"
+PASS, HOLD, SWALLOW, GATHER = "pass", "hold", "swallow", "gather"
 
 
 class Side:
@@ -52,6 +53,7 @@ class Connection:
         self.sql = []
         self.prepared = {}
         self.held = self.swallowing = False
+        self.gathered = None
 
     def run(self):
         with selectors.DefaultSelector() as selector:
@@ -105,6 +107,8 @@ class Connection:
             self.proxy.caught.set()
             return
         self.swallowing = verdict == SWALLOW
+        if verdict == GATHER:
+            self.gathered = b""
         self.server.sendall(request)
 
     def take_answer(self, data):
@@ -114,7 +118,15 @@ class Connection:
                 self.held = True
                 self.proxy.caught.set()
             return
+        if self.gathered is not None:
+            self.gathered += data
+            return
         self.client.sendall(data)
+
+    def release(self):
+        """Sends what was gathered, in one piece."""
+        gathered, self.gathered = self.gathered, None
+        self.client.sendall(gathered)
 
     def close(self):
         for end in (self.client, self.server):
@@ -130,7 +142,7 @@ class Proxy:
         self.server = server
         self.lock = threading.Lock()
         self.connections = []
-        self.hook = None        # (connection, sql) -> PASS, HOLD or SWALLOW
+        self.hook = None        # (connection, sql) -> one of the verdicts
         self.seen = []          # the SQL of every request since the last clear
         self.caught = threading.Event()
         self.flowing = threading.Event()
