@@ -90,8 +90,7 @@ static void on_row(void *userdata, const PgFailure *failure, const PgResult *res
         w->reading = false;
         if (w->closing)
                 return;
-        read_at(w, usec_add(loop_now(w->loop), w->again ? 0 : READ_EVERY));
-        w->again = false;
+        read_at(w, usec_add(loop_now(w->loop), READ_EVERY));
         if (failure->error != PG_OK)
                 go_away(w, failure);
         else if (pg_rows(result) > 0)
@@ -117,10 +116,10 @@ static void on_timer(void *userdata, usec_t now) {
                 read_at(w, usec_add(now, READ_EVERY));
 }
 
+/* What is asked while an answer is awaited needs no other: the server sends notices between two
+ * statements, so the answer behind a notice is newer than it. */
 static void want(PointerWatch *w) {
-        if (w->reading)
-                w->again = true;
-        else
+        if (!w->reading)
                 read_at(w, loop_now(w->loop));
 }
 
