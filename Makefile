@@ -231,10 +231,10 @@ deb: deps-deb ## the Debian package, checked, in build/dev/deb (VERSION=, SCHEMA
 # Another directory, time, time zone and umask: the same bytes.
 deb-again: deb ## the Debian package built a second time elsewhere: it must be the same, byte for byte
 	$(Q)umask 0027; TZ=Asia/Tokyo $(MAKE) --no-print-directory B=$(B)/again DEB_EXTRA='$(DEB_EXTRA)' deb
-	$(Q)for deb in $(DEB)/rollbackd*_$(VERSION)_*.deb; do cmp $$deb $(B)/again/deb/$${deb##*/}; done
+	$(Q)set -e; for deb in $(DEB)/rollbackd*_$(VERSION)_*.deb; do cmp $$deb $(B)/again/deb/$${deb##*/}; done
 	$(Q)rm -rf $(B)/again
 
-check-deb: deps-check-deb deb ## the package on a bare Debian with a real systemd, booted in a container; as root (KEEP=1)
+check-deb: deps-check-deb deb-again ## the package on a bare Debian with a real systemd, booted in a container; as root (KEEP=1)
 	$(Q)BUILD=$(B) /usr/bin/python3 -m pytest -q --durations=5 -s test/deb
 
 # Where things go on a host: here and nowhere else, the package too takes what this installs.
