@@ -131,8 +131,20 @@ static void say_hba(const Left *l) {
                        "ssl_key_file.");
 }
 
+/* Only superusers may see whether there is one. */
+static bool has_password(const Left *l) {
+        _cleanup_(pg_result_freep) PgResult *row = NULL;
+        PgFailure failure;
+
+        row = pg_sync_script(l->s,
+                             "SELECT FROM pg_catalog.pg_authid WHERE rolname = 'rollbackd' AND "
+                             "rolpassword IS NOT NULL",
+                             &failure);
+        return pg_rows(row) > 0;
+}
+
 static void say_password(const Left *l) {
-        if (l->address)
+        if (l->address && !has_password(l))
                 say(l, "- Give the role a password, in psql by\n"
                        "    \\password rollbackd\n"
                        "  which sends only its hash, so that no log shows it; write the same one "

@@ -196,6 +196,12 @@ bool pg_is_up(const Pg *p) {
         return p->connection && !p->broken && !p->freed;
 }
 
+void pg_give_up(Pg *p, const PgFailure *why) {
+        assert(p && why);
+        if (p->connection)
+                pg_lose(p, why, false);
+}
+
 uint64_t pg_connection_number(const Pg *p) {
         assert(p);
         return p->number;

@@ -67,6 +67,8 @@ DEFINE_CLEANUP(Pg *, pg_free);
 bool pg_is_up(const Pg *p);
 /* Without a connection: tries at once, instead of when the wait is over. */
 void pg_connect_now(Pg *p);
+/* Gives the connection up, which is told with this reason, and makes a new one later. */
+void pg_give_up(Pg *p, const PgFailure *why);
 /* Number of the current connection, from 1: changes at each reconnect. */
 uint64_t pg_connection_number(const Pg *p);
 

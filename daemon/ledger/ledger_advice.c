@@ -79,8 +79,10 @@ static const Advice table[] = {
 };
 
 static bool matches(const Advice *a, const PgFailure *f) {
+        /* PG_CONFIGURATION without a code is our own, and says by itself what to do. */
         if (a->sqlstate[0] == '\0')
-                return f->sqlstate[0] == '\0' && strstr(f->message, a->words);
+                return f->sqlstate[0] == '\0' && f->error != PG_CONFIGURATION &&
+                       strstr(f->message, a->words);
         return strncmp(f->sqlstate, a->sqlstate, strlen(a->sqlstate)) == 0 &&
                (!a->routine || streq(a->routine, f->routine));
 }

@@ -127,6 +127,11 @@ void ledger_check(Ledger *l) {
 void ledger_on_check_timer(void *userdata, _unused_ usec_t now) {
         Ledger *l = userdata;
 
-        if (pg_is_up(l->pg) && !l->up)
+        if (!pg_is_up(l->pg) || l->up)
+                return;
+        /* Some of a session's settings are those of its beginning: only a new one can be better. */
+        if (l->failure.error == PG_HOLD)
+                pg_give_up(l->pg, &l->failure);
+        else
                 ledger_check(l);
 }

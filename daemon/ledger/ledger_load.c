@@ -50,6 +50,9 @@ static void on_loaded(void *userdata, const PgFailure *failure, const PgResult *
          * must mend is told; the next poll asks again. */
         if (failure->error == PG_CONFIGURATION || failure->error == PG_REFUSED)
                 ledger_tell_trouble(l, "facts", NULL, failure);
+        /* A right or the schema itself may be gone: the check tells them apart. */
+        if (failure->error == PG_CONFIGURATION && l->up)
+                ledger_check(l);
 }
 
 /* Sends the next batch of dirty services. Returns false when none is left, or when it could not be

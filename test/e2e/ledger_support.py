@@ -37,7 +37,7 @@ class Cluster:
         self.run("initdb", "-D", self.root / "data", "-A", "trust", "-U", "postgres", "-N",
                  "-E", "UTF8", "--locale=C.UTF-8")
         self.settings = {"listen_addresses": "", "unix_socket_directories": self.root,
-                         "max_connections": 120, "deadlock_timeout": "200ms", **settings}
+                         "max_connections": 120, "deadlock_timeout": "200ms", "port": 5432, **settings}
         self.start()
 
     def start(self):
@@ -60,7 +60,7 @@ class Cluster:
                        stdout=subprocess.DEVNULL, cwd="/")
 
     def connect(self, database="postgres", user="postgres", **keywords):
-        return psycopg.connect(host=str(self.root), dbname=database, user=user,
+        return psycopg.connect(host=str(self.root), port=self.settings["port"], dbname=database, user=user,
                                autocommit=keywords.pop("autocommit", True), **keywords)
 
     def install(self, database):

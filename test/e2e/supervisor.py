@@ -80,6 +80,7 @@ class Daemon:
         self.log_path = folder / "rollbackd.log"
         self.manager = ServiceManager(folder / "notify")
         self.process = None
+        self.environment = {}   # beside that of the tests
         self.expected = False   # that it answers
         self.starts = 0
         self.unanswered = []
@@ -93,7 +94,7 @@ class Daemon:
         # The leak check looks into a process that is not dumpable, which only root may.
         leaks = int(os.getuid() == 0)
         environment = dict(os.environ, NOTIFY_SOCKET=self.manager.path, WATCHDOG_USEC="1000000",
-                           ASAN_OPTIONS=f"detect_leaks={leaks}", LC_ALL="C.UTF-8")
+                           ASAN_OPTIONS=f"detect_leaks={leaks}", LC_ALL="C.UTF-8", **self.environment)
         environment.pop("WATCHDOG_PID", None)
         self.offset = self.log_path.stat().st_size if self.log_path.exists() else 0
         with open(self.log_path, "ab") as log:

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import functools
 import json
+import os
 import pathlib
 import secrets
 import subprocess
@@ -40,10 +41,10 @@ GRANT site_rollback TO rollbackd;
 """
 
 
-def run_ctl(*words, cwd="/"):
+def run_ctl(*words, cwd="/", environment=None):
     """rollbackctl with stdin closed."""
     return subprocess.run([str(word) for word in [BUILD / "rollbackctl", *words]], cwd=cwd, text=True,
-                          stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+                          env={**os.environ, **(environment or {})}, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
 
 
 @functools.lru_cache(maxsize=None)

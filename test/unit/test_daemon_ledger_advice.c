@@ -83,7 +83,9 @@ static void what_nobody_foresaw_is_told_as_it_is(_unused_ void **state) {
 
         expect(&f, &with_secret, "a surprise");
         assert_false(ledger_needs_a_person(&f));
+        f = failure("", "", "secret x: cannot be opened (No such file or directory); write it");
         f.error = PG_CONFIGURATION;
+        expect(&f, &with_secret, f.message);
         assert_true(ledger_needs_a_person(&f));
 }
 
