@@ -14,15 +14,17 @@
 /* Far below the 2 s that the daemon waits for a lock before its own step fails. */
 #define LOOK_EVERY_MS 100
 
-/* Asks for those who wait first, because asking who is in whose way is dear. */
-static const char make_way_sql[] =
-        "SELECT pg_catalog.pg_cancel_backend($1::int) WHERE EXISTS (SELECT FROM "
-        "pg_catalog.pg_locks l WHERE NOT l.granted AND $1::int = ANY "
-        "(pg_catalog.pg_blocking_pids(l.pid)))";
+/* Those who wait are asked for first, because asking who is in whose way is dear. */
+static const char in_the_way_sql[] =
+        "SELECT FROM pg_catalog.pg_locks l WHERE NOT l.granted AND $1::int = ANY "
+        "(pg_catalog.pg_blocking_pids(l.pid)) LIMIT 1";
+static const char stop_sql[] = "SELECT pg_catalog.pg_cancel_backend($1::int)";
 
+/* The child says that it looks before it reads which backend; so nobody is stopped once the parent
+ * has said that the transaction is over, and then seen that nobody looks. */
 typedef struct Shared {
         _Atomic int backend; /* that runs a drill's transaction; 0: none does */
-        _Atomic bool made_way;
+        _Atomic bool looking, made_way;
 } Shared;
 
 struct DrillWatch {
@@ -31,28 +33,38 @@ struct DrillWatch {
         pid_t child;
 };
 
-static void look(PgSync *session, Shared *shared, int backend) {
+/* Returns whether the answer has a row. */
+static bool ask(PgSync *session, const char *sql, int backend) {
         STRBUF(number, 24);
         const char *values[] = { number.text };
         _cleanup_(pg_result_freep) PgResult *r = NULL;
         PgFailure failure;
 
         strbuf_add_i64(&number, backend);
-        r = pg_sync_statement(session, make_way_sql, ELEMENTSOF(values), values, &failure);
-        if (r && pg_rows(r) > 0)
-                shared->made_way = true;
+        r = pg_sync_statement(session, sql, ELEMENTSOF(values), values, &failure);
         if (!r && pg_sync_is_lost(session))
                 _exit(1);
+        return r && pg_rows(r) > 0;
+}
+
+/* It is said before it is done: whoever is stopped wants to know why. */
+static void look(PgSync *session, Shared *shared) {
+        int backend;
+
+        shared->looking = true;
+        backend = shared->backend;
+        if (backend != 0 && ask(session, in_the_way_sql, backend)) {
+                shared->made_way = true;
+                (void)ask(session, stop_sql, backend);
+        }
+        shared->looking = false;
 }
 
 _Noreturn static void watch(PgSync *session, Shared *shared, pid_t parent) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         /* It may have died before that. */
         while (getppid() == parent) {
-                int backend = shared->backend;
-
-                if (backend != 0 && !shared->made_way)
-                        look(session, shared, backend);
+                look(session, shared);
                 (void)poll(NULL, 0, LOOK_EVERY_MS);
         }
         _exit(0);
@@ -96,17 +108,23 @@ DrillWatch *drill_watch_free(DrillWatch *w) {
         return NULL;
 }
 
-bool drill_watch_begin(DrillWatch *w, int backend) {
+static bool is_there(const DrillWatch *w) {
         siginfo_t gone = { 0 };
 
-        w->shared->made_way = false;
-        w->shared->backend = backend;
         return waitid(P_PID, (id_t)w->child, &gone, WEXITED | WNOHANG | WNOWAIT) == 0 &&
                gone.si_pid == 0;
 }
 
+bool drill_watch_begin(DrillWatch *w, int backend) {
+        w->shared->made_way = false;
+        w->shared->backend = backend;
+        return is_there(w);
+}
+
 void drill_watch_end(DrillWatch *w) {
         w->shared->backend = 0;
+        while (w->shared->looking && is_there(w))
+                (void)poll(NULL, 0, 1);
 }
 
 bool drill_watch_made_way(const DrillWatch *w) {
