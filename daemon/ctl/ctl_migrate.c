@@ -145,14 +145,20 @@ static ExitCode try_migration(PgSync *s, const Migration *g, bool *ret_applied, 
         return code;
 }
 
+/* By a lock that lasts, or by a deadlock with the daemon at work, in which we were the one to go.
+ */
+static bool is_held_up(const PgFailure *failure) {
+        return streq(failure->sqlstate, "55P03") || streq(failure->sqlstate, "40P01");
+}
+
 /* Tries for some seconds to get the locks. */
 static ExitCode apply_migration(PgSync *s, const Migration *g, unsigned *ret_applied) {
         PgFailure failure = { 0 };
         bool done = false;
         ExitCode code = try_migration(s, g, &done, &failure);
 
-        for (unsigned i = 0;
-             code == EXIT_FAILED && streq(failure.sqlstate, "55P03") && i + 1 < LOCK_TRIES; i++) {
+        for (unsigned i = 0; code == EXIT_FAILED && is_held_up(&failure) && i + 1 < LOCK_TRIES;
+             i++) {
                 fprintf(stderr, "rollbackctl: %s waits for a lock, trying again\n", g->name);
                 wait_for_lock(i);
                 code = try_migration(s, g, &done, &failure);
