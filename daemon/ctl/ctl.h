@@ -52,6 +52,7 @@ typedef enum Option {
         OPTION_DIRECTORY,
         OPTION_DB,
         OPTION_DATABASE,
+        OPTION_OPERATOR,
         OPTION_DRY_RUN,
         OPTION_OLDER_THAN,
         OPTION_FILE,
@@ -148,6 +149,9 @@ ExitCode migrate_database(PgSync *s, const CommandLine *line, bool dry_run, unsi
 
 /* ctl_init.c */
 ExitCode run_init(const Verb *verb, const CommandLine *line);
+/* ctl_init_operator.c: makes the role an operator's unless it is one; counts what was done, or in a
+ * dry run printed, in *n_done. */
+ExitCode init_operator(PgSync *s, const char *name, bool dry_run, unsigned *n_done);
 /* ctl_init_left.c: prints what the site has still to do, each line behind `before`; asks the server
  * over `s` what it lets in already. */
 void init_print_left(PgSync *s, const char *database, const char *before);

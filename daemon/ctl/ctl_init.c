@@ -193,6 +193,9 @@ static ExitCode make_all(Init *in) {
         if (code == EXIT_OK)
                 code = migrate_database(in->s, in->line, in->dry_run, &n_applied);
         in->n_done += n_applied;
+        if (code == EXIT_OK && in->line->values[OPTION_OPERATOR])
+                code = init_operator(in->s ?: in->maintenance, in->line->values[OPTION_OPERATOR],
+                                     in->dry_run, &in->n_done);
         if (code != EXIT_OK)
                 return code;
         if (in->n_done == 0)

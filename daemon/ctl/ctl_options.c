@@ -68,6 +68,8 @@ static const struct {
         [OPTION_DB] = { "db", FORM_FLAG,
                         "also ask the database whether every statement can be run" },
         [OPTION_DATABASE] = { "database", FORM_TEXT, "the database by name" },
+        [OPTION_OPERATOR] = { "operator", FORM_NAME,
+                              "a person's role: made, or made an operator's" },
         [OPTION_DRY_RUN] = { "dry-run", FORM_FLAG, "print what would be done, and do nothing" },
         [OPTION_OLDER_THAN] = { "older-than", FORM_DURATION, "only what is older" },
         [OPTION_FILE] = { "file", FORM_PATH, "the file to write" },

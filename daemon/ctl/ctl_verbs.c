@@ -73,7 +73,7 @@ const Verb verbs[] = {
           "0 true false note" },
         { "db migrate", "", ADMINISTER, "bring the ledger's schema up to this program's",
           run_migrate, NULL, NULL },
-        { "db init", "", "conninfo timeout directory database dry-run",
+        { "db init", "", "conninfo timeout directory database operator dry-run",
           "database, roles and schema of a ledger; run as the database's administrator", run_init,
           NULL, NULL },
         { "drill", "[SERVICE...]", "config conninfo json",

@@ -109,6 +109,24 @@ def test_the_database_may_stand_in_the_conninfo(server):
     assert done.returncode == 0 and "created the database uri" in done.stdout, done.stderr
 
 
+def test_a_person_becomes_an_operator_once(server):
+    def member(name):
+        with server.connect() as administrator:
+            return administrator.execute("SELECT rolcanlogin, pg_has_role(rolname, 'rollbackd_operator', 'member') FROM pg_roles "
+                                         "WHERE rolname = %s", [name]).fetchone()
+    assert statements(init(server, "--operator", "first.last", "--dry-run", database="people"))[-1] == \
+        'CREATE ROLE "first.last" LOGIN IN ROLE rollbackd_operator;'
+    assert member("first.last") is None
+    assert "made an operator of the role first.last" in init(server, "--operator", "first.last", database="people")
+    assert member("first.last") == (True, True)
+    assert init(server, "--operator", "first.last", database="people").startswith("nothing to do\n")
+    with server.connect() as administrator:
+        administrator.execute("CREATE ROLE bob NOLOGIN")
+    init(server, "--operator", "bob", database="people")
+    assert member("bob") == (False, True)
+    assert "is a role of the ledger's own" in init(server, "--operator", "rollbackd", database="people", code=2)
+
+
 def test_without_the_right_it_says_who_could(server):
     with server.connect() as administrator:
         administrator.execute("CREATE ROLE nobody_special LOGIN")
