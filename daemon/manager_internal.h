@@ -75,6 +75,7 @@ struct Manager {
         bool closing;                      /* everything is being freed */
         char stopping_words[200];          /* what the end waits for */
         usec_t stop_by;                    /* it waits no longer */
+        usec_t answers_by;                 /* nobody is accepted any more; 0: not yet so far */
         usec_t ledger_down_at;             /* 0: it is up, or was never reached */
         double started_at, reloaded_at;    /* unix seconds */
         double heartbeat_at, retention_at; /* when the ledger last took the one, and the other last

@@ -10,6 +10,9 @@
 /* A ledger that was lost is back by then, or is not waited for. */
 #define LEDGER_GONE (10 * USEC_PER_SEC)
 
+/* Whoever had connected has an answer by then; who comes later waits for the next start. */
+#define STOPPING_ANSWERS USEC_PER_SEC
+
 typedef struct UnderWay {
         size_t n;
         StrBuf *words;
@@ -97,12 +100,26 @@ static void end(Manager *m) {
         loop_exit(m->loop, EXIT_SUCCESS);
 }
 
+static void look(void *userdata);
+
 static void ask_for_time(Manager *m) {
         STRBUF(message, 64);
 
         strbuf_add(&message, "EXTEND_TIMEOUT_USEC=");
         strbuf_add_u64(&message, STOPPING_EXTEND);
         loop_notify(m->loop, message.text);
+}
+
+/* Who had connected is answered; who connects now waits in the service manager's socket. */
+static void answer_the_last(Manager *m) {
+        if (m->answers_by == 0) {
+                m->answers_by = usec_add(loop_now(m->loop), STOPPING_ANSWERS);
+                http_server_close_doors(m->server);
+                loop_after_each(m->loop, look, m);
+                loop_timer_set(m->stopping_timer, m->answers_by);
+        }
+        if (!http_server_is_busy(m->server) || loop_now(m->loop) >= m->answers_by)
+                end(m);
 }
 
 /* Ends when nothing is under way any more, else says what is. */
@@ -112,8 +129,8 @@ static void look(void *userdata) {
         char storage[sizeof m->stopping_words];
 
         strbuf_init(&words, storage, sizeof storage);
-        if (!describe_under_way(m, &words)) {
-                end(m);
+        if (m->answers_by != 0 || !describe_under_way(m, &words)) {
+                answer_the_last(m);
                 return;
         }
         if (streq(words.text, m->stopping_words))
@@ -125,6 +142,10 @@ static void look(void *userdata) {
 void manager_on_stopping_timer(void *userdata, usec_t now) {
         Manager *m = userdata;
 
+        if (m->answers_by != 0) {
+                answer_the_last(m);
+                return;
+        }
         if (now < m->stop_by) {
                 ask_for_time(m);
                 loop_timer_set(m->stopping_timer, MIN(usec_add(now, STOPPING_RENEW), m->stop_by));

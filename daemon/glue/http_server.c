@@ -189,6 +189,31 @@ int http_server_new(HttpServer **ret, Loop *loop, int unix_fd, int tcp_fd, HttpH
                                              HTTP_SERVER_DEADLINE);
 }
 
+/* The library gives its listening socket back. One that the service manager passed stays open
+ * there, and who connects waits in its queue; to any other, nobody connects in vain. */
+static void door_close(Door *d) {
+        MHD_socket fd = d ? MHD_quiesce_daemon(d->daemon) : MHD_INVALID_SOCKET;
+
+        if (fd != MHD_INVALID_SOCKET)
+                (void)close(fd);
+}
+
+void http_server_close_doors(HttpServer *s) {
+        door_close(s->unix_door);
+        door_close(s->tcp_door);
+}
+
+static bool door_is_busy(const Door *d) {
+        for (size_t i = 0; d && i < ELEMENTSOF(d->peers); i++)
+                if (d->peers[i].fd >= 0 && !d->peers[i].idle && d->peers[i].since != USEC_INFINITY)
+                        return true;
+        return false;
+}
+
+bool http_server_is_busy(const HttpServer *s) {
+        return door_is_busy(s->unix_door) || door_is_busy(s->tcp_door);
+}
+
 HttpServer *http_server_free(HttpServer *s) {
         if (!s)
                 return NULL;

@@ -42,6 +42,10 @@ typedef void (*HttpHandler)(void *userdata, const HttpCall *call, HttpAnswer *re
  * descriptors over. */
 int http_server_new(HttpServer **ret, Loop *loop, int unix_fd, int tcp_fd, HttpHandler handler,
                     void *userdata) _must_check_;
+/* Accepts nobody any more; who has connected is still served. */
+void http_server_close_doors(HttpServer *s);
+/* Whether anybody who was accepted still waits for an answer, or has yet to ask. */
+bool http_server_is_busy(const HttpServer *s);
 HttpServer *http_server_free(HttpServer *s);
 DEFINE_CLEANUP(HttpServer *, http_server_free);
 /* Value of a query argument, borrowed for the call; "" when it has none ("?verbose"), NULL when it
