@@ -99,10 +99,11 @@ class Container:
         children = pathlib.Path(f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children").read_text().split()
         for pid in children:
             # The leader is PID 1 of its own namespace; before it is systemd, it is a part of systemd-nspawn.
-            status = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-            names = dict(row.split(":\t", 1) for row in status if ":\t" in row)
-            if names["NSpid"].split()[-1] == "1" and names["Name"] == "systemd":
-                return int(pid)
+            with contextlib.suppress(FileNotFoundError):
+                status = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+                names = dict(row.split(":\t", 1) for row in status if ":\t" in row)
+                if names["NSpid"].split()[-1] == "1" and names["Name"] == "systemd":
+                    return int(pid)
         return None
 
     def power_off(self):
