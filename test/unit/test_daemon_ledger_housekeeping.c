@@ -77,6 +77,9 @@ static void test_one_behind(void **state) {
                                         "ALTER FUNCTION rollbackd.prune RENAME TO later");
         ledger_story_open(h);
         harness_wait(h, ledger_story_counted, &seen.heartbeats, "the first heartbeat");
+        /* Whatever the first one asked for has been answered before the second. */
+        heartbeat();
+        assert_int_equal(seen.n_trouble, 0);
         assert_int_equal(ledger_schema(seen.ledger), 1);
         assert_false(ledger_find_drill(seen.ledger, "web", &at));
         assert_int_equal(ledger_prune(seen.ledger, seen.ledger->pg, USEC_PER_DAY, 1, NULL, NULL),
