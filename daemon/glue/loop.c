@@ -35,6 +35,9 @@ struct Loop {
         LoopAfterCallback after;
         void *after_userdata;
         usec_t last_turn;
+        sd_event_source *mark; /* comes after all that was ready when the turn began */
+        bool mark_wanted, marked;
+        usec_t turn_cpu; /* of the thread, when the turn began */
         usec_t longest_turn;
 };
 
@@ -76,6 +79,15 @@ static int on_tick(sd_event_source *source, uint64_t at, void *userdata) {
         return 0;
 }
 
+static int on_mark(sd_event_source *source, uint64_t at, void *userdata) {
+        Loop *l = userdata;
+
+        (void)source;
+        (void)at;
+        l->marked = true;
+        return 0;
+}
+
 int loop_new(Loop **ret) {
         _cleanup_(loop_freep) Loop *l = calloc(1, sizeof *l);
         int r;
@@ -91,6 +103,13 @@ int loop_new(Loop **ret) {
         if (r < 0)
                 return r;
         (void)sd_event_source_set_description(l->tick, "tick");
+        r = sd_event_add_time(l->event, &l->mark, CLOCK_BOOTTIME, 0, ACCURACY, on_mark, l);
+        if (r < 0)
+                return r;
+        (void)sd_event_source_set_description(l->mark, "mark");
+        r = sd_event_source_set_enabled(l->mark, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(l);
         return 0;
 }
@@ -106,6 +125,7 @@ Loop *loop_free(Loop *l) {
                 free(s);
         }
         sd_event_source_disable_unref(l->tick);
+        sd_event_source_disable_unref(l->mark);
         sd_event_unref(l->event);
         free(l);
         return NULL;
@@ -268,34 +288,64 @@ static void watch_clock(Loop *l) {
                 l->on_jump(l->jump_userdata, now - last, now);
 }
 
-int loop_run_until(Loop *l, const bool *done) {
+static void begin_turn(Loop *l) {
+        l->turn_cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID);
+        l->mark_wanted = true;
+        l->marked = false;
+}
+
+static void end_turn(Loop *l) {
         usec_t cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID);
+
+        l->longest_turn = MAX(l->longest_turn, usec_sub(cpu, l->turn_cpu));
+}
+
+/* A turn is what was ready together: it is over when nothing is left to do or, in a loop that is
+ * never idle, at the mark. sd-event serves sources in the order of the iterations in which they
+ * became ready, so a timer that is due at once comes after all that is ready when it is set (a
+ * defer source would not: it counts as ready since it was made). A turn of one callback needs none.
+ */
+static int dispatch(Loop *l, bool first) {
+        int r;
+
+        if (l->mark_wanted && !first) {
+                l->mark_wanted = false;
+                (void)sd_event_source_set_enabled(l->mark, SD_EVENT_ONESHOT);
+        }
+        watch_clock(l);
+        r = sd_event_dispatch(l->event);
+        if (r < 0)
+                return r;
+        if (l->marked) {
+                end_turn(l);
+                begin_turn(l);
+        } else if (l->after)
+                l->after(l->after_userdata);
+        return r;
+}
+
+int loop_run_until(Loop *l, const bool *done) {
         int r, code = 0;
 
         assert(l);
         l->last_turn = clock_usec(CLOCK_BOOTTIME);
+        begin_turn(l);
         while (sd_event_get_state(l->event) != SD_EVENT_FINISHED) {
+                bool idle;
+
                 if (done && *done)
                         return 0;
                 r = sd_event_prepare(l->event);
-                if (r == 0) {
-                        /* Nothing is left to do: this turn is over, and the next one starts when
-                         * the kernel wakes us. */
-                        l->longest_turn = MAX(l->longest_turn,
-                                              clock_usec(CLOCK_THREAD_CPUTIME_ID) - cpu);
+                idle = r == 0;
+                if (idle) {
+                        end_turn(l);
                         r = sd_event_wait(l->event, USEC_INFINITY);
-                        cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID);
+                        begin_turn(l);
                 }
+                if (r > 0)
+                        r = dispatch(l, idle);
                 if (r < 0)
                         return r;
-                if (r == 0)
-                        continue;
-                watch_clock(l);
-                r = sd_event_dispatch(l->event);
-                if (r < 0)
-                        return r;
-                if (l->after)
-                        l->after(l->after_userdata);
         }
         r = sd_event_get_exit_code(l->event, &code);
         return r < 0 ? r : code;

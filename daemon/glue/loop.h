@@ -59,5 +59,6 @@ int loop_run(Loop *l) _must_check_;
 /* The same, but returns 0 after the callback that set *done, and may be called again. */
 int loop_run_until(Loop *l, const bool *done) _must_check_;
 void loop_exit(Loop *l, int code);
-/* The longest CPU time of one turn so far, for metrics. */
+/* The longest CPU time of one turn so far, for metrics: of all that was ready together, which is
+ * how long anything waits for its own turn. */
 usec_t loop_longest_turn(const Loop *l);

@@ -17,7 +17,7 @@
 
 typedef struct Story {
         Loop *loop;
-        LoopTimer *timer, *other;
+        LoopTimer *timer, *other, *burner;
         LoopIo *io;
         usec_t fired_at, gap;
         int fd[2];
@@ -247,6 +247,42 @@ static void longest_turn_is_cpu_time(void **state) {
         loop_timer_free(burner);
 }
 
+/* Two timers that are always due: the loop is never idle, and its turns are still those of both. */
+static void burn_again(LoopTimer *t, usec_t now) {
+        usec_t start = cpu_now();
+
+        while (cpu_now() - start < 10 * USEC_PER_MSEC)
+                ;
+        loop_timer_set(t, now);
+}
+
+static void burn_one(void *userdata, usec_t now) {
+        Story *s = userdata;
+
+        burn_again(s->timer, now);
+        if (++s->count == 40)
+                loop_exit(s->loop, 0);
+}
+
+static void burn_other(void *userdata, usec_t now) {
+        Story *s = userdata;
+
+        burn_again(s->burner, now);
+}
+
+static void a_loop_that_is_never_idle_has_turns(void **state) {
+        Story *s = *state;
+
+        assert_int_equal(loop_add_timer(s->loop, burn_one, s, "one", &s->timer), 0);
+        assert_int_equal(loop_add_timer(s->loop, burn_other, s, "other", &s->burner), 0);
+        loop_timer_set(s->timer, 0);
+        loop_timer_set(s->burner, 0);
+        assert_int_equal(loop_run(s->loop), 0);
+        assert_true(loop_longest_turn(s->loop) >= 20 * USEC_PER_MSEC);
+        assert_true(loop_longest_turn(s->loop) < 200 * USEC_PER_MSEC);
+        loop_timer_free(s->burner);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(timer_is_never_early_and_may_free_itself, set_up,
@@ -260,6 +296,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(standing_still_is_a_jump, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(idling_is_no_jump, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(what_comes_after_each_callback_may_end_it, set_up,
+                                                tear_down),
+                cmocka_unit_test_setup_teardown(a_loop_that_is_never_idle_has_turns, set_up,
                                                 tear_down),
                 cmocka_unit_test_setup_teardown(longest_turn_is_cpu_time, set_up, tear_down),
         };
