@@ -160,8 +160,23 @@ static void connecting_fails_with_class_and_without_secret(void **state) {
         assert_null(strstr(s->state.message, "LOCATION"));
 }
 
+typedef struct AskedBy {
+        PgStory *story;
+        unsigned asked;
+        bool done;
+} AskedBy;
+
+static void note_asked(void *userdata, usec_t now _unused_) {
+        AskedBy *by = userdata;
+
+        by->asked = by->story->asked;
+        by->done = true;
+}
+
 static void password_is_asked_for_at_each_attempt(void **state) {
         PgStory *s = *state;
+        AskedBy by = { .story = s };
+        LoopTimer *timer;
 
         s->password_missing = true;
         pg_story_connect_as(s, pg_story_server.conninfo, "hunter2", NULL);
@@ -174,7 +189,13 @@ static void password_is_asked_for_at_each_attempt(void **state) {
         pg_story_wait_for(s, &s->changed);
         assert_int_equal(s->asked, 2);
         s->password_missing = false;
+        /* Before the next attempt is due by itself, which takes a quarter of a second at least. */
+        assert_int_equal(loop_add_timer(s->loop, note_asked, &by, "asked", &timer), 0);
+        loop_timer_set(timer, usec_add(loop_now(s->loop), 200 * USEC_PER_MSEC));
         pg_connect_now(s->pg);
+        pg_story_wait_for(s, &by.done);
+        assert_int_equal(by.asked, 3);
+        loop_timer_free(timer);
         pg_story_wait_up(s);
         assert_int_equal(s->asked, 3);
         pg_connect_now(s->pg);
