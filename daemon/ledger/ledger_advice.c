@@ -70,7 +70,7 @@ static const Advice table[] = {
         { "", NULL, "could not translate host name", false,
           "the name of the server cannot be resolved",
           "see host= of {conninfo}, and the resolver" },
-        { "", NULL, "Connection refused", false, "nothing listens at the ledger's address",
+        { "", NULL, "Connection refused", false, "connection refused at the ledger's address",
           "is PostgreSQL running? systemctl status postgresql; see {conninfo}" },
         { "", NULL, "No such file or directory", false, "nothing listens at the ledger's socket",
           "is PostgreSQL running? systemctl status postgresql; see {conninfo}" },
@@ -118,7 +118,7 @@ static void add_sentence(StrBuf *b, const char *sentence, const PgFailure *f,
 static void add_value(StrBuf *b, const char *name, size_t n, const PgFailure *f,
                       const LedgerPlace *place) {
         static const char known[] = "put the right password into {secret}, then: {reload}";
-        static const char unknown[] = "let ledger.password_file of rollbackd.conf name the secret "
+        static const char unknown[] = "let ledger.password_file name the secret "
                                       "that holds it";
         static const char own[] = "write it into ~/.pgpass, mode 0600";
 

@@ -40,8 +40,8 @@ static void a_password_is_corrected_where_it_is_kept(_unused_ void **state) {
                "password authentication failed for rollbackd: put the right password into "
                "/etc/rollbackd/secrets/ledger, then: systemctl reload rollbackd (no)");
         expect(&f, &without_secret,
-               "password authentication failed for rollbackd: let ledger.password_file of "
-               "rollbackd.conf name the secret that holds it (no)");
+               "password authentication failed for rollbackd: let ledger.password_file "
+               "name the secret that holds it (no)");
         expect(&f, &person,
                "password authentication failed for rollbackd: write it into ~/.pgpass, mode 0600 "
                "(no)");
