@@ -243,6 +243,17 @@ def test_results_of_drills(ledger):
         ("drill.failed", "alice"), ("drill.succeeded", "rollbackd"), ("drill.failed", "alice")]
 
 
+def test_a_result_is_kept_while_somebody_holds_the_service(ledger):
+    ledger.start()
+    with ledger.connect("postgres", autocommit=False) as holder:
+        holder.execute("UPDATE rollbackd.service SET automatic = automatic")
+        ledger.as_role("rollbackd").execute("SET statement_timeout = '5s'")
+        for good in (True, False):
+            ledger.call("drill_result", SERVICE, good, "{}", user="rollbackd")
+        holder.rollback()
+    assert ledger.rows("SELECT succeeded, succeeded_at IS NULL FROM rollbackd.drill_status") == [(False, False)]
+
+
 def ctl_prune(ledger, *words, user="rollbackd"):
     return run_ctl("db", "prune", *words, "--conninfo",
                    f"host={ledger.cluster.root} dbname={ledger.database} user={user}")
