@@ -33,7 +33,8 @@ static void say_seconds(const char *label, double seconds) {
 
 /* The numbers that the verdict came from. */
 static void print_statistic(const Json *e) {
-        if (!json_get(e, "lower") || json_get_double(e, "total", 0) <= 0)
+        if (!streq(json_get_text(e, "rule_kind", ""), "threshold") ||
+            json_get_double(e, "total", 0) <= 0)
                 return;
         printf("  %-13s %.0f bad of %.0f; dispersion %.3g; lower bound %.3g against the limit "
                "%.3g\n",
@@ -45,7 +46,10 @@ static void print_statistic(const Json *e) {
                        json_get_double(e, "fewer", 0));
 }
 
-static void print_evidence(const Json *e) {
+/* What a person asked for while no rule was bad has none. */
+static void print_rule(const Json *e) {
+        if (streq(json_get_text(e, "rule", ""), ""))
+                return;
         PRINT_WORDS("rule ", json_get_text(e, "rule", NULL), ": ",
                     json_get_text(e, "verdict", NULL));
         say("reading", json_get_text(e, "reading", NULL));
@@ -61,10 +65,13 @@ static void print_evidence(const Json *e) {
                        (long long)json_get_i64(e, "targets", 0),
                        (long long)json_get_i64(e, "targets_unknown", 0),
                        (long long)json_get_i64(e, "stragglers", 0));
+}
+
+/* Without target and reason: an operation and a service have said their own before. */
+static void print_evidence(const Json *e) {
+        print_rule(e);
         say("dependencies", json_get_text(e, "dependencies", NULL));
         say("guards", json_get_text(e, "guards", NULL));
-        say("target", json_get_text(e, "target", NULL));
-        say("reason", json_get_text(e, "reason", NULL));
 }
 
 static void print_steps(const Json *steps) {
@@ -101,8 +108,11 @@ static void print_event(const Json *e) {
                     json_get_text(e, "service", NULL), " at ", json_get_text(e, "at", NULL));
         say("by", json_get_text(e, "actor", NULL));
         say("operation", json_get_text(e, "operation", NULL));
-        if (json_get_text(json_get(e, "fields"), "rule", NULL))
-                print_evidence(json_get(e, "fields"));
+        if (!json_get_text(json_get(e, "fields"), "rule", NULL))
+                return;
+        print_evidence(json_get(e, "fields"));
+        say("target", json_get_text(json_get(e, "fields"), "target", NULL));
+        say("reason", json_get_text(json_get(e, "fields"), "reason", NULL));
 }
 
 static void print_service(const Json *s) {

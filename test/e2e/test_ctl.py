@@ -1,6 +1,7 @@
 """rollbackctl as people and scripts use it: verbs, exit codes, --json, and check --db."""
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -42,7 +43,7 @@ def test_status_explain_history_and_events(world):
                "the closed operation in the list")
     status = world.ctl("status")
     assert status.returncode == 0 and SERVICE in status.stdout and "v1" in status.stdout
-    for words, wanted in ((["status", SERVICE], "v1"), (["explain", SERVICE], "errors"), (["explain", key], "errors"),
+    for words, wanted in ((["status", SERVICE], "v1"), (["explain", SERVICE], "errors"), (["explain", key], "dispersion 1; lower bound"),
                           (["history"], "recovered"), (["events"], "rollback.committed")):
         done = world.ctl(*words)
         assert done.returncode == 0 and wanted in done.stdout, (words, done.stdout, done.stderr)
@@ -51,6 +52,26 @@ def test_status_explain_history_and_events(world):
         assert isinstance(world.ctl_json(*words), dict)
     assert world.ctl_json("active", SERVICE, user="app")["result"] == "v1"
     assert world.ctl_json("ack", key, "--true", user="alice")["result"] is None
+
+
+def test_explain_says_each_thing_once_and_nothing_empty(world):
+    def explain(what):
+        done = world.ctl("explain", what)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+    world.start()
+    world.deploy("v2")
+    world.wait(lambda: "1 target down" in explain(SERVICE), "the rule down to be read")
+    now = explain(SERVICE)
+    assert len(re.findall("^  target  ", now, re.M)) == 1 and "\nrule down: " in now, now
+    assert "dispersion 0" not in now and not re.search("^  reason ", now, re.M), now
+    world.manual.add(2)
+    assert world.ctl("rollback", SERVICE, "--reason", "complaints", "--yes").returncode == 0
+    key = str(world.wait_state("recovered")["id"])
+    world.wait(lambda: world.ctl("explain", key).returncode == 0 and ": recovered" in explain(key), "the closed operation")
+    by_hand = explain(key)
+    assert by_hand.count("complaints") == 1 and re.search("^  guards +ledger passes", by_hand, re.M), by_hand
+    assert not re.search("^(rule|  (why|bad for|of hold|targets|target) )", by_hand, re.M), by_hand
 
 
 def test_rollback_and_restore_by_command_line(world):
