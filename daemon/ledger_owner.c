@@ -145,9 +145,13 @@ static void on_ledger_trouble(void *userdata _unused_, const char *what, const P
                     failure->sqlstate);
 }
 
-/* The ledger's own connection raises the alert; this one only says so. */
-static void on_steps_state(void *userdata _unused_, bool up, const PgFailure *failure) {
-        if (!up && failure)
+/* The ledger's own connection raises the alert; this one only says so, once until it is back. */
+static void on_steps_state(void *userdata, bool up, const PgFailure *failure) {
+        Manager *m = userdata;
+        bool news = !up && failure && !m->steps_pg_down;
+
+        m->steps_pg_down = !up;
+        if (news)
                 log_message(SEVERITY_WARNING, "the connection for steps is down, steps wait: %s",
                             failure->message);
 }

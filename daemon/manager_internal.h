@@ -58,6 +58,7 @@ struct Manager {
         Pg *steps_pg; /* the policies' SQL runs here, so that a slow statement never delays a commit
                        */
         Housekeeping *housekeeping; /* NULL without a ledger */
+        bool steps_pg_down;
         HttpClient *client;
         Alerts *alerts;
         DeliveriesPump *deliveries;

@@ -72,7 +72,11 @@ static void add_lines(StrBuf *b, const char *text) {
         bool first = true;
 
         while (*text) {
-                size_t n = strcspn(text, "\n");
+                size_t n;
+
+                /* A line that goes on from the one before is set in. */
+                text += strspn(text, " \t");
+                n = strcspn(text, "\n");
 
                 if (n > 0 && strncmp(text, "LOCATION:", MIN(n, strlen("LOCATION:"))) != 0) {
                         if (!first)

@@ -74,3 +74,6 @@ def test_an_unreachable_ledger_is_said_in_its_own_words(world):
     assert_said(world, "ledger unreachable: nothing listens at the ledger's address", "1 service")
     world.proxy.open()
     assert_said(world, "1 service, 1 watching; ledger reachable")
+    # Each connection says once that it is down, whatever the number of its tries, and in one line.
+    log = world.daemon.log()
+    assert log.count("the connection for steps is down") == 1 and "\\x09" not in log
