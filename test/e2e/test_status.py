@@ -71,7 +71,7 @@ def test_an_operation_and_what_is_held_are_named(world):
 def test_an_unreachable_ledger_is_said_in_its_own_words(world):
     world.start()
     world.proxy.cut()
-    assert_said(world, "ledger unreachable: nothing listens at the ledger's address", "1 service")
+    assert_said(world, "ledger unreachable: connection refused at the ledger's address", "1 service")
     world.proxy.open()
     assert_said(world, "1 service, 1 watching; ledger reachable")
     # Each connection says once that it is down, whatever the number of its tries, and in one line.
