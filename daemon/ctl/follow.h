@@ -47,14 +47,15 @@ typedef struct FollowRelease {
 /* `failure`: NULL when the run succeeded, else how it ended ("exit code 3"), borrowed. */
 typedef void (*FollowCommandDone)(void *userdata, const char *failure);
 
-/* argv is NULL-terminated and borrowed. A run that takes longer than `timeout` gets SIGTERM, five
- * seconds later SIGKILL, and has failed. */
+/* argv is NULL-terminated and borrowed. A run that takes longer than `timeout` has failed, and its
+ * process group gets SIGTERM, five seconds later SIGKILL. */
 int follow_command_new(FollowCommand **ret, Loop *loop, const char *const argv[], usec_t timeout,
                        FollowCommandDone done, void *userdata) _must_check_;
-/* Runs it: no shell, stdin from /dev/null, no other descriptor but stdout and stderr, the release
- * in its environment. Returns 0 and calls done() later, or a negative errno. */
+/* Runs it: no shell, a process group of its own, stdin from /dev/null, no other descriptor but
+ * stdout and stderr, the release in its environment. Returns 0 and calls done() later, or a
+ * negative errno. */
 int follow_command_start(FollowCommand *c, const FollowRelease *release) _must_check_;
 bool follow_command_is_running(const FollowCommand *c);
-/* Kills a run that is under way; done() is not called. */
+/* Kills the group of a run that is under way; done() is not called. */
 FollowCommand *follow_command_free(FollowCommand *c);
 DEFINE_CLEANUP(FollowCommand *, follow_command_free);

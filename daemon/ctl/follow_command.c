@@ -1,5 +1,6 @@
 /* The command that is run for a release. Its end is awaited through a descriptor of the process, so
- * that neither SIGCHLD nor a number that is used again can mislead. */
+ * that SIGCHLD cannot mislead; its number is that of its group, to which signals are sent, and is
+ * not used again before the process is reaped. */
 #include "follow.h"
 
 #include <errno.h>
@@ -20,10 +21,10 @@ struct FollowCommand {
         FollowCommandDone done;
         void *userdata;
         LoopTimer *timer;
-        LoopIo *io;
-        int fd;    /* of the process */
-        pid_t pid; /* 0: nothing is running */
-        int sent;  /* the last signal sent to a run that took too long, or 0 */
+        LoopIo *io; /* NULL: it has ended, and what it started has still time to */
+        int fd;     /* of the process */
+        pid_t pid;  /* 0: nothing is running */
+        int sent;   /* the last signal sent to a run that took too long, or 0 */
 };
 
 /* Ours, and what belongs between the service manager and us alone. */
@@ -59,8 +60,9 @@ static char **environment_new(char *const added[], size_t n_added) {
         return environment;
 }
 
-/* An empty signal mask and an ordinary SIGPIPE, which service managers ignore. */
-static int set_signals(posix_spawnattr_t *attributes) {
+/* A group of its own, an empty signal mask and an ordinary SIGPIPE, which service managers ignore.
+ */
+static int set_attributes(posix_spawnattr_t *attributes) {
         sigset_t none, normal;
         int r;
 
@@ -70,8 +72,9 @@ static int set_signals(posix_spawnattr_t *attributes) {
         if (r == 0)
                 r = posix_spawnattr_setsigdefault(attributes, &normal);
         if (r == 0)
-                r = posix_spawnattr_setflags(attributes,
-                                             POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+                r = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK |
+                                                                 POSIX_SPAWN_SETSIGDEF |
+                                                                 POSIX_SPAWN_SETPGROUP);
         return -r;
 }
 
@@ -97,7 +100,7 @@ static int spawn(FollowCommand *c, char *const environment[]) {
         }
         r = set_descriptors(&actions);
         if (r == 0)
-                r = set_signals(&attributes);
+                r = set_attributes(&attributes);
         if (r == 0)
                 r = -posix_spawnp(&c->pid, c->argv[0], &actions, &attributes,
                                   (char *const *)c->argv, environment);
@@ -130,8 +133,7 @@ static void add_end(StrBuf *b, const FollowCommand *c, int status) {
         }
 }
 
-static void on_exit_of(void *userdata, int fd _unused_, uint32_t events _unused_) {
-        FollowCommand *c = userdata;
+static void finish(FollowCommand *c) {
         STRBUF(words, 128);
         int status = 0;
         bool good;
@@ -144,13 +146,28 @@ static void on_exit_of(void *userdata, int fd _unused_, uint32_t events _unused_
         c->done(c->userdata, good ? NULL : words.text);
 }
 
-static void on_overdue(void *userdata, usec_t now) {
+/* One that ended by SIGTERM may have left others of its group, who got it too: they have the same
+ * time to end. */
+static void on_exit_of(void *userdata, int fd _unused_, uint32_t events _unused_) {
         FollowCommand *c = userdata;
 
-        c->sent = c->sent == 0 ? SIGTERM : SIGKILL;
-        (void)pidfd_send_signal(c->fd, c->sent, NULL, 0);
         if (c->sent == SIGTERM)
+                c->io = loop_io_free(c->io);
+        else
+                finish(c);
+}
+
+static void on_overdue(void *userdata, usec_t now) {
+        FollowCommand *c = userdata;
+        bool first = c->sent == 0, ended = !c->io;
+
+        if (!ended)
+                c->sent = first ? SIGTERM : SIGKILL;
+        (void)kill(-c->pid, first ? SIGTERM : SIGKILL);
+        if (first)
                 loop_timer_set(c->timer, usec_add(now, GRACE));
+        else if (ended)
+                finish(c);
 }
 
 int follow_command_new(FollowCommand **ret, Loop *loop, const char *const argv[], usec_t timeout,
@@ -182,7 +199,7 @@ static int watch(FollowCommand *c) {
         r = c->fd < 0 ? -errno :
                         loop_add_io(c->loop, c->fd, EPOLLIN, on_exit_of, c, "command", &c->io);
         if (r < 0) {
-                (void)kill(c->pid, SIGKILL);
+                (void)kill(-c->pid, SIGKILL);
                 (void)waitpid(c->pid, NULL, 0);
                 forget(c);
                 return r;
@@ -229,7 +246,7 @@ FollowCommand *follow_command_free(FollowCommand *c) {
         if (!c)
                 return NULL;
         if (c->pid != 0) {
-                (void)pidfd_send_signal(c->fd, SIGKILL, NULL, 0);
+                (void)kill(-c->pid, SIGKILL);
                 forget(c);
         }
         loop_timer_free(c->timer);

@@ -302,6 +302,40 @@ def test_a_hanging_command_is_ended(world, follow):
     tame.wait(lambda: len(tame.lines()) > 1, "another try")
 
 
+CHILD = 'sleep 1000 & echo $! >>"$0"; wait'
+STUBBORN = '(trap "" TERM; exec sleep 1000) & echo $! >>"$0"; wait'
+
+
+def is_gone(pid):
+    try:
+        return "\nState:\tZ" in pathlib.Path("/proc", pid, "status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def test_what_a_command_started_is_ended_with_it(world, follow):
+    tame = follow("--timeout", "300ms", "--", "sh", "-c", CHILD, "RUNS")
+    wild = follow("--timeout", "300ms", "--", "sh", "-c", STUBBORN, "RUNS")
+    leaving = follow("--", "sh", "-c", CHILD, "RUNS")
+    for one in (tame, wild):
+        one.wait_log("no end within 300 ms, ended by SIGTERM; trying again in")
+        assert is_gone(one.lines()[0])
+        one.process.send_signal(signal.SIGTERM)
+        assert one.end() == 0
+        one.wait(lambda: all(map(is_gone, one.lines())), "the end of the next try's child")
+    leaving.wait(leaving.lines, "the command")
+    leaving.process.send_signal(signal.SIGTERM)
+    leaving.wait_log("another signal kills it")
+    assert not is_gone(leaving.lines()[0])
+    assert leaving.end() == 0
+    leaving.wait(lambda: is_gone(leaving.lines()[0]), "the end of what the command had started")
+    # What a command that succeeds leaves behind is its own.
+    server = follow("--", "sh", "-c", 'sleep 1000 & echo $! >>"$0"', "RUNS")
+    server.wait_ready()
+    assert not is_gone(server.lines()[0])
+    os.kill(int(server.lines()[0]), signal.SIGKILL)
+
+
 def test_the_newest_is_acted_on_when_a_command_ends(world, follow):
     one = follow("--file", "FILE", "--", "sh", "-c",
                  RECORD + '; while ! test -e "$0.$ROLLBACKD_VERSION"; do sleep 0.05; done', "RUNS")
@@ -408,12 +442,11 @@ def test_signals(world, follow):
     assert waits.lines() == [f"{SERVICE} v1 1 []", "over"], "nothing new is begun"
     hangs = follow("--", "sh", "-c", 'echo $$ >"$0"; exec sleep 1000', "RUNS")
     hangs.wait(lambda: hangs.lines(), "the command")
-    child = pathlib.Path("/proc", hangs.lines()[0])
-    assert child.exists()
+    assert not is_gone(hangs.lines()[0])
     hangs.process.send_signal(signal.SIGTERM)
     hangs.wait_log("another signal kills it")
     assert hangs.end() == 0
-    hangs.wait(lambda: not child.exists() or "\nState:\tZ" in (child / "status").read_text(), "the end of the command")
+    hangs.wait(lambda: is_gone(hangs.lines()[0]), "the end of the command")
 
 
 def test_what_a_command_sees(world, follow):
