@@ -26,7 +26,8 @@ def test_a_stopped_journald_stops_nothing_and_the_loss_is_told(site):
     site.wait_state("recovered")
     assert site.property("ActiveState") == "active"
     site.run("systemctl start systemd-journald.socket systemd-journald-dev-log.socket systemd-journald.service")
-    site.run("systemctl reload rollbackd")
+    # With the next message that there is.
+    site.watch(rollback={"mode": "observe"})
     site.wait(lambda: "log messages were lost" in site.journal(), "the loss to be told")
     assert site.moves() == [("v2", "v1")]
 
@@ -79,7 +80,7 @@ def test_the_daemons_role_without_its_rights(site):
     site.watch()
     site.psql("REVOKE USAGE ON SCHEMA rollbackd FROM rollbackd")
     site.run("systemctl restart rollbackd")
-    both_say(site, "rollbackctl db")
+    both_say(site, "GRANT USAGE ON SCHEMA rollbackd TO rollbackd")
     site.psql("GRANT USAGE ON SCHEMA rollbackd TO rollbackd")
     site.run("systemctl restart rollbackd")
     mended(site)

@@ -174,3 +174,19 @@ def test_a_stop_is_quick_and_clean(site):
     site.run("systemctl stop rollbackd", seconds=20)
     assert site.property("Result") == "success" and site.property("ExecMainStatus") == "0"
     assert "rollbackd has stopped" in site.journal()
+
+
+def test_many_restarts_in_a_row_leave_the_sockets(site):
+    for _ in range(8):
+        site.run("systemctl stop rollbackd rollbackd.socket && systemctl start rollbackd")
+    assert site.property("ActiveState", "rollbackd.socket") == "active"
+    assert site.ctl("status", user="alice").returncode == 0
+
+
+def test_without_its_sockets_it_says_so_instead_of_being_killed(site):
+    site.run("systemctl stop rollbackd.socket rollbackd && systemctl mask --runtime rollbackd.socket")
+    site.run("systemctl start rollbackd", check=False)
+    site.wait(lambda: "http.socket /run/rollbackd/rollbackd.sock could not be opened" in site.journal(), "the reason")
+    assert "status=31/SYS" not in site.journal()
+    site.run("systemctl unmask --runtime rollbackd.socket && systemctl restart rollbackd.socket rollbackd")
+    assert site.property("ActiveState") == "active"
