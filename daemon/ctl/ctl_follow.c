@@ -1,6 +1,7 @@
 /* `rollbackctl follow`: at the start and at each change of the pointer the file is written, then
  * the command is run, until both have succeeded for the newest release. Whatever came in between
- * while a command ran is passed over. */
+ * while a command ran is passed over. The file is looked at again at each reading of the pointer.
+ */
 #include <errno.h>
 #include <stdarg.h>
 #include <sys/stat.h>
@@ -33,6 +34,7 @@ typedef struct Follow {
         uint64_t seed;
         bool ready; /* once settled */
         bool away, ending;
+        bool lost; /* the file, afterwards: said, and not over yet */
 } Follow;
 
 void follow_say(const char *service, const char *format, ...) {
@@ -98,6 +100,7 @@ static void fail(Follow *f, const char *what, const char *why) {
 
 static void settle(Follow *f) {
         f->settled = f->ready = true;
+        f->lost = false;
         f->attempts = 0;
         memcpy(f->previous, f->tried.version, sizeof f->previous);
         follow_say(f->service, "version %s, epoch %llu", f->tried.version,
@@ -155,6 +158,34 @@ static void on_command_done(void *userdata, const char *failure) {
                 act(f);
 }
 
+/* Somebody may have taken the file away since. The command is not run for it: the release is the
+ * same. */
+static void keep_file(Follow *f) {
+        const char *version = f->tried.version;
+        int r = follow_file_write(f->path, version, f->mode);
+        STRBUF(words, 768);
+
+        if (r >= 0) {
+                if (r > 0)
+                        follow_say(f->service, "%s did not say version %s any more: written again",
+                                   f->path, version);
+                if (f->lost)
+                        tell_manager(f, NULL);
+                f->lost = false;
+                return;
+        }
+        strbuf_add(&words, f->path);
+        strbuf_add(&words, ": ");
+        strbuf_add(&words, strerrordesc_np(-r));
+        if (!f->lost)
+                follow_say(f->service,
+                           "%s does not say version %s any more, and cannot be written: %s; trying "
+                           "again",
+                           f->path, version, strerrordesc_np(-r));
+        f->lost = true;
+        tell_manager(f, words.text);
+}
+
 static void on_pointer(void *userdata, const char *version, uint64_t epoch) {
         Pointer found = { .epoch = epoch };
         Follow *f = userdata;
@@ -175,8 +206,12 @@ static void on_pointer(void *userdata, const char *version, uint64_t epoch) {
                 act(f);
                 if (follow_command_is_running(f->command))
                         tell_manager(f, NULL);
-        } else if (was_away && f->settled)
-                tell_manager(f, NULL);
+        } else if (f->settled) {
+                if (was_away)
+                        tell_manager(f, NULL);
+                if (f->path)
+                        keep_file(f);
+        }
 }
 
 static void on_away(void *userdata) {

@@ -172,6 +172,33 @@ def test_the_file_keeps_its_place(world, follow):
     assert (one.file.stat().st_ino, one.file.stat().st_mtime_ns) == (first.st_ino, first.st_mtime_ns)
 
 
+def test_a_file_that_somebody_took_away_is_written_again(world, follow):
+    one = follow("--file", "FILE", "--", "sh", "-c", RECORD, "RUNS")
+    one.wait_ready()
+
+    def look():
+        world.rows("SELECT pg_notify('rollbackd', %s)", f"{SERVICE} 1")
+    one.file.unlink()
+    one.wait_says("v1")
+    one.wait_log(f"{one.file} did not say version v1 any more: written again")
+    one.file.write_text("v0\n")
+    look()
+    one.wait_says("v1")
+    one.file.unlink()
+    one.file.mkdir()
+    look()
+    one.wait_log(f"{one.file} does not say version v1 any more, and cannot be written: Is a directory")
+    one.wait(lambda: "Is a directory" in one.manager.status(), "the status line")
+    look()
+    one.file.rmdir()
+    look()
+    one.wait_says("v1")
+    one.wait_log("written again", 3)
+    one.wait(lambda: one.manager.status() == f"{SERVICE} v1, epoch 1", "the status line")
+    assert one.log().count("Is a directory") == 1, "said once"
+    assert len(one.lines()) == 1, "the command has nothing new to do"
+
+
 def test_a_cut_off_follower_stays_and_catches_up(world, follow):
     one = follow("--file", "FILE", "--", "sh", "-c", RECORD, "RUNS")
     one.wait_ready()
