@@ -5,6 +5,10 @@
 static const char *const deleting_keys[] = { "store", "table", "key",   "prefix", "delimiter",
                                              "where", "role",  "batch", "timeout" };
 
+/* What the daemon's sessions give every statement, and the transaction that moves the pointer sets
+ * nothing else. */
+#define ATOMIC_TIMEOUT (5 * USEC_PER_SEC)
+
 typedef struct StepContext {
         StepConfig *step;
         const ConfigNode *node;
@@ -39,6 +43,10 @@ static void check_sql(const StepContext *s) {
         require(s, s->step->role, "role",
                 "is missing; write the PostgreSQL role that the statement runs as");
         check_text(s, SQL_STATEMENT, s->step->statement, "statement");
+        if (s->step->atomic && s->step->timeout != ATOMIC_TIMEOUT)
+                refuse(s, "timeout",
+                       "is not 5s, the time of every atomic statement, which holds the service's "
+                       "row; remove it");
         if (!s->step->abort_on_error || s->step->atomic)
                 return;
         refuse(s, "on_error",

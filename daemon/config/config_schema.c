@@ -250,7 +250,8 @@ const ConfigKey config_schema[] = {
           .minimum = "1", .maximum = "5000", .kinds = BIT(STEP_CACHE) | BIT(STEP_SESSION),
           .help = "rows per commit" },
         { SECTION_STEP, "timeout", KIND_DURATION, AT(StepConfig, timeout), .fallback = "5s",
-          .minimum = "10ms", .maximum = "10m", .help = "of one statement" },
+          .minimum = "10ms", .maximum = "10m",
+          .help = "of one statement; an atomic one has always 5s" },
 
         { SECTION_CHANNEL, "kind", KIND_WORD, AT(ChannelConfig, kind), .words = &channels,
           .required = true, .help = "how to tell" },

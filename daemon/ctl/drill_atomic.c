@@ -5,9 +5,6 @@
 #include "atomic_sql.h"
 #include "drill.h"
 
-/* The daemon's sessions stop every statement then, also one whose policy gives it longer. */
-#define STATEMENT_TIME_MAX (5 * USEC_PER_SEC)
-
 static PgResult *run(Drill *d, const char *sql, PgFailure *reterr) {
         return pg_sync_statement(d->ledger, sql, 0, NULL, reterr);
 }
@@ -56,11 +53,10 @@ static bool read_released_at(Drill *d) {
         return true;
 }
 
-static PgResult *run_statement(Drill *d, const StepAtomic *atomic, const AtomicStep *step,
-                               usec_t *ret_took, PgFailure *reterr) {
-        STRBUF(timeout, 24);
+/* Its time is that of the session, as in the daemon. */
+static PgResult *run_statement(Drill *d, const AtomicStep *step, usec_t *ret_took,
+                               PgFailure *reterr) {
         STRBUF(role, 1024);
-        const char *values[] = { timeout.text };
         PgResult *r;
         usec_t began;
 
@@ -68,12 +64,7 @@ static PgResult *run_statement(Drill *d, const StepAtomic *atomic, const AtomicS
                                .message = "the role's name cannot be quoted" };
         if (atomic_add_role(step->role, &role) < 0)
                 return NULL;
-        strbuf_add_u64(&timeout, MIN(atomic->timeout, STATEMENT_TIME_MAX) / USEC_PER_MSEC);
-        r = pg_sync_statement(d->ledger,
-                              "SELECT pg_catalog.set_config('statement_timeout', $1::text, true)",
-                              ELEMENTSOF(values), values, reterr);
-        pg_result_free(r);
-        r = r ? run(d, role.text, reterr) : NULL;
+        r = run(d, role.text, reterr);
         if (!r)
                 return NULL;
         pg_result_free(r);
@@ -128,7 +119,7 @@ static bool drill_step(Drill *d, const StepAtomic *atomic, const AtomicStep *ste
 
         if (drill_watch_made_way(d->watch) || !prepare(d, atomic_savepoint_sql))
                 return false;
-        r = run_statement(d, atomic, step, &took, &failure);
+        r = run_statement(d, step, &took, &failure);
         if (r)
                 tell_success(d, atomic, r, took);
         else if (drill_watch_made_way(d->watch))

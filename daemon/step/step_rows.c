@@ -105,7 +105,6 @@ int step_atomics(const ServiceConfig *config, StepAtomic **ret, size_t *ret_n, S
                         .n_parameters = s.n_parameters,
                         .abort_on_error = step->abort_on_error,
                         .line = step->line,
-                        .timeout = s.timeout,
                 };
                 memcpy(atomics[n].parameters, s.parameters, sizeof s.parameters);
                 n++;

@@ -32,7 +32,6 @@ typedef struct StepAtomic {
         size_t n_parameters;
         bool abort_on_error;
         unsigned line; /* of the policy */
-        usec_t timeout;
 } StepAtomic;
 /* To be freed by step_atomics_free(). Returns 0, -EINVAL or -ENOMEM with words in *reterr. */
 int step_atomics(const ServiceConfig *config, StepAtomic **ret, size_t *ret_n,

@@ -180,6 +180,11 @@ static void a_rollback_and_its_steps_must_be_whole(_unused_ void **state) {
                        "\"abort\";"),
                   "f:4: rollback.steps[0].on_error: is \"abort\", but the step runs after the "
                   "pointer has moved; write atomic = true too, or remove it\n" },
+                { STEP("kind = \"sql\"; statement = \"SELECT 1\"; role = \"o\"; atomic = true; "
+                       "timeout = "
+                       "\"4s\";"),
+                  "f:4: rollback.steps[0].timeout: is not 5s, the time of every atomic statement, "
+                  "which holds the service's row; remove it\n" },
                 { STEP(CACHE "atomic = true;"),
                   "f:4: rollback.steps[0].atomic: is no key of kind \"cache\"; remove it\n" },
                 { STEP("kind = \"cache\"; store = \"redis\"; generation = \"g\";"),
