@@ -15,7 +15,7 @@ def test_five_minutes_on_a_host(bare):
     assert "db init" in script and "rollbackctl drill users-api" in script
     done = bare.run(["bash", "-e", "-c", f"export DEBIAN_FRONTEND=noninteractive; cd /root\n{script}"])
     assert "users-api: drill succeeded: 2.4.0 -> 2.3.0" in done.stdout
-    assert bare.get("/run/rollbackd-follow/users-api") == "2.4.0\n"
+    bare.wait(lambda: bare.get("/run/rollbackd-follow/users-api") == "2.4.0\n", "the follower")
     bare.wait(lambda: "users-api" in bare.ctl("status").stdout, "the service in rollbackctl status")
     assert bare.run("systemctl --failed --no-legend").stdout == "" and bare.state() == "running"
     # Nothing serves: observe mode keeps what it would have done, and moves nothing.
