@@ -305,13 +305,14 @@ static void describe_closing(const Service *s, int rule, StrBuf *b) {
 
 static void close_verified(Engine *e, Service *s, OperationEvent event, EventKind told,
                            usec_t now) {
-        const OperationRow *row = move(s, event, now);
-        if (!row)
-                return;
         int rule = telling_rule(s);
         STRBUF(detail, 320);
         STRBUF(text, ENGINE_TEXT_SIZE);
+        /* Before it is closed: who is to blame is asked only of one that is being verified. */
         describe_closing(s, rule, &detail);
+        const OperationRow *row = move(s, event, now);
+        if (!row)
+                return;
         strbuf_add(&text, row->why);
         strbuf_add(&text, ": ");
         strbuf_add(&text, detail.text);
