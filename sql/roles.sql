@@ -3,8 +3,9 @@
 --
 --     psql -d DATABASE -v ON_ERROR_STOP=1 -f roles.sql
 --
--- It can be run again at any time: it changes nothing that is already right. It sets no password
--- and no pg_hba.conf line: how these roles may log in is the site's own decision.
+-- It can be run again at any time: it changes nothing that is already right, nor how many
+-- connections the site has given a role meanwhile. It sets no password and no pg_hba.conf line: how
+-- these roles may log in is the site's own decision.
 --
 --   rollbackd_owner     owns the schema; migrations run as it; nobody logs in as it
 --   rollbackd           the daemon: executes the daemon's functions, reads the views, no table
@@ -19,7 +20,7 @@ BEGIN
                 CREATE ROLE rollbackd_owner;
         END IF;
         IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'rollbackd') THEN
-                CREATE ROLE rollbackd;
+                CREATE ROLE rollbackd CONNECTION LIMIT 16;
         END IF;
         IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'rollbackd_deployer') THEN
                 CREATE ROLE rollbackd_deployer;
@@ -31,7 +32,7 @@ BEGIN
                 CREATE ROLE rollbackd_reader;
         END IF;
         IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'rollbackd_follow') THEN
-                CREATE ROLE rollbackd_follow IN ROLE rollbackd_reader;
+                CREATE ROLE rollbackd_follow IN ROLE rollbackd_reader CONNECTION LIMIT 64;
         END IF;
         IF NOT pg_catalog.pg_has_role('rollbackd_follow', 'rollbackd_reader', 'USAGE') THEN
                 GRANT rollbackd_reader TO rollbackd_follow;
@@ -42,13 +43,12 @@ $$;
 ALTER ROLE rollbackd_owner NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
 -- NOINHERIT: the site grants the daemon the roles that policies name; their rights are used only
 -- by an explicit SET LOCAL ROLE, never by the way.
-ALTER ROLE rollbackd LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS
-        CONNECTION LIMIT 16;
+ALTER ROLE rollbackd LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
 ALTER ROLE rollbackd_deployer NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
 ALTER ROLE rollbackd_operator NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
 ALTER ROLE rollbackd_reader NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
 ALTER ROLE rollbackd_follow LOGIN INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION
-        NOBYPASSRLS CONNECTION LIMIT 64;
+        NOBYPASSRLS;
 
 -- CREATE is needed for CREATE SCHEMA IF NOT EXISTS, even when the schema is there.
 DO $$

@@ -129,6 +129,11 @@ ExitCode run_sql(const Verb *verb, const CommandLine *line);
 ExitCode sql_find_database(const CommandLine *line, char **ret_conninfo, char **ret_password);
 /* Overwrites and frees; NULL is nothing. */
 void sql_wipe(char *secret);
+/* For sessions of an administrator: what others put into the schema public, such as an operator
+ * that fits better than the server's own, would run with his rights. */
+extern const char sql_own_names[];
+/* Runs SQL whose answer does not matter; false with *reterr. */
+bool sql_run(PgSync *s, const char *sql, PgFailure *reterr);
 /* Prints the server's notices from now on. */
 void sql_show_notices(PgSync *s);
 /* Connects as the command line, $ROLLBACKD_CONNINFO or rollbackd.conf say. NULL with the reason
@@ -149,7 +154,10 @@ ExitCode migrate_database(PgSync *s, const CommandLine *line, bool dry_run, unsi
 
 /* ctl_init.c */
 ExitCode run_init(const Verb *verb, const CommandLine *line);
-/* ctl_init_operator.c: makes the role an operator's unless it is one; counts what was done, or in a
+/* ctl_init_operator.c */
+/* EXIT_USAGE, with the reason printed, for a name that is none of a person. */
+ExitCode init_check_operator(const char *name);
+/* Makes the role an operator's unless it is one; counts what was done, or in a
  * dry run printed, in *n_done. */
 ExitCode init_operator(PgSync *s, const char *name, bool dry_run, unsigned *n_done);
 /* ctl_init_left.c: prints what the site has still to do, each line behind `before`; asks the server

@@ -61,20 +61,13 @@ static ExitCode fail(const PgFailure *failure) {
         return code;
 }
 
-static bool run_script(PgSync *s, const char *sql, PgFailure *reterr) {
-        PgResult *result = pg_sync_script(s, sql, reterr);
-        bool good = result != NULL;
-
-        pg_result_free(result);
-        return good;
-}
-
 /* Without notices of what IF NOT EXISTS has found. */
 static bool connect_to(PgSync **ret, const Init *in, const char *database, PgFailure *reterr) {
         if (pg_sync_connect_to(ret, in->conninfo, database, NULL, reterr) < 0)
                 return false;
         sql_show_notices(*ret);
-        return run_script(*ret, "SET client_min_messages = 'warning'", reterr);
+        return sql_run(*ret, "SET client_min_messages = 'warning'", reterr) &&
+               sql_run(*ret, sql_own_names, reterr);
 }
 
 /* psql takes a name with odd characters only as part of a conninfo, in double quotes. */
@@ -107,7 +100,7 @@ static ExitCode create_database(Init *in) {
                 return EXIT_OK;
         }
         /* 42P04: somebody else has just created it. */
-        if (!run_script(in->maintenance, sql.text, &failure) && !streq(failure.sqlstate, "42P04"))
+        if (!sql_run(in->maintenance, sql.text, &failure) && !streq(failure.sqlstate, "42P04"))
                 return fail(&failure);
         print_paragraph("created the database ", in->database);
         return connect_to(&in->s, in, in->database, &failure) ? EXIT_OK : fail(&failure);
@@ -139,7 +132,7 @@ static bool try_roles(PgSync *s, const char *roles, bool *ret_changed, PgFailure
         const char *old, *new;
 
         before = pg_sync_script(s, roles_state_sql, reterr);
-        if (!before || !run_script(s, roles, reterr))
+        if (!before || !sql_run(s, roles, reterr))
                 return false;
         after = pg_sync_script(s, roles_state_sql, reterr);
         if (!after)
@@ -167,9 +160,8 @@ static ExitCode make_roles(Init *in) {
                 print_roles(roles);
                 return EXIT_OK;
         }
-        good = run_script(in->s, "BEGIN", &failure) &&
-               try_roles(in->s, roles, &changed, &failure) &&
-               run_script(in->s, changed && !in->dry_run ? "COMMIT" : "ROLLBACK", &failure);
+        good = sql_run(in->s, "BEGIN", &failure) && try_roles(in->s, roles, &changed, &failure) &&
+               sql_run(in->s, changed && !in->dry_run ? "COMMIT" : "ROLLBACK", &failure);
         if (!good)
                 return fail(&failure);
         in->n_done += changed;
@@ -208,6 +200,8 @@ ExitCode run_init(const Verb *verb _unused_, const CommandLine *line) {
         Init in = { .line = line, .dry_run = line->values[OPTION_DRY_RUN] };
         ExitCode code = find_database(&in);
 
+        if (code == EXIT_OK && line->values[OPTION_OPERATOR])
+                code = init_check_operator(line->values[OPTION_OPERATOR]);
         if (code != EXIT_OK)
                 return code;
         if (line->values[OPTION_TIMEOUT])

@@ -22,17 +22,19 @@ static bool write_statement(PgSync *s, const char *name, StrBuf *sql, PgFailure 
         return true;
 }
 
+ExitCode init_check_operator(const char *name) {
+        if (strncmp(name, "rollbackd", strlen("rollbackd")) != 0)
+                return EXIT_OK;
+        fprintf(stderr,
+                "rollbackctl db init: %s is a role of the ledger's own: an operator is a person\n",
+                name);
+        return EXIT_USAGE;
+}
+
 ExitCode init_operator(PgSync *s, const char *name, bool dry_run, unsigned *n_done) {
         STRBUF(sql, 256);
         PgFailure failure;
 
-        if (strncmp(name, "rollbackd", strlen("rollbackd")) == 0) {
-                fprintf(stderr,
-                        "rollbackctl db init: %s is a role of the ledger's own: an operator is a "
-                        "person\n",
-                        name);
-                return EXIT_USAGE;
-        }
         if (!write_statement(s, name, &sql, &failure))
                 return sql_fail(&failure);
         if (sql.length == 0)

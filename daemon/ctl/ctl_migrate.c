@@ -88,27 +88,19 @@ static bool find_applied(PgSync *s, const Migration *g, char ret[static DIGEST_H
         return row != NULL;
 }
 
-static bool run_script(PgSync *s, const char *sql, PgFailure *reterr) {
-        PgResult *result = pg_sync_script(s, sql, reterr);
-        bool good = result != NULL;
-
-        pg_result_free(result);
-        return good;
-}
-
 /* The file and its row. */
 static bool apply_text(PgSync *s, const Migration *g, PgFailure *reterr) {
         const char *parameters[] = { g->number, g->name, g->checksum };
         PgResult *result;
 
-        if (!run_script(s, g->text, reterr))
+        if (!sql_run(s, g->text, reterr))
                 return false;
         result = pg_sync_query(
                 s,
                 "INSERT INTO rollbackd.migration (number, name, checksum) VALUES ($1::int, $2, $3)",
                 ELEMENTSOF(parameters), parameters, reterr);
         pg_result_free(result);
-        return result && run_script(s, "COMMIT", reterr);
+        return result && sql_run(s, "COMMIT", reterr);
 }
 
 static ExitCode check_applied(const Migration *g, const char *before) {
@@ -122,7 +114,8 @@ static ExitCode check_applied(const Migration *g, const char *before) {
         return EXIT_REFUSED;
 }
 
-static const char begin_sql[] = "BEGIN;\nSET LOCAL lock_timeout = '2s';\nSELECT "
+static const char begin_sql[] = "BEGIN;\nSET LOCAL search_path = pg_catalog, pg_temp;\nSET LOCAL "
+                                "lock_timeout = '2s';\nSELECT "
                                 "pg_catalog.pg_advisory_xact_lock(" MIGRATION_LOCK
                                 ");\nSET LOCAL ROLE rollbackd_owner;\n";
 
@@ -133,7 +126,7 @@ static ExitCode try_migration(PgSync *s, const Migration *g, bool *ret_applied, 
         char before[DIGEST_HEX_SIZE];
         ExitCode code = EXIT_FAILED;
 
-        if (run_script(s, begin_sql, reterr) && find_applied(s, g, before, reterr)) {
+        if (sql_run(s, begin_sql, reterr) && find_applied(s, g, before, reterr)) {
                 if (before[0] != '\0')
                         code = check_applied(g, before);
                 else if (apply_text(s, g, reterr)) {
@@ -141,7 +134,7 @@ static ExitCode try_migration(PgSync *s, const Migration *g, bool *ret_applied, 
                         return EXIT_OK;
                 }
         }
-        (void)run_script(s, "ROLLBACK", &(PgFailure){ 0 });
+        (void)sql_run(s, "ROLLBACK", &(PgFailure){ 0 });
         return code;
 }
 
@@ -241,12 +234,14 @@ static ExitCode make_schema(PgSync *s) {
         _cleanup_(pg_result_freep) PgResult *exists = NULL;
         PgFailure failure;
 
+        if (!sql_run(s, sql_own_names, &failure))
+                return sql_fail(&failure);
         exists = pg_sync_query(s, "SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'rollbackd'",
                                0, NULL, &failure);
-        if (!exists || (pg_rows(exists) == 0 && !run_script(s,
-                                                            "CREATE SCHEMA IF NOT EXISTS rollbackd "
-                                                            "AUTHORIZATION rollbackd_owner",
-                                                            &failure)))
+        if (!exists || (pg_rows(exists) == 0 && !sql_run(s,
+                                                         "CREATE SCHEMA IF NOT EXISTS rollbackd "
+                                                         "AUTHORIZATION rollbackd_owner",
+                                                         &failure)))
                 return sql_fail(&failure);
         return EXIT_OK;
 }

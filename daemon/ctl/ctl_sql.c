@@ -59,6 +59,16 @@ void sql_show_notices(PgSync *s) {
         pg_sync_on_notice(s, on_notice, NULL);
 }
 
+const char sql_own_names[] = "SET search_path = pg_catalog, pg_temp";
+
+bool sql_run(PgSync *s, const char *sql, PgFailure *reterr) {
+        PgResult *result = pg_sync_script(s, sql, reterr);
+        bool good = result != NULL;
+
+        pg_result_free(result);
+        return good;
+}
+
 /* The password that rollbackd.conf names, for sql_wipe(); NULL: none. */
 static char *config_password(const DaemonConfig *config) {
         char *password = NULL;

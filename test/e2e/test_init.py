@@ -124,7 +124,44 @@ def test_a_person_becomes_an_operator_once(server):
         administrator.execute("CREATE ROLE bob NOLOGIN")
     init(server, "--operator", "bob", database="people")
     assert member("bob") == (False, True)
-    assert "is a role of the ledger's own" in init(server, "--operator", "rollbackd", database="people", code=2)
+    assert "is a role of the ledger's own" in init(server, "--operator", "rollbackd", database="early", code=2)
+    with server.connect() as administrator:
+        assert administrator.execute("SELECT FROM pg_database WHERE datname = 'early'").fetchall() == [], "nothing was done"
+
+
+def test_nobody_in_the_database_can_lead_the_administrator(server):
+    """Whoever may create in public can put an operator there that fits better than the one meant."""
+    with server.connect() as administrator:
+        administrator.execute("CREATE DATABASE shared")
+        administrator.execute("CREATE ROLE mallory LOGIN")
+    with server.connect("shared") as administrator:
+        administrator.execute("GRANT CREATE ON SCHEMA public TO mallory; CREATE TABLE public.caught (who text);"
+                              "GRANT INSERT ON public.caught TO PUBLIC")
+    with server.connect("shared", user="mallory") as mallory:
+        for left, right in (("name", "name"), ("text", "name"), ("name", "varchar"), ("oid", "int8"), ("text", "varchar")):
+            for operator, word in (("~~", "like"), ("=", "is"), ("||", "with"), ("~", "matches")):
+                returns = "text" if word == "with" else "boolean"
+                mallory.execute(f"CREATE FUNCTION public.lead_{word}({left}, {right}) RETURNS {returns} LANGUAGE plpgsql AS $$"
+                                "BEGIN INSERT INTO public.caught SELECT current_user; RETURN true; END $$;"
+                                f"CREATE OPERATOR public.{operator} (FUNCTION = public.lead_{word}, LEFTARG = {left},"
+                                f" RIGHTARG = {right})")
+    init(server, "--operator", "somebody", "--dry-run", database="shared")
+    init(server, "--operator", "somebody", database="shared")
+    done = run_ctl("db", "migrate", "--directory", ROOT / "sql", "--conninfo",
+                   f"host={server.root} user=postgres dbname=shared")
+    assert done.returncode == 0, done.stderr
+    with server.connect("shared") as administrator:
+        assert administrator.execute("SELECT * FROM public.caught").fetchall() == []
+
+
+def test_a_limit_that_the_site_has_set_stays(server):
+    init(server, database="limits")
+    with server.connect("limits") as administrator:
+        administrator.execute("ALTER ROLE rollbackd_follow CONNECTION LIMIT 500; ALTER ROLE rollbackd CONNECTION LIMIT 32")
+        assert init(server, database="limits").startswith("nothing to do\n")
+        assert administrator.execute("SELECT rolconnlimit FROM pg_roles WHERE rolname IN ('rollbackd', 'rollbackd_follow') "
+                                     "ORDER BY rolname").fetchall() == [(32,), (500,)]
+        administrator.execute("ALTER ROLE rollbackd_follow CONNECTION LIMIT 64; ALTER ROLE rollbackd CONNECTION LIMIT 16")
 
 
 def test_without_the_right_it_says_who_could(server):
