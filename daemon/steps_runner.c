@@ -67,6 +67,22 @@ static void tell_failure(StepsRunner *r, const char *what, const PgFailure *fail
         r->told = true;
 }
 
+/* The ledger was restored, or the operation was pruned behind our back. The engine learns from its
+ * facts what there is now. */
+static bool give_up_unknown(StepsRunner *r, const PgFailure *failure) {
+        Manager *m = r->manager;
+
+        if (!ledger_lacks_operation(failure))
+                return false;
+        log_message(SEVERITY_WARNING,
+                    "service %s: the ledger does not know operation %s any more, its steps are "
+                    "given up",
+                    manager_service_name(m, r->service), r->operation);
+        m->services[r->service].runner = steps_runner_free(r);
+        manager_want_leftovers(m);
+        return true;
+}
+
 static void finish(StepsRunner *r, uint32_t failed) {
         Manager *m = r->manager;
         uint32_t service = r->service;
@@ -176,7 +192,7 @@ static void on_claim(void *userdata, const PgFailure *failure, const LedgerStep 
         _cleanup_(awaited_freep) Awaited *a = userdata;
         StepsRunner *r = answered_runner(a);
 
-        if (!r)
+        if (!r || give_up_unknown(r, failure))
                 return;
         if (failure->error != PG_OK) {
                 tell_failure(r, "the next step cannot be claimed", failure);
@@ -199,7 +215,7 @@ static void on_adopted(void *userdata, const PgFailure *failure, const PgResult 
         _cleanup_(awaited_freep) Awaited *a = userdata;
         StepsRunner *r = answered_runner(a);
 
-        if (!r)
+        if (!r || give_up_unknown(r, failure))
                 return;
         if (failure->error == PG_OK)
                 r->adopt = r->told = false;

@@ -140,6 +140,9 @@ typedef void (*LedgerStepCallback)(void *userdata, const PgFailure *failure, con
                                    usec_t wait, uint32_t failed);
 int ledger_claim_step(Ledger *l, const char *operation, usec_t lease, LedgerStepCallback callback,
                       void *userdata) _must_check_;
+/* Whether a claim or an adoption failed because no operation has the id: the ledger is another one
+ * than that in which it was seen, restored from a backup perhaps. */
+bool ledger_lacks_operation(const PgFailure *failure);
 /* Inserts the policy's steps into an operation that has none (break-glass). */
 int ledger_adopt(Ledger *l, const char *operation, const char *steps, const char *policy_hash,
                  PgCallback callback, void *userdata) _must_check_;

@@ -16,6 +16,11 @@ static const char claim_deliveries_sql[] =
         "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS at, seq, service, "
         "operation, fields, attempt FROM rollbackd.claim_deliveries($1::int, $2::interval)";
 
+/* As adopt_operation() says it. */
+static const PgFailure unknown_operation = { .error = PG_REFUSED,
+                                             .sqlstate = "RB001",
+                                             .message = "no operation has this id" };
+
 static int parse_unsigned(const char *cell, unsigned *ret) {
         uint64_t value;
 
@@ -90,11 +95,15 @@ static void on_step(_unused_ Ledger *l, LedgerCall *c, const PgFailure *failure,
 
         if (f.error == PG_OK && pg_rows(result) == 1 && give_step(c, result) == 0)
                 return;
-        if (f.error == PG_OK)
-                f = ledger_unreadable(pg_rows(result) == 0 ? "no operation has this id" :
-                                                             "a step of it cannot be read",
-                                      c->values[0]);
+        if (f.error == PG_OK && pg_rows(result) == 0)
+                f = unknown_operation;
+        else if (f.error == PG_OK)
+                f = ledger_unreadable("a step of it cannot be read", c->values[0]);
         c->callback.step(c->userdata, &f, NULL, USEC_INFINITY, 0);
+}
+
+bool ledger_lacks_operation(const PgFailure *failure) {
+        return streq(failure->sqlstate, unknown_operation.sqlstate);
 }
 
 int ledger_claim_step(Ledger *l, const char *operation, usec_t lease, LedgerStepCallback callback,
