@@ -125,6 +125,7 @@ static void on_ledger_state(void *userdata, bool up, const PgFailure *failure) {
                                                                      EVENT_LEDGER_DOWN;
 
         m->ledger_seen = true;
+        m->ledger_unusable = kind == EVENT_LEDGER_UNUSABLE;
         set_ledger_words(m, failure);
         m->ledger_down_at = up ? 0 : m->ledger_down_at ?: loop_now(m->loop);
         engine_set_ledger_reachable(m->engine, up, loop_now(m->loop));

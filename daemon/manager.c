@@ -15,6 +15,8 @@ static void on_tick(void *userdata, usec_t now) {
         Manager *m = userdata;
 
         loop_timer_set(m->tick, usec_add(now, MANAGER_TICK));
+        /* On a quiet host the next message may be hours away. */
+        log_say_lost();
         deliveries_pump_run(m->deliveries);
         manager_ask_leftovers(m);
         manager_update_status(m);

@@ -71,7 +71,7 @@ struct Manager {
         Awaited *awaited;
         bool leftovers_wanted, leftovers_asked;
         bool pumping, pump_again;
-        bool reload_ok, ledger_seen;
+        bool reload_ok, ledger_seen, ledger_unusable;
         bool stopping;                     /* nothing new begins */
         bool closing;                      /* everything is being freed */
         char stopping_words[200];          /* what the end waits for */

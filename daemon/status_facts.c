@@ -10,7 +10,9 @@ static StatusLedger ledger_status(const Manager *m) {
                 return STATUS_LEDGER_NONE;
         if (ledger_is_up(m->ledger))
                 return STATUS_LEDGER_UP;
-        return m->ledger_seen ? STATUS_LEDGER_DOWN : STATUS_LEDGER_CONNECTING;
+        if (!m->ledger_seen)
+                return STATUS_LEDGER_CONNECTING;
+        return m->ledger_unusable ? STATUS_LEDGER_UNUSABLE : STATUS_LEDGER_DOWN;
 }
 
 static void count_service(const ServiceGlance *g, StatusFacts *f) {

@@ -108,8 +108,11 @@ static void add_ledger(const StatusFacts *f, bool well, StrBuf *b) {
         case STATUS_LEDGER_DOWN:
                 strbuf_add(b, "ledger unreachable: ");
                 break;
+        case STATUS_LEDGER_UNUSABLE:
+                strbuf_add(b, "ledger unusable: ");
+                break;
         }
-        if (advice || f->ledger == STATUS_LEDGER_DOWN)
+        if (advice || f->ledger == STATUS_LEDGER_DOWN || f->ledger == STATUS_LEDGER_UNUSABLE)
                 add_outside(b, f->ledger_words, strlen(f->ledger_words), LEDGER_WORDS_MAX);
 }
 

@@ -13,6 +13,7 @@ typedef enum StatusLedger {
         STATUS_LEDGER_CONNECTING,
         STATUS_LEDGER_UP,
         STATUS_LEDGER_DOWN,
+        STATUS_LEDGER_UNUSABLE, /* it answers, and a person must mend something */
 } StatusLedger;
 
 /* Texts are borrowed for the call, and may come from outside. */

@@ -68,8 +68,12 @@ ExitCode http_call(const CommandLine *line, const char *method, const char *path
         if (!socket) {
                 ExitCode code = command_config(line, &config);
 
-                if (code != EXIT_OK)
+                /* The daemon may run on, with what it read before somebody broke the file: whoever
+                 * must act now is not kept from it. */
+                if (code != EXIT_OK && line->values[OPTION_CONFIG])
                         return code;
+                if (code != EXIT_OK)
+                        fprintf(stderr, "rollbackctl: asking at %s all the same\n", SOCKET_DEFAULT);
                 socket = config ? config->socket : SOCKET_DEFAULT;
         }
         if (socket[0] == '\0') {

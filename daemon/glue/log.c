@@ -199,8 +199,7 @@ static bool send_message(Severity severity, const char *message_id, const LogFie
                                  send_stderr(severity, sentence);
 }
 
-/* Once messages get through again, says how many did not. */
-static void say_lost(void) {
+void log_say_lost(void) {
         STRBUF(b, 160);
         uint64_t lost = the_log.lost - the_log.lost_said;
 
@@ -220,7 +219,7 @@ void log_event(Severity severity, const char *message_id, const LogField *fields
 
         assert(sentence && n <= LOG_FIELDS_MAX && (fields || n == 0));
         if (send_message(severity, message_id, fields, n, sentence))
-                say_lost();
+                log_say_lost();
         else
                 the_log.lost++;
         errno = saved;

@@ -21,3 +21,6 @@ void log_message(Severity severity, const char *format, ...) _printf_(2, 3);
 void log_event(Severity severity, const char *message_id, const LogField *fields, size_t n,
                const char *sentence);
 uint64_t log_lost(void);
+/* Says how many messages were lost since that was last said, if whoever reads takes it; the next
+ * message does the same. */
+void log_say_lost(void);

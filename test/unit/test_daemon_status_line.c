@@ -110,6 +110,10 @@ static void test_the_ledger_has_its_own_words(_unused_ void **state) {
         f.ledger_words = "no\nREADY=1";
         assert_string_equal(format(&f), "ledger unreachable: no\\x0aREADY=1; 3 services, 2 "
                                         "watching, 1 blind");
+        f.ledger = STATUS_LEDGER_UNUSABLE;
+        f.ledger_words = "no schema";
+        assert_string_equal(format(&f), "ledger unusable: no schema; 3 services, 2 watching, 1 "
+                                        "blind");
 }
 
 static void test_stopping_says_what_is_waited_for(_unused_ void **state) {
