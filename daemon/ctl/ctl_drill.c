@@ -106,14 +106,15 @@ static void print_document(const DrillSum *sum) {
 
 static ExitCode code_of(const DrillSum *sum, const PgSync *session) {
         if (pg_sync_is_lost(session)) {
-                fputs("rollbackctl: the connection was lost, so the server has rolled back; no "
-                      "result is recorded\n",
+                fputs("rollbackctl: the connection was lost, so the server has rolled back; what "
+                      "was "
+                      "being drilled is not recorded\n",
                       stderr);
                 return EXIT_UNREACHABLE;
         }
         if (arg_stop) {
-                fputs("rollbackctl: stopped: everything is rolled back, and no result is "
-                      "recorded\n",
+                fputs("rollbackctl: stopped: everything is rolled back; what was being drilled is "
+                      "not recorded\n",
                       stderr);
                 return EXIT_FAILED;
         }

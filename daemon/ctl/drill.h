@@ -14,8 +14,10 @@
 
 /* The role that the daemon connects as. */
 #define DRILL_ROLE "rollbackd"
-/* Each right that is missing, each step and each notice is one, and some more. */
-#define DRILL_CHECKS_MAX (40 + CONFIG_STEPS_MAX + CONFIG_NOTIFY_MAX)
+/* Missing rights that are told one by one. */
+#define DRILL_RIGHTS_MAX 32
+/* Each of these, each step, secret and receiver is one, and some more. */
+#define DRILL_CHECKS_MAX (DRILL_RIGHTS_MAX + CONFIG_STEPS_MAX + 2 * CONFIG_NOTIFY_MAX + 16)
 
 typedef enum DrillResult { DRILL_GOOD, DRILL_WARNING, DRILL_FAILED, _DRILL_RESULT_MAX } DrillResult;
 

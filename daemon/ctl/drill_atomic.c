@@ -156,7 +156,7 @@ static bool begin(Drill *d) {
                 drill_add_failure(d, "transaction", &failure);
                 return false;
         }
-        backend = (int)strtol(pg_cell(r, 0, 0), NULL, 10);
+        backend = (int)strtol(pg_cell(r, 0, 0) ?: "0", NULL, 10);
         if (!drill_watch_begin(d->watch, backend))
                 drill_add(d, DRILL_WARNING, "watch",
                           "its connection was lost: whoever needs a lock of the drill waits");

@@ -202,6 +202,23 @@ def test_secrets_and_receivers_of_notices(site):
     assert "c2VjcmV0" not in done.stdout + done.stderr
 
 
+def test_all_that_a_drill_can_find_at_once(site):
+    """More reasons than ever, each told: every right, every secret and every receiver. A site's own function of the same
+    name has rights of its own."""
+    site.rows("CREATE FUNCTION rollbackd.claim_steps() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+              "REVOKE EXECUTE ON FUNCTION rollbackd.claim_steps() FROM PUBLIC")
+    site.rows("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA rollbackd FROM rollbackd;"
+              "REVOKE SELECT ON rollbackd.history, rollbackd.operation_status, rollbackd.recent_event, "
+              "rollbackd.drill_status FROM rollbackd")
+    put(site, *[dict(ATOMIC) for _ in range(32)],
+        notify=[{"kind": "webhook", "url": f"http://127.0.0.1:1/{i}", "secret_file": f"none-{i}"} for i in range(16)])
+    done = site.ctl("drill")
+    assert done.returncode == 4, (done.returncode, done.stderr[-2000:])
+    assert len(re.findall("rights: no right on", done.stderr)) == 22
+    assert len(re.findall("notify [0-9]+ webhook: secret", done.stderr)) == 16
+    assert len(re.findall("^  warning +notify [0-9]+ webhook +127.0.0.1 port 1 ", done.stdout, re.M)) == 16
+
+
 def test_a_right_on_the_ledger_that_is_missing(site):
     site.rows("REVOKE EXECUTE ON FUNCTION rollbackd.earn_stable(text, int8) FROM rollbackd")
     site.rows("REVOKE SELECT ON rollbackd.recent_event FROM rollbackd")
