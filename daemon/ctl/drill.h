@@ -15,7 +15,7 @@
 /* The role that the daemon connects as. */
 #define DRILL_ROLE "rollbackd"
 /* Missing rights that are told one by one. */
-#define DRILL_RIGHTS_MAX 32
+#define DRILL_RIGHTS_MAX ((size_t)32)
 /* Each of these, each step, secret and receiver is one, and some more. */
 #define DRILL_CHECKS_MAX (DRILL_RIGHTS_MAX + CONFIG_STEPS_MAX + 2 * CONFIG_NOTIFY_MAX + 16)
 
