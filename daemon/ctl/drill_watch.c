@@ -13,6 +13,8 @@
 
 /* Far below the 2 s that the daemon waits for a lock before its own step fails. */
 #define LOOK_EVERY_MS 100
+/* How long its last look may take. */
+#define END_MS 2000
 
 /* Those who wait are asked for first, because asking who is in whose way is dear. */
 static const char in_the_way_sql[] =
@@ -24,11 +26,10 @@ static const char stop_sql[] = "SELECT pg_catalog.pg_cancel_backend($1::int)";
  * has said that the transaction is over, and then seen that nobody looks. */
 typedef struct Shared {
         _Atomic int backend; /* that runs a drill's transaction; 0: none does */
-        _Atomic bool looking, made_way;
+        _Atomic bool looking, made_way, over;
 } Shared;
 
 struct DrillWatch {
-        PgSync *session; /* the child's; here only to be closed */
         Shared *shared;
         pid_t child;
 };
@@ -63,10 +64,11 @@ static void look(PgSync *session, Shared *shared) {
 _Noreturn static void watch(PgSync *session, Shared *shared, pid_t parent) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         /* It may have died before that. */
-        while (getppid() == parent) {
+        while (getppid() == parent && !shared->over) {
                 look(session, shared);
                 (void)poll(NULL, 0, LOOK_EVERY_MS);
         }
+        pg_sync_free(session);
         _exit(0);
 }
 
@@ -92,20 +94,9 @@ int drill_watch_new(DrillWatch **ret, PgSync *session) {
                 free(w);
                 return r;
         }
-        w->session = session;
+        pg_sync_leave(session);
         *ret = w;
         return 0;
-}
-
-DrillWatch *drill_watch_free(DrillWatch *w) {
-        if (!w)
-                return NULL;
-        (void)kill(w->child, SIGKILL);
-        (void)waitpid(w->child, NULL, 0);
-        (void)munmap(w->shared, sizeof *w->shared);
-        pg_sync_free(w->session);
-        free(w);
-        return NULL;
 }
 
 static bool is_there(const DrillWatch *w) {
@@ -113,6 +104,20 @@ static bool is_there(const DrillWatch *w) {
 
         return waitid(P_PID, (id_t)w->child, &gone, WEXITED | WNOHANG | WNOWAIT) == 0 &&
                gone.si_pid == 0;
+}
+
+/* It says goodbye to the server, or is killed when that does not answer. */
+DrillWatch *drill_watch_free(DrillWatch *w) {
+        if (!w)
+                return NULL;
+        w->shared->over = true;
+        for (int t = 0; t < END_MS && is_there(w); t += 10)
+                (void)poll(NULL, 0, 10);
+        (void)kill(w->child, SIGKILL);
+        (void)waitpid(w->child, NULL, 0);
+        (void)munmap(w->shared, sizeof *w->shared);
+        free(w);
+        return NULL;
 }
 
 bool drill_watch_begin(DrillWatch *w, int backend) {

@@ -118,6 +118,8 @@ const char *pg_sync_host(const PgSync *s);
 const char *pg_sync_port(const PgSync *s);
 PgSync *pg_sync_free(PgSync *s);
 DEFINE_CLEANUP(PgSync *, pg_sync_free);
+/* Lets go of a session with which a forked process goes on, and tells the server nothing. */
+void pg_sync_leave(PgSync *s);
 /* Runs one statement with parameters, or (n_parameters 0) a script of several. Returns a result to
  * be freed with pg_result_free(), or NULL with *reterr. Notices go to on_notice. */
 PgResult *pg_sync_query(PgSync *s, const char *sql, size_t n_parameters,

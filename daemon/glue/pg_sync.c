@@ -1,6 +1,7 @@
 /* pg_sync.c: blocking calls on one connection, for rollbackctl. They have no deadline but the
  * server's: whoever waits can interrupt. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -74,6 +75,19 @@ PgSync *pg_sync_free(PgSync *s) {
         PQfinish(s->connection);
         free(s);
         return NULL;
+}
+
+void pg_sync_leave(PgSync *s) {
+        int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+        assert(s);
+        /* PQfinish() takes leave of the server, over TLS with a record that the other process's
+         * would contradict; so it talks to nobody. Without a descriptor for that it stays open. */
+        if (nothing < 0)
+                return;
+        if (dup3(nothing, PQsocket(s->connection), O_CLOEXEC) >= 0)
+                (void)pg_sync_free(s);
+        (void)close(nothing);
 }
 
 const char *pg_sync_host(const PgSync *s) {

@@ -68,6 +68,12 @@ class Server(Cluster):
             self.sql(f"ALTER SYSTEM SET {name} = '{value}'", database="postgres")
         self.reload()
 
+    def count(self, program):
+        """How many sessions a program has."""
+        with self.connect() as administrator:
+            return administrator.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = %s",
+                                         [program]).fetchone()[0]
+
     def give(self, path, mode=0o600):
         """A file to the server's user, who reads keys only of his own."""
         path.chmod(mode)

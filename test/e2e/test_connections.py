@@ -6,6 +6,7 @@ import re
 
 import pytest
 from lone_site import Authority, Server, Site, can_log_in
+from policies import ordinary, text_of
 from supervisor import ROOT
 from waiting import wait_until
 from world import run_ctl
@@ -99,6 +100,26 @@ def test_tls_with_a_verified_name(server, site):
     offer_tls(server)
     site.start(verified(server), "ledger")
     assert_works(site, tls=True)
+
+
+def test_a_drill_over_tls(server, site):
+    """Its second session ends as orderly as the first, which the other process of the drill has used."""
+    server.sql("SELECT rollbackd.register('users-api', 'v1', true, 'known good')", "SELECT rollbackd.deploy('users-api', 'v2')",
+               "CREATE ROLE sleeper", "GRANT sleeper TO rollbackd")
+    try:
+        offer_tls(server)
+        policy = site.root / "policies.d" / "users-api.conf"
+        policy.write_text(text_of({**ordinary([site.application], site.receiver), "notify": [], "rollback": {"steps": [
+            {"kind": "sql", "atomic": True, "role": "sleeper", "statement": "SELECT pg_sleep(0.5)"}]}}))
+        site.configure(verified(server), "ledger")
+        begin = (server.root / "log").stat().st_size
+        done = run_ctl("drill", "--config", site.conf)
+        assert done.returncode == 0 and "drill succeeded" in done.stdout, done
+        wait_until(lambda: not server.count("rollbackctl"), "the end of both sessions")
+        log = (server.root / "log").read_text()[begin:]
+        assert " LOG: " not in log and "FATAL" not in log, log
+    finally:
+        server.sql("SET session_replication_role = replica", "TRUNCATE rollbackd.service, rollbackd.event CASCADE", "DROP ROLE sleeper")
 
 
 def test_a_certificate_for_another_name(server, site):
