@@ -234,7 +234,11 @@ deb-again: deb ## the Debian package built a second time elsewhere: it must be t
 	$(Q)set -e; for deb in $(DEB)/rollbackd*_$(VERSION)_*.deb; do cmp $$deb $(B)/again/deb/$${deb##*/}; done
 	$(Q)rm -rf $(B)/again
 
-check-deb: deps-check-deb deb-again ## the package on a bare Debian with a real systemd, booted in a container; as root (KEEP=1)
+# What the upgrade tests go to and come back from: the same with a higher version, and one migration and schema further.
+deb-next: deps-deb ## the package with a higher version and one more migration, for the upgrade tests, in build/dev/next/deb
+	$(Q)$(MAKE) --no-print-directory B=$(B)/next VERSION=$(VERSION)+next SCHEMA=$$(($(SCHEMA) + 1)) DEB_EXTRA=test/upgrade/extra deb
+
+check-deb: deps-check-deb deb-again deb-next ## the package on a bare Debian with a real systemd, booted in a container, and upgrades; as root (KEEP=1)
 	$(Q)BUILD=$(B) /usr/bin/python3 -m pytest -q --durations=5 -s test/deb
 
 # Where things go on a host: here and nowhere else, the package too takes what this installs.
@@ -275,6 +279,6 @@ clean: ## remove build/
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: format fuzz all unit clean help deb deb-again deps deps-deb deps-build deps-demo deps-check deps-check-deb deps-bench demo demo-run check check-build check-deb check-run sanitize lint bench bench-run install uninstall man
+.PHONY: format fuzz all unit clean help deb deb-again deb-next deps deps-deb deps-build deps-demo deps-check deps-check-deb deps-bench demo demo-run check check-build check-deb check-run sanitize lint bench bench-run install uninstall man
 .SECONDARY:
--include $(shell find $(B) -path $(DEB) -prune -o -name '*.d' -print 2>/dev/null)
+-include $(shell find $(B) -path '*/deb' -prune -o -name '*.d' -print 2>/dev/null)

@@ -138,13 +138,13 @@ class Receiver:
     """Keeps every notice; `answers` are the statuses of the next ones by path, then 204. While `flowing` is not set
     nothing is answered."""
 
-    def __init__(self):
+    def __init__(self, port=0):
         self.notices = []
         self.answers = {}
         self.flowing = threading.Event()
         self.flowing.set()
         self.lock = threading.Lock()
-        self.server = Server(self, ReceiverHandler)
+        self.server = Server(self, ReceiverHandler, port)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
 
     def receive(self, request):
