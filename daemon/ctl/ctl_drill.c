@@ -143,6 +143,26 @@ static ExitCode open_sessions(const CommandLine *line, PgSync **ret_session,
         return EXIT_OK;
 }
 
+/* Under another role it would prove nothing, and its result would take the place of one that does.
+ */
+static ExitCode check_role(PgSync *session) {
+        _cleanup_(pg_result_freep) PgResult *r = NULL;
+        PgFailure failure;
+        STRBUF(words, 512);
+
+        r = pg_sync_query(session, "SELECT current_user", 0, NULL, &failure);
+        if (!r)
+                return sql_fail(&failure);
+        if (streq(pg_cell(r, 0, 0) ?: "", DRILL_ROLE))
+                return EXIT_OK;
+        strbuf_add(&words, "a drill proves something with the daemon's rights alone; the daemon is "
+                           "the role " DRILL_ROLE ", and this is ");
+        strbuf_add(&words, pg_cell(r, 0, 0) ?: "nobody");
+        strbuf_add(&words, ": type: runuser -u rollbackd -- rollbackctl drill");
+        print_failure("rollbackctl: ", words.text);
+        return EXIT_NO_RIGHT;
+}
+
 static ExitCode drill_files(const PolicyFile files[], size_t n, const char *secrets,
                             const CommandLine *line) {
         DrillSum sum = { .drills = json_new_array(), .json = line->values[OPTION_JSON] != NULL };
@@ -150,6 +170,8 @@ static ExitCode drill_files(const PolicyFile files[], size_t n, const char *secr
         _cleanup_(drill_watch_freep) DrillWatch *watch = NULL;
         ExitCode code = open_sessions(line, &session, &watch);
 
+        if (code == EXIT_OK)
+                code = check_role(session);
         if (code == EXIT_OK) {
                 catch_signals(session);
                 for (size_t i = 0; i < n && !arg_stop && !pg_sync_is_lost(session); i++)

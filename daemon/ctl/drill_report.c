@@ -48,11 +48,21 @@ static double milliseconds(usec_t t) {
         return (double)t / USEC_PER_MSEC;
 }
 
+/* A refused file may have several mistakes: each has its line. */
 static void print_check(const DrillCheck *c) {
-        printf("  %-8s ", result_names[c->result]);
-        print_text(c->what, 22);
-        fputc(' ', stdout);
-        print_text(c->words, 0);
+        for (const char *text = c->words;; fputc('\n', stdout)) {
+                STRBUF(row, sizeof c->words);
+                size_t n = strcspn(text, "\n");
+
+                strbuf_add_n(&row, text, n);
+                printf("  %-8s ", result_names[c->result]);
+                print_text(c->what, 26);
+                fputc(' ', stdout);
+                print_text(row.text, 0);
+                text += n + (text[n] == '\n');
+                if (*text == '\0')
+                        break;
+        }
         if (c->ran)
                 printf(": %llu rows in %.1f ms", (unsigned long long)c->rows,
                        milliseconds(c->took));

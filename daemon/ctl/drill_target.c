@@ -22,26 +22,6 @@ static uint64_t check_schema(Drill *d) {
         return version;
 }
 
-static void check_role(Drill *d) {
-        _cleanup_(pg_result_freep) PgResult *r = NULL;
-        PgFailure failure;
-        const char *role;
-        STRBUF(words, 512);
-
-        r = pg_sync_statement(d->ledger, "SELECT current_user", 0, NULL, &failure);
-        if (!r) {
-                drill_add_failure(d, "role", &failure);
-                return;
-        }
-        role = pg_cell(r, 0, 0) ?: "";
-        strbuf_add(&words, role);
-        if (!streq(role, DRILL_ROLE))
-                strbuf_add(&words,
-                           "; the daemon is " DRILL_ROLE
-                           ", whose rights may differ: sudo -u rollbackd rollbackctl drill");
-        drill_add(d, streq(role, DRILL_ROLE) ? DRILL_GOOD : DRILL_WARNING, "role", words.text);
-}
-
 static void add_missing(Drill *d, const char *what, bool there) {
         STRBUF(words, 512);
         DrillCheck *c;
@@ -172,7 +152,6 @@ void drill_ledger(Drill *d) {
 
         if (!d->config)
                 return;
-        check_role(d);
         if (schema > 0)
                 check_rights(d, schema);
         if (!load_facts(d))

@@ -81,7 +81,7 @@ def test_a_drill_that_succeeds(site):
     assert not done.stderr
     assert re.search(r"good +step 1 sql, line \d+ +under role site_rollback: 5 rows in [\d.]+ ms$", done.stdout, re.M)
     assert re.search(r"good +step 2 sql, line \d+ +under role site_rollback: 3 rows in", done.stdout, re.M)
-    for what in ("ledger +schema 2", "role +rollbackd", "target +v2 -> v1, stable", "step 3 sql", "step 4 cache",
+    for what in ("ledger +schema 2", "target +v2 -> v1, stable", "step 3 sql", "step 4 cache",
                  "step 5 session", "notify 1 webhook +127.0.0.1 port"):
         assert re.search(rf"^  good +{what}", done.stdout, re.M), (what, done.stdout)
     assert re.fullmatch(SERVICE + r": drill succeeded: v2 -> v1 in \d+ ms", done.stdout.splitlines()[-1])
@@ -244,6 +244,9 @@ def test_a_refused_file_is_a_failed_drill(site):
         done = drill(site, 4)
         assert f"{SERVICE}: policy: " in done.stderr and "rollback.steps[0].statement" in done.stderr, done.stderr
         assert last(site)[0] is False
+    put(site, {"kind": "nonsense"}, {"kind": "nonsense too"})
+    done = drill(site, 4)
+    assert len(re.findall("^  failed   policy .*nonsense", done.stdout, re.M)) == 2 and "x0a" not in done.stdout, done.stdout
     site.write_policy("nonsense", name="broken.conf")
     put(site, *STEPS)
     done = drill(site, 4)
@@ -272,11 +275,14 @@ def test_a_ledger_that_keeps_no_results(site):
     assert "drill succeeded" in done.stdout and "not recorded" in done.stderr and "db migrate" in done.stderr
 
 
-def test_another_role_is_told(site):
+def test_in_another_role_it_refuses_and_records_nothing(site):
+    drill(site, 0)
+    before = last(site)
     done = run_ctl("drill", "--config", site.daemon.conf, "--conninfo",
                    f"host={site.cluster.root} dbname={site.database} user=postgres")
-    assert done.returncode == 0, done.stderr
-    assert re.search("^  warning  role +postgres; the daemon is rollbackd, whose rights may differ", done.stdout, re.M)
+    assert done.returncode == 7 and done.stdout == "", done.stdout
+    assert "this is postgres: type: runuser -u rollbackd -- rollbackctl drill" in done.stderr
+    assert last(site) == before
 
 
 def start_waiting(world):
