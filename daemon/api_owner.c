@@ -32,7 +32,7 @@ static void fill_status(void *userdata, ApiStatus *ret) {
         deliveries_pump_counts(m->deliveries, &ret->deliveries_done, &ret->deliveries_dead);
         snprintf(ret->words, sizeof ret->words, "%s", m->status);
         snprintf(ret->ledger_words, sizeof ret->ledger_words, "%s",
-                 m->ledger ? m->ledger_words : "no ledger is configured");
+                 m->ledger ? m->ledger_words : "no ledger");
 }
 
 static usec_t now(void *userdata) {

@@ -124,10 +124,10 @@ static int accept_policy(Manager *m, PolicyFile *file, bool keep[static CONFIG_S
         s->config = TAKE_PTR(file->config);
         s->subscribed = false;
         r = prober_put_service(m->prober, handle, s->config);
-        log_message(SEVERITY_INFO, "service %s: policy %s is in force, mode %s, %zu rules",
+        log_message(SEVERITY_INFO, "service %s: policy %s is in force, mode %s, %zu rule%s",
                     s->config->service, s->config->path,
                     rollback_mode_to_string(s->config->policy.rollback.mode),
-                    s->config->policy.n_rules);
+                    s->config->policy.n_rules, s->config->policy.n_rules == 1 ? "" : "s");
         service_config_free(old);
         return r;
 }

@@ -67,7 +67,8 @@ static int read_file(const char *path, char **ret, StrBuf *error) {
                 r = refuse(error, path, errno, "cannot be opened (");
                 strbuf_add(error, strerrordesc_np(-r));
                 strbuf_add(error,
-                           "); write the secret there, owner root, group rollbackd, mode 0640");
+                           "); write the secret there, owner root, group rollbackd, mode 0640, or "
+                           "give the unit a credential of that name");
                 return r;
         }
         r = check_file(fd, path, error);

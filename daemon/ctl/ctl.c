@@ -11,10 +11,16 @@ static const char help_tail[] = "\nGeneral options: --config PATH, --conninfo CO
                                 "$ROLLBACKD_CONNINFO), --socket PATH, --json, --timeout DURATION.\n"
                                 "Exit codes:";
 
+static void print_row(FILE *f, const Verb *verb) {
+        int n = fprintf(f, "  %s %s", verb->name, verb->arguments);
+
+        fprintf(f, "%*s %s\n", MAX(0, 34 - n), "", verb->help);
+}
+
 static void print_help(FILE *f) {
         fputs(help_head, f);
         for (size_t i = 0; i < verbs_n; i++)
-                fprintf(f, "  %-12s %-16s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
+                print_row(f, &verbs[i]);
         fputs(help_tail, f);
         for (int code = 0; code < _EXIT_CODE_MAX; code++)
                 fprintf(f, "%s %d %s", code > 0 ? "," : "", code, exit_code_words((ExitCode)code));
@@ -29,9 +35,7 @@ static bool is_help(const char *word) {
 static ExitCode show_verb(const Verb *verb) {
         verb_print_usage(verb, stdout);
         printf("%s\n", verb->help);
-        for (int o = 0; o < _OPTION_MAX; o++)
-                if (verb_takes(verb, (Option)o))
-                        printf("  --%-14s %s\n", option_name((Option)o), option_help((Option)o));
+        verb_print_options(verb, stdout);
         return EXIT_OK;
 }
 
@@ -41,7 +45,12 @@ static ExitCode refuse_verb(const char *word) {
                         "rollbackctl: the verb comes first, then its options, as in: rollbackctl "
                         "status %s\n",
                         word);
-        else
+        else if (streq(word, "db")) {
+                fputs("rollbackctl: which of them?\n", stderr);
+                for (size_t i = 0; i < verbs_n; i++)
+                        if (strncmp(verbs[i].name, "db ", 3) == 0)
+                                print_row(stderr, &verbs[i]);
+        } else
                 print_failure("rollbackctl: not a verb, see rollbackctl help: ", word);
         return EXIT_USAGE;
 }

@@ -99,7 +99,10 @@ bool verb_takes(const Verb *verb, Option o);
 const char *exit_code_words(ExitCode code);
 /* When it is given, in one line without a full stop. */
 const char *exit_code_help(ExitCode code);
+/* One line: the verb, its arguments, and every option that it takes. */
 void verb_print_usage(const Verb *verb, FILE *f);
+/* One line for each of these options, with what it means. */
+void verb_print_options(const Verb *verb, FILE *f);
 /* Whether the ledger and the configuration take this text as the name of a service or version. */
 bool command_is_name(const char *text);
 /* ctl_config.c */
@@ -141,6 +144,8 @@ void sql_show_notices(PgSync *s);
 PgSync *sql_connect(const CommandLine *line, ExitCode *ret_code);
 /* Prints the failure and returns its exit code. */
 ExitCode sql_fail(const PgFailure *failure);
+/* The same, and behind a missing right who has it. */
+ExitCode sql_fail_or_say(const PgFailure *failure, const char *who);
 /* The same for a connection that could not be made, with what to do about it. */
 ExitCode sql_fail_to_connect(const PgFailure *failure);
 

@@ -36,7 +36,11 @@ static bool check_database(PgSync *s, const ServiceConfig *config) {
                 n++;
                 good += check_step(s, config, &config->steps[i]);
         }
-        printf("%s: %zu of %zu statements can be run by the daemon\n", config->path, good, n);
+        if (n == 0)
+                printf("%s: it has no step with a statement to try\n", config->path);
+        else
+                printf("%s: %zu of %zu statements can be run by the daemon\n", config->path, good,
+                       n);
         return good == n;
 }
 

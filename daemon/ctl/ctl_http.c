@@ -32,8 +32,8 @@ static ExitCode unreachable(const char *socket, int r) {
         }
         if (access(socket, F_OK) == 0 && access(socket, W_OK) != 0) {
                 fprintf(stderr,
-                        "rollbackctl: you may not write to %s: membership of the group "
-                        "rollbackd-admin is what it takes\n",
+                        "rollbackctl: only members of the group rollbackd-admin may use %s; as "
+                        "root, type: usermod -aG rollbackd-admin NAME, then log in again\n",
                         socket);
                 return EXIT_NO_RIGHT;
         }

@@ -7,7 +7,7 @@
 
 #define DATABASE_NAME_MAX 63 /* the server would cut it off */
 #define MAINTENANCE_DATABASE "postgres"
-#define CONNINFO_EXAMPLE "sudo -u postgres rollbackctl db init --database platform"
+#define CONNINFO_EXAMPLE "runuser -u postgres -- rollbackctl db init --database platform"
 
 typedef struct Init {
         const CommandLine *line;

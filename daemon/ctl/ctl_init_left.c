@@ -185,8 +185,8 @@ static void say_configuration(const Left *l) {
         add_conninfo(&conninfo, "dbname", l->database);
         if (l->address)
                 strbuf_add(&conninfo, " sslmode=verify-full sslrootcert=/etc/rollbackd/ca.crt");
-        strbuf_add(&text, "- Write into /etc/rollbackd/rollbackd.conf, then: systemctl restart "
-                          "rollbackd\n    ledger = { conninfo = \"");
+        strbuf_add(&text, "- Let the group ledger of /etc/rollbackd/rollbackd.conf say this, then: "
+                          "systemctl restart rollbackd\n    ledger = { conninfo = \"");
         for (const char *c = conninfo.text; *c != '\0'; c++) {
                 if (*c == '"' || *c == '\\')
                         strbuf_add_char(&text, '\\');

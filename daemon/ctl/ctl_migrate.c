@@ -11,6 +11,9 @@
 #define MIGRATIONS_MAX 1000
 #define SQL_FILE_MAX (1024 * 1024)
 #define LOCK_TRIES 5
+#define ADMINISTRATOR                                                                              \
+        "it takes the rights of the database's administrator, as in: runuser -u postgres -- "      \
+        "rollbackctl db migrate --conninfo dbname=platform"
 /* One migrator at a time in the whole database; any number does as long as it stays the same. */
 #define MIGRATION_LOCK "7305214600218137"
 
@@ -159,7 +162,7 @@ static ExitCode apply_migration(PgSync *s, const Migration *g, unsigned *ret_app
         if (code == EXIT_FAILED) {
                 fprintf(stderr, "rollbackctl: %s was not applied; what came before it is\n",
                         g->name);
-                return sql_fail(&failure);
+                return sql_fail_or_say(&failure, ADMINISTRATOR);
         }
         if (done) {
                 printf("applied %s\n", g->name);

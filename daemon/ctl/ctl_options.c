@@ -1,4 +1,6 @@
 /* The command line: options by one table, arguments by the words of the verb's own usage. */
+#include <ctype.h>
+
 #include "ctl.h"
 #include "number.h"
 
@@ -112,13 +114,39 @@ bool verb_takes(const Verb *verb, Option o) {
         return false;
 }
 
+/* The word for an option's value, as arguments are written; returns how many bytes it took. */
+static int print_value(FILE *f, Option o) {
+        const char *word = option_value(o);
+        int n = 0;
+
+        if (!word)
+                return 0;
+        fputc(' ', f);
+        for (; word[n] != '\0'; n++)
+                fputc(toupper((unsigned char)word[n]), f);
+        return n + 1;
+}
+
 void verb_print_usage(const Verb *verb, FILE *f) {
-        fprintf(f, "usage: rollbackctl %s %s", verb->name, verb->arguments);
+        fprintf(f, "usage: rollbackctl %s%s%s", verb->name, verb->arguments[0] != '\0' ? " " : "",
+                verb->arguments);
         for (int o = 0; o < _OPTION_MAX; o++)
-                if (verb_takes(verb, (Option)o))
-                        fprintf(f, " [--%s%s]", option_rows[o].name,
-                                option_rows[o].form == FORM_FLAG ? "" : " X");
+                if (verb_takes(verb, (Option)o)) {
+                        fprintf(f, " [--%s", option_rows[o].name);
+                        print_value(f, (Option)o);
+                        fputc(']', f);
+                }
         fputc('\n', f);
+}
+
+void verb_print_options(const Verb *verb, FILE *f) {
+        for (int o = 0; o < _OPTION_MAX; o++)
+                if (verb_takes(verb, (Option)o)) {
+                        int n = fprintf(f, "  --%s", option_rows[o].name);
+
+                        n += print_value(f, (Option)o);
+                        fprintf(f, "%*s %s\n", MAX(0, 25 - n), "", option_rows[o].help);
+                }
 }
 
 static const struct {
@@ -260,8 +288,8 @@ static ExitCode check_follow(const Verb *verb, const CommandLine *line) {
         const char *path = line->values[OPTION_FILE];
 
         if (!path && line->n_arguments < 2)
-                return usage(verb, "say what to do: --file PATH, a command behind --, or both",
-                             "--file, COMMAND");
+                return usage(verb, "what it shall do: --file PATH, a command behind --, or both",
+                             "missing");
         if (path && (path[0] == '\0' || path[strlen(path) - 1] == '/'))
                 return usage(verb, "write the path of a file", "--file");
         if (line->n_arguments > 1 && line->arguments[1][0] == '\0')

@@ -95,9 +95,14 @@ static void print_rules(const Json *rules) {
                 const Json *rule = json_at(rules, i);
 
                 print_words("  rule ", json_get_text(rule, "name", NULL), ": ");
-                print_words("", json_get_text(rule, "verdict", NULL), ", ");
-                print_words("", json_get_text(rule, "reading", NULL), "; ");
-                print_words("", json_get_text(rule, "why", NULL), "");
+                /* An unknown reading says by itself that it is unknown, and why. */
+                if (streq(json_get_text(rule, "verdict", ""), "unknown"))
+                        print_words("", json_get_text(rule, "reading", NULL), "");
+                else {
+                        print_words("", json_get_text(rule, "verdict", NULL), ", ");
+                        print_words("", json_get_text(rule, "reading", NULL), "; ");
+                        print_words("", json_get_text(rule, "why", NULL), "");
+                }
                 if (json_get_double(rule, "bad_for_seconds", 0) > 0) {
                         print_duration("; bad for ", json_get_double(rule, "bad_for_seconds", 0));
                         print_duration(" of ", json_get_double(rule, "hold_seconds", 0));
@@ -213,6 +218,23 @@ static ExitCode get_service(const CommandLine *line, Json **ret) {
         return http_call(line, "GET", path.text, NULL, ret);
 }
 
+static void print_services(const Json *reply) {
+        const Json *services = json_get(reply, "services");
+        const char *status = json_get_text(reply, "status", ""),
+                   *ledger = json_get_text(reply, "ledger", "");
+
+        print_words("rollbackd: ", status, "\n");
+        /* The line before is short. */
+        if (ledger[0] != '\0' && !strstr(status, ledger))
+                print_words("ledger: ", ledger, "\n");
+        if (json_length(services) > 0)
+                printf("%-20s %-9s %-14s %-14s %-10s %s\n", "SERVICE", "HEALTH", "VERSION",
+                       "TARGET", "MODE", "WORST RULE, AND WHAT IS NEXT");
+        for (size_t i = 0; i < json_length(services); i++)
+                print_row(json_at(services, i));
+        print_unconfigured(json_get(reply, "unconfigured"));
+}
+
 ExitCode run_status(const Verb *verb _unused_, const CommandLine *line) {
         _cleanup_(json_freep) Json *reply = NULL;
         ExitCode code = line->n_arguments > 0 ? get_service(line, &reply) :
@@ -224,17 +246,8 @@ ExitCode run_status(const Verb *verb _unused_, const CommandLine *line) {
                 print_json(reply);
         else if (line->n_arguments > 0)
                 print_service(reply);
-        else {
-                print_words("rollbackd: ", json_get_text(reply, "status", NULL), "\n");
-                /* The line before is short. */
-                if (json_get_text(reply, "ledger", NULL))
-                        print_words("ledger: ", json_get_text(reply, "ledger", NULL), "\n");
-                printf("%-20s %-9s %-14s %-14s %-10s %s\n", "SERVICE", "HEALTH", "VERSION",
-                       "TARGET", "MODE", "WORST RULE, AND WHAT IS NEXT");
-                for (size_t i = 0; i < json_length(json_get(reply, "services")); i++)
-                        print_row(json_at(json_get(reply, "services"), i));
-                print_unconfigured(json_get(reply, "unconfigured"));
-        }
+        else
+                print_services(reply);
         return EXIT_OK;
 }
 
@@ -263,25 +276,39 @@ static ExitCode run_list(const CommandLine *line, const char *name,
         return EXIT_OK;
 }
 
+/* Microseconds are written without their last noughts. */
+#define TIME_WIDTH 32
+
 static void print_operation(const Json *row) {
-        print_words("", json_get_text(row, "opened_at", NULL), "  ");
+        STRBUF(change, 256);
+
+        strbuf_add(&change, json_get_text(row, "kind", "-"));
+        strbuf_add(&change, " ");
+        strbuf_add(&change, json_get_text(row, "from_version", "-"));
+        strbuf_add(&change, " -> ");
+        strbuf_add(&change, json_get_text(row, "to_version", "-"));
+        print_text(json_get_text(row, "opened_at", NULL), TIME_WIDTH);
+        printf("  ");
         print_text(json_get_text(row, "service", NULL), 20);
-        print_words(" ", json_get_text(row, "kind", NULL), " ");
-        print_words("", json_get_text(row, "from_version", NULL), " -> ");
-        print_words("", json_get_text(row, "to_version", NULL), "  ");
-        print_words("", json_get_text(row, "state", NULL), "  by ");
+        printf(" ");
+        print_text(change.text, 28);
+        printf(" ");
+        print_text(json_get_text(row, "state", NULL), 13);
+        printf(" by ");
         print_words("", json_get_text(row, "actor", NULL), ": ");
         print_words("", json_get_text(row, "reason", NULL), "  ");
         print_words("", json_get_text(row, "id", NULL), "\n");
 }
 
 static void print_event(const Json *row) {
-        print_words("", json_get_text(row, "at", NULL), "  ");
+        print_text(json_get_text(row, "at", NULL), TIME_WIDTH);
+        printf("  ");
         print_text(json_get_text(row, "service", NULL), 20);
         printf(" ");
         print_text(json_get_text(row, "kind", NULL), 24);
-        print_words(" by ", json_get_text(row, "actor", NULL), "  ");
-        print_words("", json_get_text(row, "id", NULL), "\n");
+        printf(" by ");
+        print_text(json_get_text(row, "actor", NULL), 20);
+        print_words(" ", json_get_text(row, "id", NULL), "\n");
 }
 
 ExitCode run_history(const Verb *verb _unused_, const CommandLine *line) {

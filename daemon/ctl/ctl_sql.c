@@ -28,6 +28,14 @@ ExitCode sql_fail(const PgFailure *failure) {
         return failure_code(failure);
 }
 
+ExitCode sql_fail_or_say(const PgFailure *failure, const char *who) {
+        ExitCode code = sql_fail(failure);
+
+        if (code == EXIT_NO_RIGHT)
+                print_failure("rollbackctl: ", who);
+        return code;
+}
+
 static void print_advice(const PgFailure *failure) {
         static const LedgerPlace place = { .configured = false };
         STRBUF(words, LEDGER_WORDS_SIZE);
@@ -36,12 +44,44 @@ static void print_advice(const PgFailure *failure) {
         print_failure("rollbackctl: ", words.text);
 }
 
-/* The database has no ledger, or an older one. */
-static ExitCode fail_statement(const PgFailure *failure) {
-        if (!streq(failure->sqlstate, "3F000") && !streq(failure->sqlstate, "42883"))
-                return sql_fail(failure);
-        print_advice(failure);
-        return failure_code(failure);
+/* The role of the ledger that is made for whoever uses the verb. */
+static const char *role_of(const Verb *verb) {
+        static const char *const deployers[] = { "register", "deploy", "deploy-done" };
+
+        for (size_t i = 0; i < ELEMENTSOF(deployers); i++)
+                if (streq(verb->name, deployers[i]))
+                        return "rollbackd_deployer";
+        return streq(verb->name, "active") ? "rollbackd_reader" : "rollbackd_operator";
+}
+
+static ExitCode fail_right(const Verb *verb, PgSync *s, const PgFailure *failure) {
+        _cleanup_(pg_result_freep) PgResult *me = NULL;
+        STRBUF(words, 512);
+
+        me = pg_sync_script(s, "SELECT pg_catalog.quote_ident(session_user)", &(PgFailure){ 0 });
+        strbuf_add(&words, "as the database's administrator, type: GRANT ");
+        strbuf_add(&words, role_of(verb));
+        strbuf_add(&words, " TO ");
+        strbuf_add(&words, pg_cell(me, 0, 0) ?: "ROLE");
+        strbuf_add(&words, "; or name another role by --conninfo");
+        return sql_fail_or_say(failure, words.text);
+}
+
+static ExitCode fail_statement(const Verb *verb, PgSync *s, const PgFailure *failure) {
+        /* The database has no ledger, or an older one. */
+        if (streq(failure->sqlstate, "3F000") || streq(failure->sqlstate, "42883")) {
+                print_advice(failure);
+                return failure_code(failure);
+        }
+        /* Of what we send, only --until is text that the database reads. */
+        if (streq(failure->sqlstate, "22007") || streq(failure->sqlstate, "22008")) {
+                print_failure("rollbackctl: --until: ", failure->message);
+                fputs("rollbackctl: write a time as in 2027-01-31, '2027-01-31 18:00' or "
+                      "'tomorrow 18:00'\n",
+                      stderr);
+                return EXIT_USAGE;
+        }
+        return streq(failure->sqlstate, "42501") ? fail_right(verb, s, failure) : sql_fail(failure);
 }
 
 ExitCode sql_fail_to_connect(const PgFailure *failure) {
@@ -76,7 +116,10 @@ static char *config_password(const DaemonConfig *config) {
 
         if (config && config->password_file &&
             config_read_secret(config->secrets, config->password_file, &password, &error) < 0)
-                fprintf(stderr, "rollbackctl: %s; trying without\n", error.text);
+                fprintf(stderr,
+                        "rollbackctl: %s; trying without (--conninfo or $ROLLBACKD_CONNINFO name a "
+                        "connection of your own)\n",
+                        error.text);
         return password;
 }
 
@@ -172,7 +215,7 @@ ExitCode run_sql(const Verb *verb, const CommandLine *line) {
                 return code;
         result = pg_sync_query(s, verb->sql, n, parameters, &failure);
         if (!result)
-                return fail_statement(&failure);
+                return fail_statement(verb, s, &failure);
         print_answer(result, line);
         return EXIT_OK;
 }

@@ -32,9 +32,22 @@ static void read_at(PointerWatch *w, usec_t at) {
         loop_timer_set(w->timer, MAX(at, usec_add(w->read_at, READ_GAP)));
 }
 
+/* Mostly the conninfo is the daemon's own, and the follower is somebody else. */
+static ExitCode tell_refusal(const PointerWatch *w, const PgFailure *failure) {
+        STRBUF(words, 512);
+
+        strbuf_add(&words,
+                   "it takes a role that may log in from here and is a member of "
+                   "rollbackd_reader: name it by --conninfo, or in the unit: systemctl edit "
+                   "rollbackd-follow@");
+        strbuf_add(&words, w->service);
+        strbuf_add(&words, ", [Service] Environment=ROLLBACKD_CONNINFO=dbname=platform");
+        return sql_fail_or_say(failure, words.text);
+}
+
 static void go_away(PointerWatch *w, const PgFailure *failure) {
         if (!w->known && failure->error == PG_CONFIGURATION) {
-                w->owner.on_refused(w->owner.userdata, sql_fail(failure));
+                w->owner.on_refused(w->owner.userdata, tell_refusal(w, failure));
                 return;
         }
         if (w->away)

@@ -1,6 +1,6 @@
 #include "ledger_advice.h"
 
-#define MAKE "sudo -u postgres rollbackctl db init --database {database}"
+#define MAKE "runuser -u postgres -- rollbackctl db init --database {database}"
 
 typedef struct Advice {
         const char *sqlstate; /* a beginning; "" only with words */
@@ -11,16 +11,16 @@ typedef struct Advice {
 } Advice;
 
 /* First match wins. {user}, {database}, {conninfo}, {secret} and {reload} are filled in; {password}
- * is the way to give one. */
+ * is the way to give one, {role} to make one, and {peer} to be believed. */
 static const Advice table[] = {
         { "28P01", NULL, NULL, true, "password authentication failed for {user}", "{password}" },
         { "28000", "ClientAuthentication", NULL, true,
           "no line of the server's pg_hba.conf lets {user} into {database}",
           "add the one that " MAKE " prints" },
         { "28000", "InitializeSessionUserId", NULL, true,
-          "the role {user} does not exist or may not log in", "run: " MAKE },
+          "the role {user} does not exist or may not log in", "{role}" },
         { "28", NULL, NULL, true, "the server does not believe that this is {user}",
-          "see its log; with peer in pg_hba.conf, the daemon's system user must have that name" },
+          "see its log; with peer in pg_hba.conf {peer}" },
         { "3D000", NULL, NULL, true, "the database {database} does not exist",
           "run: " MAKE ", or correct {conninfo}" },
         { "3F000", NULL, NULL, true, "the database {database} has no schema rollbackd",
@@ -121,6 +121,14 @@ static void add_value(StrBuf *b, const char *name, size_t n, const PgFailure *f,
         static const char unknown[] = "let ledger.password_file name the secret "
                                       "that holds it";
         static const char own[] = "write it into ~/.pgpass, mode 0600";
+        static const char make[] = "run: " MAKE;
+        static const char person[] = "for a person run: " MAKE
+                                     " --operator {user}; for a pipeline, in psql: "
+                                     "CREATE ROLE {user} LOGIN IN ROLE rollbackd_deployer";
+        static const char daemon_peer[] = "the daemon's system user must have that name";
+        static const char own_peer[] = "the system user must have that name: runuser -u {user} -- "
+                                       "rollbackctl ..., or name your own role by --conninfo";
+        bool ours = place->configured || strncmp(f->user, "rollbackd", strlen("rollbackd")) == 0;
 
         if (strncmp(name, "user", n) == 0)
                 strbuf_add(b, f->user[0] != '\0' ? f->user : "the daemon's role");
@@ -132,6 +140,10 @@ static void add_value(StrBuf *b, const char *name, size_t n, const PgFailure *f,
                 strbuf_add(b, place->reload);
         else if (strncmp(name, "conninfo", n) == 0)
                 strbuf_add(b, place->configured ? "ledger.conninfo" : "the conninfo");
+        else if (strncmp(name, "role", n) == 0)
+                add_sentence(b, ours ? make : person, f, place);
+        else if (strncmp(name, "peer", n) == 0)
+                add_sentence(b, place->configured ? daemon_peer : own_peer, f, place);
         else
                 add_sentence(b,
                              place->secret     ? known :

@@ -16,7 +16,8 @@ static int choose_restore(const Service *s, const char *target, const char **ret
                           StrBuf *why) {
         if (!target && s->facts.kind != RELEASE_ROLLBACK)
                 return refuse(-ENOENT,
-                              "the active release is no rollback: name the version to restore",
+                              "the active release is no rollback: name the version to restore "
+                              "(--to VERSION)",
                               why);
         for (size_t i = 0; i < s->facts.n_candidates; i++) {
                 const Candidate *c = &s->facts.candidates[i];

@@ -22,6 +22,11 @@ def test_a_user_outside_the_group_may_read_and_not_write(site):
     done = site.ctl("rollback", SERVICE, "--reason", "I should not", "--yes", user="bob", check=False)
     assert done.returncode == 7 and "rollbackd-admin" in done.stderr, done.stderr
     assert site.active() == "v2" and site.operations() == []
+    # A read as well, for the socket is one; and the ledger says how to become somebody.
+    done = site.ctl("status", user="bob", check=False)
+    assert done.returncode == 7 and "usermod -aG rollbackd-admin" in done.stderr, done.stderr
+    done = site.run("rollbackctl active users-api --conninfo dbname=site", user="bob", check=False)
+    assert done.returncode == 7 and "rollbackctl db init --database site --operator bob" in done.stderr, done.stderr
     assert site.say(f"curl -sf http://127.0.0.1:7331/api/v1/services/{SERVICE}", user="bob").startswith("{")
     refused = site.say(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", "Content-Type: application/json", "-d",
                         '{"reason": "I should not"}', f"http://127.0.0.1:7331/api/v1/services/{SERVICE}/rollback"], user="bob")

@@ -1,6 +1,7 @@
 """A PostgreSQL whose doors a test opens and shuts, and rollbackd before them: how it connects, and what it says when it
 cannot."""
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -134,9 +135,9 @@ class Site:
 
     def words(self):
         """What rollbackctl status says of the ledger."""
-        done = run_ctl("status", "--config", self.conf)
+        done = run_ctl("status", "--json", "--config", self.conf)
         assert done.returncode == 0, done.stderr
-        return "".join(line[8:] for line in done.stdout.splitlines() if line.startswith("ledger: "))
+        return json.loads(done.stdout).get("ledger") or ""
 
     def wait_up(self):
         wait_until(lambda: self.daemon.ask("/readyz").status == 200,

@@ -109,6 +109,39 @@ def test_exit_codes(world):
         assert code == 0 or (done.stderr and not done.stdout), done.args
 
 
+def test_a_missing_right_is_told_with_the_grant(world):
+    for verb, role in ((("pause", SERVICE, "--for", "1h", "--reason", "x"), "rollbackd_operator"), (("deploy", SERVICE, "v2"), "rollbackd_deployer")):
+        done = world.ctl(*verb, user="app")
+        assert done.returncode == 7 and f"type: GRANT {role} TO app;" in done.stderr, done.stderr
+    done = run_ctl("db", "migrate", "--directory", ROOT / "sql", "--conninfo", f"host={world.cluster.root} dbname={world.database} user=alice")
+    assert done.returncode == 7 and "runuser -u postgres -- rollbackctl db migrate" in done.stderr, done.stderr
+
+
+def test_a_time_that_cannot_be_read_is_the_command_lines_mistake(world):
+    done = world.ctl("ban", SERVICE, "v1", "--reason", "x", "--until", "next year-ish", user="alice")
+    assert done.returncode == 2 and "--until: " in done.stderr and "tomorrow 18:00" in done.stderr, done.stderr
+
+
+def test_help_stands_in_columns_and_names_what_options_take():
+    rows = [row for row in run_ctl("help").stdout.split("Verbs:\n")[1].split("\n\n")[0].splitlines()]
+    assert len(rows) > 20 and all(row[34] == " " and row[35] != " " for row in rows), rows
+    said = run_ctl("help", "pause").stdout
+    assert "[--for DURATION]" in said and "--reason TEXT " in said and "[--json]" in said and " X]" not in said
+    done = run_ctl("db")
+    assert done.returncode == 2 and all(verb in done.stderr for verb in ("db init", "db migrate", "db prune"))
+
+
+def test_lists_stand_in_columns(world):
+    """Whatever the length of a time or a name is."""
+    world.start()
+    world.deploy("v2")
+    world.call("pause", SERVICE, "1 hour", "x", user="alice")
+    world.wait(lambda: "service.paused" in world.ctl("events").stdout, "the events in the list")
+    rows = world.ctl("events").stdout.splitlines()
+    assert len(rows) > 2 and len({row.index(SERVICE) for row in rows}) == 1, rows
+    assert len({row.index(" by ") for row in rows}) == 1 and len({row.rindex(" ") for row in rows}) == 1, rows
+
+
 def test_check_and_its_exit_codes(world):
     path = world.write_policy()
     assert world.ctl("check").returncode == 0
@@ -134,6 +167,9 @@ def test_check_db_names_the_missing_grant(world):
     assert done.returncode == 1 and "permission denied for table session" in done.stderr
     assert "GRANT" in done.stderr and "site_rollback" in done.stderr
     assert world.value("SELECT count(*) FROM note") == 0, "nothing is run"
+    world.write_policy(world.policy())
+    done = world.ctl("check", "--db")
+    assert done.returncode == 0 and "no step with a statement" in done.stdout and "0 of 0" not in done.stdout
     world.write_policy(world.policy(rollback={"steps": [dict(STEPS[0], role="nobody_there")]}))
     done = world.ctl("check", "--db")
     assert done.returncode == 1 and "nobody_there" in done.stderr

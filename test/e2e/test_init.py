@@ -170,7 +170,7 @@ def test_without_the_right_it_says_who_could(server):
         administrator.execute("CREATE DATABASE theirs")
     for database in ("unmade", "theirs"):
         words = init(server, user="nobody_special", database=database, code=7)
-        assert "rollbackctl: db init needs the rights" in words and "sudo -u postgres rollbackctl db init" in words
+        assert "rollbackctl: db init needs the rights" in words and "runuser -u postgres -- rollbackctl db init" in words
 
 
 def set_rules(server, text):

@@ -78,7 +78,7 @@ def test_an_unreadable_secret_is_a_reason_and_is_tried_again(server, site, mode)
 
 def test_an_unknown_database(server, site):
     site.start(site.conninfo("an odd one").replace("dbname=an odd one", "dbname='an odd one'"))
-    said = site.wait_words("the database 'an odd one' does not exist: run: sudo -u postgres rollbackctl db init --database "
+    said = site.wait_words("the database 'an odd one' does not exist: run: runuser -u postgres -- rollbackctl db init --database "
                            "'an odd one'")
     assert "ledger.conninfo" in said and site.alert_kind() == {"ledger.unusable"}
     server.init("an odd one")
@@ -120,7 +120,7 @@ def test_no_line_of_pg_hba(server, site):
 def test_a_database_without_a_ledger(server, site):
     server.sql("CREATE DATABASE bare", database="postgres")
     site.start(site.conninfo("bare"))
-    site.wait_words("the database bare has no schema rollbackd: run: sudo -u postgres rollbackctl db init --database bare")
+    site.wait_words("the database bare has no schema rollbackd: run: runuser -u postgres -- rollbackctl db init --database bare")
     done = site.ctl()
     assert done.returncode == 1 and "rollbackctl db init --database bare" in done.stderr, done
     server.init("bare")

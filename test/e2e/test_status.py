@@ -37,9 +37,14 @@ def test_a_fresh_installation_says_what_to_do(world):
     world.daemon.start()
     assert_said(world, f"no ledger: set ledger.conninfo in {world.root}/rollbackd.conf", "nothing rolled back",
                 f"no policy: put one into {world.root}/policies.d (see rollbackd-policy(5)), then systemctl reload rollbackd")
+    # Each thing is said once, and no table stands without a row.
+    said = world.ctl("status").stdout
+    assert said.count("no ledger") == 1 and "HEALTH" not in said and len(said.splitlines()) == 1, said
     world.write_policy()
     world.daemon.reload()
     assert_said(world, "no ledger: ", "1 service, 1 new")
+    said = world.ctl("status", "users-api").stdout
+    assert "HEALTH" in world.ctl("status").stdout and "unknown, unknown" not in said and "rule down: unknown: " in said, said
     assert "no policy" not in world.daemon.manager.status()
 
 

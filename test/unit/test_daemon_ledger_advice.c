@@ -53,11 +53,29 @@ static void the_servers_words_do_not_matter(_unused_ void **state) {
 
         expect(&f, &with_secret,
                "no line of the server's pg_hba.conf lets rollbackd into platform: add the one that "
-               "sudo -u postgres rollbackctl db init --database platform prints (kein Eintrag)");
+               "runuser -u postgres -- rollbackctl db init --database platform prints (kein "
+               "Eintrag)");
         f = failure("28000", "InitializeSessionUserId", "x");
         expect(&f, &with_secret,
-               "the role rollbackd does not exist or may not log in: run: sudo -u postgres "
+               "the role rollbackd does not exist or may not log in: run: runuser -u postgres -- "
                "rollbackctl db init --database platform (x)");
+        /* A person's own role is made for him; the daemon's is made with the ledger. */
+        expect(&f, &person,
+               "the role rollbackd does not exist or may not log in: run: runuser -u postgres -- "
+               "rollbackctl db init --database platform (x)");
+        (void)snprintf(f.user, sizeof f.user, "carol");
+        expect(&f, &person,
+               "the role carol does not exist or may not log in: for a person run: runuser -u "
+               "postgres -- rollbackctl db init --database platform --operator carol; for a "
+               "pipeline, in psql: CREATE ROLE carol LOGIN IN ROLE rollbackd_deployer (x)");
+        f = failure("28000", "auth_failed", "x");
+        expect(&f, &with_secret,
+               "the server does not believe that this is rollbackd: see its log; with peer in "
+               "pg_hba.conf the daemon's system user must have that name (x)");
+        expect(&f, &person,
+               "the server does not believe that this is rollbackd: see its log; with peer in "
+               "pg_hba.conf the system user must have that name: runuser -u rollbackd -- "
+               "rollbackctl ..., or name your own role by --conninfo (x)");
         /* Its words are those of another row. */
         f = failure("57P03", "", "Connection refused");
         expect(&f, &with_secret,
@@ -70,11 +88,12 @@ static void a_name_is_quoted_for_the_shell(_unused_ void **state) {
 
         (void)snprintf(f.database, sizeof f.database, "%s", "it's $HOME");
         expect(&f, &with_secret,
-               "the database 'it'\\''s $HOME' has no schema rollbackd: run: sudo -u postgres "
+               "the database 'it'\\''s $HOME' has no schema rollbackd: run: runuser -u postgres -- "
                "rollbackctl db init --database 'it'\\''s $HOME' (x)");
         f.database[0] = '\0';
         expect(&f, &with_secret,
-               "the database NAME has no schema rollbackd: run: sudo -u postgres rollbackctl db "
+               "the database NAME has no schema rollbackd: run: runuser -u postgres -- rollbackctl "
+               "db "
                "init --database NAME (x)");
 }
 
