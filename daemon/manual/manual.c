@@ -45,6 +45,7 @@ void manual_text(const char *text) {
 
 void manual_sentence(const char *text) {
         size_t n = strlen(text), word = strcspn(text, " ,;");
+        bool ended = n > 0 && text[n - 1] == '.';
 
         if (n == 0)
                 return;
@@ -55,7 +56,7 @@ void manual_sentence(const char *text) {
         if (word > 0)
                 putchar(toupper((unsigned char)*text++));
         manual_text(text);
-        puts(text[n - 1] == '.' ? "" : ".");
+        puts(ended ? "" : ".");
 }
 
 /* Each kind of event: its sentence, and what to type then. */

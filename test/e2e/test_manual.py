@@ -129,6 +129,11 @@ def release(world, *versions):
         world.deploy(version)
 
 
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_a_sentence_ends_once(name):
+    assert not re.findall(r"^.*[a-z0-9)]\.\.$", read_page(name), re.M)
+
+
 @pytest.mark.parametrize("name", ["rollbackctl.1", "rollbackd.8", "rollbackd.conf.5"])
 def test_the_examples_work(world, name):
     start_observing(world)
