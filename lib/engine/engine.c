@@ -146,8 +146,7 @@ void engine_clear_evidence(Engine *e, usec_t now) {
                 if (!s)
                         continue;
                 judging_clear(s, now);
-                if (s->operation_state == OPERATION_VERIFYING)
-                        s->verify_from = MAX(now, s->warm_until);
+                operation_verify_anew(s, now);
                 s->bake_at = now;
                 s->bake_good = false;
                 service_mark_fed(e, s);

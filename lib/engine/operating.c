@@ -227,7 +227,8 @@ void engine_steps_started(Engine *e, uint32_t service, const char *id, usec_t no
 /* What was sampled before the last step ended tells nothing of the version with its effects: the
  * rules start anew, unless settle, which is waited for anyway, lasts longer. */
 static void begin_verify(Service *s, usec_t now) {
-        s->verify_from = MAX(s->warm_until, now);
+        s->verify_from = s->verify_seen = MAX(s->warm_until, now);
+        s->verified_for = 0;
         if (s->warm)
                 service_clear_rules(s, MAX(now, s->count_from));
 }
@@ -331,6 +332,13 @@ static usec_t unverified_after(usec_t verify) {
                        verify * ENGINE_UNVERIFIED_FACTOR;
 }
 
+void operation_verify_anew(Service *s, usec_t now) {
+        if (s->operation_state != OPERATION_VERIFYING)
+                return;
+        s->verified_for = usec_add(s->verified_for, usec_sub(s->verify_seen, s->verify_from));
+        s->verify_from = s->verify_seen = MAX(now, s->warm_until);
+}
+
 usec_t operating_step(Engine *e, Service *s, usec_t now) {
         const char *name;
         Tri blame = operation_blame(s, &name);
@@ -339,7 +347,10 @@ usec_t operating_step(Engine *e, Service *s, usec_t now) {
                 return USEC_INFINITY;
 
         usec_t end = usec_add(s->verify_from, s->policy->rollback.verify);
-        usec_t last = usec_add(s->verify_from, unverified_after(s->policy->rollback.verify));
+        usec_t last = usec_add(
+                s->verify_from,
+                usec_sub(unverified_after(s->policy->rollback.verify), s->verified_for));
+        s->verify_seen = MAX(now, s->verify_from);
         if ((s->bad & s->acting) && blame == TRI_GOOD)
                 close_verified(e, s, OPERATION_EVENT_BAD, EVENT_ROLLBACK_NOT_RECOVERED, now);
         else if (now >= end && s->acting && (s->good & s->acting) == s->acting)

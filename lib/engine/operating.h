@@ -18,6 +18,9 @@ void operation_reconcile(Engine *e, Service *s, usec_t now);
 /* While a rule with a response above notify is bad on the version that is verified: whether a
  * declared dependency is to blame (bad, with its name), may be (unknown), or is not (good). */
 Tri operation_blame(const Service *s, const char **ret_name);
+/* After a standstill the time of a verification starts anew; that in which it is called unverified
+ * goes on. */
+void operation_verify_anew(Service *s, usec_t now);
 /* Verifies. Returns the next instant at which to ask again. */
 usec_t operating_step(Engine *e, Service *s, usec_t now);
 /* A release became active before the commit was sent; what was sent waits for its answer. */

@@ -127,6 +127,8 @@ typedef struct Service {
         uint16_t operation_row;
         usec_t operation_since;
         usec_t verify_from;
+        usec_t verify_seen;  /* the last step of the verification */
+        usec_t verified_for; /* how long it was watched before it began anew after a standstill */
         uint32_t failed_steps;
         uint64_t operation_epoch; /* epoch that its commit made; 0: not committed */
         OperationPlan plan;
