@@ -146,6 +146,9 @@ PgSync *sql_connect(const CommandLine *line, ExitCode *ret_code);
 ExitCode sql_fail(const PgFailure *failure);
 /* The same, and behind a missing right who has it. */
 ExitCode sql_fail_or_say(const PgFailure *failure, const char *who);
+/* The same as the first for a statement on the ledger, with what to do when there is none, or an
+ * older one. */
+ExitCode sql_fail_statement(const PgFailure *failure);
 /* The same for a connection that could not be made, with what to do about it. */
 ExitCode sql_fail_to_connect(const PgFailure *failure);
 
@@ -153,6 +156,9 @@ ExitCode sql_fail_to_connect(const PgFailure *failure);
 ExitCode run_migrate(const Verb *verb, const CommandLine *line);
 /* A file of sql/, to be freed; NULL with the reason printed. */
 char *sql_read_file(const CommandLine *line, const char *name);
+/* Whether the schema rollbackd is the ledger's: EXIT_REFUSED, with the reason printed, when it is
+ * somebody else's. `wanted`: it has to be there. */
+ExitCode migrate_check_schema(PgSync *s, bool wanted);
 /* Applies every migration that is missing and says which, or with `dry_run` prints them as SQL; `s`
  * may then be NULL, for a database that is not there yet. *ret_applied: how many. */
 ExitCode migrate_database(PgSync *s, const CommandLine *line, bool dry_run, unsigned *ret_applied);

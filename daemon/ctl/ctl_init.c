@@ -180,6 +180,8 @@ static ExitCode make_all(Init *in) {
                 puts("-- What rollbackctl db init would run, for: psql -X -v ON_ERROR_STOP=1 -f "
                      "FILE");
         code = reach_database(in);
+        if (code == EXIT_OK && in->s)
+                code = migrate_check_schema(in->s, false);
         if (code == EXIT_OK)
                 code = make_roles(in);
         if (code == EXIT_OK)

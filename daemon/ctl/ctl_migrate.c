@@ -233,30 +233,40 @@ ExitCode migrate_database(PgSync *s, const CommandLine *line, bool dry_run, unsi
         return code;
 }
 
-static ExitCode make_schema(PgSync *s) {
-        _cleanup_(pg_result_freep) PgResult *exists = NULL;
+ExitCode migrate_check_schema(PgSync *s, bool wanted) {
+        _cleanup_(pg_result_freep) PgResult *row = NULL;
         PgFailure failure;
+        const char *owner;
 
-        if (!sql_run(s, sql_own_names, &failure))
-                return sql_fail(&failure);
-        exists = pg_sync_query(s, "SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'rollbackd'",
-                               0, NULL, &failure);
-        if (!exists || (pg_rows(exists) == 0 && !sql_run(s,
-                                                         "CREATE SCHEMA IF NOT EXISTS rollbackd "
-                                                         "AUTHORIZATION rollbackd_owner",
-                                                         &failure)))
-                return sql_fail(&failure);
-        return EXIT_OK;
+        row = pg_sync_query(s,
+                            "SELECT pg_catalog.pg_get_userbyid(nspowner) FROM "
+                            "pg_catalog.pg_namespace WHERE oid = 'rollbackd'::regnamespace",
+                            0, NULL, &failure);
+        if (!row)
+                return !wanted && streq(failure.sqlstate, "3F000") ? EXIT_OK :
+                                                                     sql_fail_statement(&failure);
+        owner = pg_cell(row, 0, 0);
+        if (!owner || streq(owner, "rollbackd_owner"))
+                return EXIT_OK;
+        print_failure("rollbackctl: the schema rollbackd of this database belongs to the role ",
+                      owner);
+        fputs("rollbackctl: it is no ledger, and what is in it would run with your rights: rename "
+              "it, "
+              "or give the ledger another database\n",
+              stderr);
+        return EXIT_REFUSED;
 }
 
 ExitCode run_migrate(const Verb *verb _unused_, const CommandLine *line) {
         _cleanup_(pg_sync_freep) PgSync *s = NULL;
         unsigned n_applied = 0;
+        PgFailure failure;
         ExitCode code;
 
         s = sql_connect(line, &code);
         if (s)
-                code = make_schema(s);
+                code = sql_run(s, sql_own_names, &failure) ? migrate_check_schema(s, true) :
+                                                             sql_fail(&failure);
         if (s && code == EXIT_OK)
                 code = migrate_database(s, line, false, &n_applied);
         if (s && code == EXIT_OK && n_applied == 0)

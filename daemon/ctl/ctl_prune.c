@@ -36,7 +36,7 @@ static ExitCode run_batch(PgSync *s, usec_t age, bool dry_run, LedgerPruned *ret
                                "dry_run => $2::boolean)",
                                ELEMENTSOF(parameters), parameters, &failure);
         if (!result)
-                return sql_fail(&failure);
+                return sql_fail_statement(&failure);
         if (!ledger_read_pruned(result, ret, &failure))
                 return sql_fail(&failure);
         return EXIT_OK;

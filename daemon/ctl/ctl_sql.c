@@ -44,6 +44,13 @@ static void print_advice(const PgFailure *failure) {
         print_failure("rollbackctl: ", words.text);
 }
 
+ExitCode sql_fail_statement(const PgFailure *failure) {
+        if (!streq(failure->sqlstate, "3F000") && !streq(failure->sqlstate, "42883"))
+                return sql_fail(failure);
+        print_advice(failure);
+        return failure_code(failure);
+}
+
 /* The role of the ledger that is made for whoever uses the verb. */
 static const char *role_of(const Verb *verb) {
         static const char *const deployers[] = { "register", "deploy", "deploy-done" };
@@ -68,11 +75,6 @@ static ExitCode fail_right(const Verb *verb, PgSync *s, const PgFailure *failure
 }
 
 static ExitCode fail_statement(const Verb *verb, PgSync *s, const PgFailure *failure) {
-        /* The database has no ledger, or an older one. */
-        if (streq(failure->sqlstate, "3F000") || streq(failure->sqlstate, "42883")) {
-                print_advice(failure);
-                return failure_code(failure);
-        }
         /* Of what we send, only --until is text that the database reads. */
         if (streq(failure->sqlstate, "22007") || streq(failure->sqlstate, "22008")) {
                 print_failure("rollbackctl: --until: ", failure->message);
@@ -81,7 +83,8 @@ static ExitCode fail_statement(const Verb *verb, PgSync *s, const PgFailure *fai
                       stderr);
                 return EXIT_USAGE;
         }
-        return streq(failure->sqlstate, "42501") ? fail_right(verb, s, failure) : sql_fail(failure);
+        return streq(failure->sqlstate, "42501") ? fail_right(verb, s, failure) :
+                                                   sql_fail_statement(failure);
 }
 
 ExitCode sql_fail_to_connect(const PgFailure *failure) {

@@ -154,6 +154,42 @@ def test_nobody_in_the_database_can_lead_the_administrator(server):
         assert administrator.execute("SELECT * FROM public.caught").fetchall() == []
 
 
+def test_a_schema_of_somebody_else_is_left_alone(server):
+    """What he has put there would be run with the administrator's rights."""
+    with server.connect() as administrator:
+        administrator.execute("CREATE DATABASE taken")
+        administrator.execute("CREATE ROLE eve LOGIN")
+    with server.connect("taken") as administrator:
+        administrator.execute("CREATE TABLE public.caught (who text); GRANT INSERT ON public.caught TO PUBLIC;"
+                              "CREATE SCHEMA rollbackd AUTHORIZATION eve")
+    with server.connect("taken", user="eve") as eve:
+        eve.execute("CREATE FUNCTION rollbackd.trap() RETURNS text LANGUAGE plpgsql AS $$"
+                    "BEGIN INSERT INTO public.caught SELECT session_user; RETURN ''; END $$;"
+                    "CREATE VIEW rollbackd.migration AS SELECT 1 AS number, rollbackd.trap() AS checksum")
+    init(server, database="first")
+    def state():
+        with server.connect("taken") as administrator:
+            return administrator.execute("SELECT datacl::text, (SELECT count(*) FROM pg_class), (SELECT nspacl::text FROM pg_namespace "
+                                         "WHERE nspname = 'rollbackd') FROM pg_database WHERE datname = 'taken'").fetchall()
+    before = state()
+    where = f"host={server.root} user=postgres dbname=taken"
+    for said in (init(server, database="taken", code=4), init(server, "--dry-run", database="taken", code=4),
+                 run_ctl("db", "migrate", "--directory", ROOT / "sql", "--conninfo", where).stderr):
+        assert "the schema rollbackd of this database belongs to the role eve" in said, said
+    assert state() == before
+    with server.connect("taken") as administrator:
+        assert administrator.execute("SELECT * FROM public.caught").fetchall() == []
+
+
+def test_what_there_is_without_a_ledger(server):
+    with server.connect() as administrator:
+        administrator.execute("CREATE DATABASE bare")
+    where = ("--conninfo", f"host={server.root} user=postgres dbname=bare")
+    for words in (("prune", "--older-than", "400d"), ("migrate", "--directory", ROOT / "sql")):
+        done = run_ctl("db", *words, *where)
+        assert done.returncode == 1 and "rollbackctl db init --database bare" in done.stderr, done
+
+
 def test_a_limit_that_the_site_has_set_stays(server):
     init(server, database="limits")
     with server.connect("limits") as administrator:
