@@ -93,6 +93,16 @@ static void ask_drills(Ledger *l) {
                 (void)!pg_query(l->pg, drills_sql, 0, NULL, LEDGER_STATEMENT_TIMEOUT, on_drills, l);
 }
 
+/* What a lost connection gives is told by the connection; the server's own answer is told once,
+ * until there is a heartbeat again. */
+static void heartbeat_failed(Ledger *l, const PgFailure *failure) {
+        if (failure->error == PG_LOST || failure->error == PG_IN_DOUBT ||
+            failure->error == PG_TIMEOUT || l->heartbeat_told)
+                return;
+        l->heartbeat_told = true;
+        ledger_tell_trouble(l, "the heartbeat", NULL, failure);
+}
+
 /* Only a schema that we may not run on takes the ledger down: whatever else is wrong is for the
  * connection, or for the work itself, to find. */
 static void on_heartbeat(void *userdata, const PgFailure *failure, const PgResult *result) {
@@ -102,10 +112,10 @@ static void on_heartbeat(void *userdata, const PgFailure *failure, const PgResul
         if (l->closing || !l->up)
                 return;
         if (failure->error != PG_OK) {
-                if (failure->error == PG_CONFIGURATION || failure->error == PG_REFUSED)
-                        ledger_tell_trouble(l, "the heartbeat", NULL, failure);
+                heartbeat_failed(l, failure);
                 return;
         }
+        l->heartbeat_told = false;
         if (ledger_check_schema(result, &l->schema, &wrong) < 0) {
                 ledger_refuse_schema(l, &wrong);
                 return;

@@ -68,6 +68,7 @@ struct Ledger {
                 *heartbeat_timer;
         uint64_t schema; /* that may be run on; 0: not known */
         bool unseen;     /* over this connection the ledger was not yet told that we are there */
+        bool heartbeat_told; /* that it fails */
         LedgerDrill *drills; /* by service */
         size_t n_drills;
         bool drills_known;

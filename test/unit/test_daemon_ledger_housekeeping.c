@@ -69,6 +69,49 @@ static void test_heartbeat(void **state) {
         ledger_story_close();
 }
 
+static void make_observer_busy(Harness *h) {
+        harness_sql(h, "CREATE FUNCTION rollbackd.busy() RETURNS trigger LANGUAGE plpgsql AS $$ "
+                       "BEGIN RAISE EXCEPTION USING ERRCODE = '55P03', MESSAGE = 'busy'; END $$; "
+                       "CREATE TRIGGER busy BEFORE INSERT OR UPDATE ON rollbackd.observer "
+                       "EXECUTE FUNCTION rollbackd.busy()");
+}
+
+static void on_behind(void *userdata, _unused_ const PgFailure *failure,
+                      _unused_ const PgResult *result) {
+        ++*(unsigned *)userdata;
+}
+
+/* Answers come in the order of the questions. */
+static void wait_for_answer(Harness *h) {
+        unsigned answers = 0;
+
+        assert_int_equal(
+                pg_query(seen.ledger->pg, "SELECT", 0, NULL, USEC_PER_MINUTE, on_behind, &answers),
+                0);
+        harness_wait(h, ledger_story_counted, &answers, "the answer");
+}
+
+/* Whoever asks the journal why there is none finds it there, and once. */
+static void test_a_heartbeat_that_fails_again_and_again(void **state) {
+        Harness *h = *state;
+
+        ledger_story_open(h);
+        harness_wait(h, ledger_story_counted, &seen.heartbeats, "the first heartbeat");
+        for (unsigned round = 1; round <= 2; round++) {
+                make_observer_busy(h);
+                for (int i = 0; i < 3; i++) {
+                        ledger_heartbeat(seen.ledger);
+                        wait_for_answer(h);
+                }
+                assert_int_equal(seen.n_trouble, round);
+                assert_string_equal(seen.trouble, "the heartbeat");
+                assert_true(seen.up);
+                harness_sql(h, "DROP FUNCTION rollbackd.busy CASCADE");
+                heartbeat();
+        }
+        ledger_story_close();
+}
+
 static void test_one_behind(void **state) {
         Harness *h = *state;
         double at;
@@ -220,6 +263,7 @@ static void test_the_first_run_is_spread(_unused_ void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 LEDGER_TEST(test_heartbeat),
+                LEDGER_TEST(test_a_heartbeat_that_fails_again_and_again),
                 LEDGER_TEST(test_one_behind),
                 LEDGER_TEST(test_schemas_that_do_not_fit),
                 LEDGER_TEST(test_retention),
