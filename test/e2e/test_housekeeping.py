@@ -1,36 +1,17 @@
 """The heartbeat, and a daemon on a ledger that is one schema behind, is migrated under way, or does not fit."""
-import shutil
 import socket
 import subprocess
 
+import pytest
 from ledger_support import SQL
-from promises import watch_pointer
+from policies import STEPS
+from proxy import HOLD, SWALLOW
+from schema_one import LAST, administrator, put_schema_one
 from waiting import stays
-from world import SERVICE, USERS, run_ctl
+from world import SERVICE, run_ctl
 
 BEHIND = "the ledger has schema 1, one behind: run rollbackctl db migrate"
-FIRST_SCHEMA = 13   # the last migration of it
 DRILL = "rollbackd_drill_last_success_timestamp_seconds"
-
-
-def administrator(world):
-    return f"host={world.cluster.root} dbname={world.database} user=postgres"
-
-
-def put_schema_one(world):
-    """The world's ledger as the first migrations made it."""
-    folder = world.root / "sql-1"
-    (folder / "migrations").mkdir(parents=True)
-    shutil.copy(SQL / "roles.sql", folder)
-    for file in sorted((SQL / "migrations").glob("*.sql"))[:FIRST_SCHEMA]:
-        shutil.copy(file, folder / "migrations")
-    with world.cluster.connect() as connection:
-        connection.execute(f"DROP DATABASE {world.database} WITH (FORCE)")
-    done = run_ctl("db", "init", "--directory", folder, "--conninfo", administrator(world))
-    assert done.returncode == 0, done.stderr
-    with world.cluster.connect(world.database) as connection:
-        connection.execute(USERS)
-        watch_pointer(connection)
 
 
 def say_schema(world, version, oldest):
@@ -51,7 +32,7 @@ def test_a_ledger_is_migrated_while_an_operation_is_open(world):
     world.wait_state("verifying")
     done = run_ctl("db", "migrate", "--directory", SQL, "--conninfo", administrator(world))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("applied ") == len(list((SQL / "migrations").glob("*.sql"))) - FIRST_SCHEMA
+    assert done.stdout.count("applied ") == len(list((SQL / "migrations").glob("*.sql"))) - LAST
     world.wait_state("recovered")
     world.wait(lambda: schema(world) == 2, "the daemon to see the schema", 60)
     world.wait(lambda: BEHIND not in world.daemon.manager.status(), "the status without it")
@@ -101,6 +82,24 @@ def test_a_schema_that_has_given_us_up(world):
     world.wait_active("v1")
     world.wait_state("recovered")
     assert schema(world) == 9
+
+
+@pytest.mark.parametrize("verdict", [HOLD, SWALLOW], ids=["not executed", "executed"])
+def test_a_schema_that_does_not_fit_while_a_commit_is_in_doubt(world, verdict):
+    world.start(rollback={"steps": STEPS})
+    world.rows("INSERT INTO users VALUES (1, 'v2')")
+    world.proxy.catch(lambda sql: sql.startswith("COMMIT"), verdict)
+    world.release_bad()
+    assert world.proxy.caught.wait(30)
+    say_schema(world, 9, 8)
+    world.proxy.drop()
+    world.wait_alert("ledger.unusable")
+    stays(lambda: world.active() == ("v2" if verdict == HOLD else "v1"), "the pointer where it was")
+    assert world.service()["operation"]["state"] == "in_doubt"
+    say_schema(world, 2, 1)
+    world.wait_state("recovered")
+    assert len(world.operations()) == 1 and world.changes() == [("v2", "v1")]
+    assert world.value("SELECT version FROM users") == "v1"
 
 
 def test_a_schema_that_is_too_old(world):

@@ -18,3 +18,8 @@ def stays(condition, what, seconds=1.0):
     while time.monotonic() < end:
         assert condition(), f"does not stay: {what}"
         time.sleep(0.02)
+
+
+def pause(seconds):
+    """Until a moment that a test has drawn at random, because anything may be happening then."""
+    time.sleep(seconds)
