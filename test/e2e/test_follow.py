@@ -79,8 +79,13 @@ class Follower:
 
     def stop(self):
         if self.process.poll() is None:
+            # Killed, it cannot end its command, whose group has the command's number.
+            running = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
             self.process.kill()
             self.process.wait()
+            for group in running:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(int(group), signal.SIGKILL)
         self.process.stdin.close()
         self.manager.stop()
 
