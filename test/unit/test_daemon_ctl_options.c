@@ -238,8 +238,8 @@ static void test_follow(_unused_ void **state) {
         assert_string_equal(line.arguments[2], "--now");
         assert_taken("follow web --file version reload", &line);
         assert_string_equal(line.arguments[1], "reload");
-        assert_refused("follow web", "say what to do");
-        assert_refused("follow web --", "say what to do");
+        assert_refused("follow web", "what it shall do");
+        assert_refused("follow web --", "what it shall do");
         assert_refused("follow web --file \"\"", "the path of a file");
         assert_refused("follow web --file /run/", "the path of a file");
         assert_refused("follow web -- \"\"", "the name of a program");
