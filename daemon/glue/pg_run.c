@@ -144,7 +144,7 @@ void pg_fail_all(Pg *p, const PgFailure *why, bool overdue) {
         if (s) {
                 /* The server's own last words say more than the closed socket. */
                 if (s->result && result_is_error(s->result) && !overdue)
-                        failure_from_result(&s->failure, p->connection, s->result);
+                        failure_from_result(&s->failure, connection, s->result);
                 else
                         s->failure = *why;
                 s->failure.error = loss_of(s, overdue);

@@ -80,6 +80,7 @@ static void lost_in_a_transaction_did_not_happen(void **state) {
         loop_timer_set(timer, 0);
         assert_int_equal(pg_story_in_transaction(s, "SELECT pg_sleep(4)"), PG_LOST);
         assert_string_equal(s->answer.failure.sqlstate, "57P01");
+        assert_string_not_equal(s->answer.failure.database, "");
         assert_int_equal(pg_story_commit(s), PG_LOST);
         pg_story_wait_up(s);
         assert_int_equal(pg_connection_number(s->pg), 2);
