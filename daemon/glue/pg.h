@@ -143,3 +143,5 @@ int pg_conninfo_value(const char *conninfo, const char *keyword, StrBuf *b) _mus
 /* PQescapeIdentifier / PQescapeLiteral without a connection's encoding: quotes for UTF-8 text.
  * Returns 0 or -EINVAL (NUL, invalid UTF-8). */
 int pg_quote_identifier(const char *name, StrBuf *b) _must_check_;
+/* A name in SQL that a person shall type: quoted only where it must be. */
+void pg_add_identifier(const char *name, StrBuf *b);

@@ -260,3 +260,13 @@ int pg_quote_identifier(const char *name, StrBuf *b) {
         strbuf_add_char(b, '"');
         return b->overflow ? -ENOSPC : 0;
 }
+
+void pg_add_identifier(const char *name, StrBuf *b) {
+        static const char first[] = "abcdefghijklmnopqrstuvwxyz_";
+        static const char others[] = "abcdefghijklmnopqrstuvwxyz_0123456789";
+        bool plain = name[0] != '\0' && strchr(first, name[0]) &&
+                     strspn(name, others) == strlen(name);
+
+        if (plain || pg_quote_identifier(name, b) < 0)
+                strbuf_add_escaped(b, name, strlen(name));
+}

@@ -10,8 +10,8 @@ typedef struct Advice {
         const char *what, *todo;
 } Advice;
 
-/* First match wins. {user}, {database}, {conninfo}, {secret} and {reload} are filled in; {password}
- * is the way to give one, {role} to make one, and {peer} to be believed. */
+/* First match wins. {user}, {identifier}, {database}, {conninfo}, {secret} and {reload} are filled
+ * in; {password} is the way to give one, {role} to make one, and {peer} to be believed. */
 static const Advice table[] = {
         { "28P01", NULL, NULL, true, "password authentication failed for {user}", "{password}" },
         { "28000", "ClientAuthentication", NULL, true,
@@ -31,7 +31,7 @@ static const Advice table[] = {
         { "42501", "CheckMyDatabase", NULL, true, "the role {user} may not connect to {database}",
           "run: " MAKE },
         { "42501", NULL, NULL, true, "the role {user} may not use the schema rollbackd",
-          "as its owner type: GRANT USAGE ON SCHEMA rollbackd TO {user}" },
+          "as its owner type: GRANT USAGE ON SCHEMA rollbackd TO {identifier}" },
         { "53300", NULL, NULL, false, "the server has no connection left for {user}",
           "see pg_stat_activity for who holds them; raise max_connections, or the limit of the "
           "role "
@@ -124,7 +124,8 @@ static void add_value(StrBuf *b, const char *name, size_t n, const PgFailure *f,
         static const char make[] = "run: " MAKE;
         static const char person[] = "for a person run: " MAKE
                                      " --operator {user}; for a pipeline, in psql: "
-                                     "CREATE ROLE {user} LOGIN IN ROLE rollbackd_deployer";
+                                     "CREATE ROLE {identifier} LOGIN IN ROLE "
+                                     "rollbackd_deployer";
         static const char daemon_peer[] = "the daemon's system user must have that name";
         static const char own_peer[] = "the system user must have that name: runuser -u {user} -- "
                                        "rollbackctl ..., or name your own role by --conninfo";
@@ -132,6 +133,8 @@ static void add_value(StrBuf *b, const char *name, size_t n, const PgFailure *f,
 
         if (strncmp(name, "user", n) == 0)
                 strbuf_add(b, f->user[0] != '\0' ? f->user : "the daemon's role");
+        else if (strncmp(name, "identifier", n) == 0)
+                pg_add_identifier(f->user[0] != '\0' ? f->user : "rollbackd", b);
         else if (strncmp(name, "database", n) == 0)
                 add_shell_word(b, f->database);
         else if (strncmp(name, "secret", n) == 0)

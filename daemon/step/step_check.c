@@ -18,8 +18,14 @@ static void add_grant(const char *rights, const char *on, const char *role, StrB
         strbuf_add(b, rights);
         strbuf_add(b, on);
         strbuf_add(b, " TO ");
-        strbuf_add(b, role);
+        pg_add_identifier(role, b);
         strbuf_add(b, ";");
+}
+
+static void add_membership(const char *role, StrBuf *b) {
+        strbuf_add(b, "GRANT ");
+        pg_add_identifier(role, b);
+        strbuf_add(b, " TO rollbackd;");
 }
 
 /* The server says what is missing in its message only; a message in another language gets the
@@ -28,7 +34,7 @@ static void advise_grant(const char *role, const char *message, StrBuf *b) {
         if (strncmp(message, "permission denied to set role",
                     strlen("permission denied to set role")) == 0) {
                 strbuf_add(b, "as an administrator, type: ");
-                add_grant(role, "", "rollbackd", b);
+                add_membership(role, b);
                 return;
         }
         for (size_t i = 0; i < ELEMENTSOF(missing_rights); i++) {
@@ -45,9 +51,9 @@ static void advise_grant(const char *role, const char *message, StrBuf *b) {
                 return;
         }
         strbuf_add(b, "as the owner, GRANT what the message names TO ");
-        strbuf_add(b, role);
+        pg_add_identifier(role, b);
         strbuf_add(b, "; and ");
-        add_grant(role, "", "rollbackd", b);
+        add_membership(role, b);
 }
 
 void step_advise(const char *role, const PgFailure *failure, StrBuf *b) {
@@ -55,9 +61,9 @@ void step_advise(const char *role, const PgFailure *failure, StrBuf *b) {
                 advise_grant(role, failure->message, b);
         } else if (streq(failure->sqlstate, "42704") || streq(failure->sqlstate, "22023")) {
                 strbuf_add(b, "if the role is not there, as an administrator, type: CREATE ROLE ");
-                strbuf_add(b, role);
+                pg_add_identifier(role, b);
                 strbuf_add(b, " NOLOGIN; ");
-                add_grant(role, "", "rollbackd", b);
+                add_membership(role, b);
         }
 }
 

@@ -49,7 +49,7 @@ static void write_failure(const StepRun *r, const PgFailure *failure, StrBuf *b)
         }
         if (r->stage == STAGE_ROLE && streq(failure->sqlstate, "42501")) {
                 strbuf_add(b, "; GRANT ");
-                strbuf_add_escaped(b, r->statement.role, strlen(r->statement.role));
+                pg_add_identifier(r->statement.role, b);
                 strbuf_add(b, " TO the daemon's role");
         }
 }

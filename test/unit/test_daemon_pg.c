@@ -304,6 +304,17 @@ static void identifiers_are_quoted(void **state) {
         assert_int_equal(pg_quote_identifier("abcdef", &tiny), -ENOSPC);
 }
 
+static void identifiers_for_people_are_quoted_where_they_must_be(void **state) {
+        STRBUF(b, 80);
+
+        (void)state;
+        pg_add_identifier("users_rollback", &b);
+        pg_add_identifier("my-role", &b);
+        pg_add_identifier("Upper", &b);
+        pg_add_identifier("1a", &b);
+        assert_string_equal(b.text, "users_rollback\"my-role\"\"Upper\"\"1a\"");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 PG_STORY_CONNECTED(parameters_and_results),
@@ -320,6 +331,7 @@ int main(void) {
                 PG_STORY_CONNECTED(connection_may_go_inside_a_callback),
                 cmocka_unit_test(blocking_calls_for_the_command_line),
                 cmocka_unit_test(identifiers_are_quoted),
+                cmocka_unit_test(identifiers_for_people_are_quoted_where_they_must_be),
         };
 
         return cmocka_run_group_tests(tests, pg_story_start_server, pg_story_remove_server);
