@@ -94,6 +94,16 @@ static int request(void *userdata, uint32_t service, OperationKind kind, const c
         return r;
 }
 
+static void on_found(void *userdata, const PgFailure *failure, const char *what, Json *record) {
+        api_found(userdata, failure->error == PG_OK ? NULL : failure->message, what, record);
+}
+
+static int find(void *userdata, const char *id, ApiLookup *lookup) {
+        Manager *m = userdata;
+
+        return m->ledger ? ledger_find(m->ledger, id, on_found, lookup) : -ENOTCONN;
+}
+
 ApiOwner manager_api_owner(Manager *m) {
         return (ApiOwner){
                 .userdata = m,
@@ -105,5 +115,6 @@ ApiOwner manager_api_owner(Manager *m) {
                 .unconfigured = unconfigured,
                 .drill = drill,
                 .request = request,
+                .find = find,
         };
 }

@@ -105,13 +105,14 @@ static void door_on_connection(void *cls, struct MHD_Connection *connection, voi
 
 static struct MHD_Daemon *door_start(Door *d, int fd) {
         return MHD_start_daemon(
-                MHD_USE_EPOLL, 0, NULL, NULL, http_request_on_access, d, MHD_OPTION_LISTEN_SOCKET,
-                fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_SERVER_CONNECTIONS,
-                MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_SERVER_HEADER_MAX,
-                MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-                MHD_OPTION_NOTIFY_CONNECTION, door_on_connection, d, MHD_OPTION_NOTIFY_COMPLETED,
-                http_request_on_completed, d, MHD_OPTION_URI_LOG_CALLBACK, http_request_on_line, d,
-                MHD_OPTION_UNESCAPE_CALLBACK, http_request_on_unescape, d, MHD_OPTION_END);
+                MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, http_request_on_access, d,
+                MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+                (unsigned)HTTP_SERVER_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                (size_t)HTTP_SERVER_HEADER_MAX, MHD_OPTION_CONNECTION_TIMEOUT, 0U,
+                MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION, door_on_connection,
+                d, MHD_OPTION_NOTIFY_COMPLETED, http_request_on_completed, d,
+                MHD_OPTION_URI_LOG_CALLBACK, http_request_on_line, d, MHD_OPTION_UNESCAPE_CALLBACK,
+                http_request_on_unescape, d, MHD_OPTION_END);
 }
 
 static Door *door_free(Door *d) {
@@ -119,6 +120,10 @@ static Door *door_free(Door *d) {
                 return NULL;
         loop_io_free(d->io);
         loop_timer_free(d->timer);
+        /* The library does not end with a connection that is suspended. */
+        for (size_t i = 0; i < ELEMENTSOF(d->peers); i++)
+                if (d->peers[i].fd >= 0 && d->peers[i].suspended)
+                        MHD_resume_connection(d->peers[i].suspended);
         if (d->daemon)
                 MHD_stop_daemon(d->daemon);
         free(d);

@@ -24,6 +24,7 @@ typedef struct HttpCall {
         bool local;        /* came by the unix socket */
         uid_t peer_uid;    /* of the unix socket's peer, else (uid_t)-1 */
         const void *query; /* for http_call_query() */
+        void *request;     /* for http_call_postpone() */
 } HttpCall;
 
 typedef struct HttpAnswer {
@@ -31,9 +32,12 @@ typedef struct HttpAnswer {
         const char *content_type;
         char *body; /* malloc'ed, handed over; NULL: empty */
         size_t body_size;
-        const char *allow; /* for 405 */
-        char etag[32];     /* or "" */
+        const char *allow;    /* for 405 */
+        char etag[32];        /* or "" */
+        unsigned retry_after; /* seconds after which it may be asked again; 0: not said */
 } HttpAnswer;
+
+typedef struct HttpPending HttpPending; /* a request whose answer comes later */
 
 /* Fills *ret, which begins as an empty 500. HEAD comes as GET. */
 typedef void (*HttpHandler)(void *userdata, const HttpCall *call, HttpAnswer *ret);
@@ -51,6 +55,14 @@ DEFINE_CLEANUP(HttpServer *, http_server_free);
 /* Value of a query argument, borrowed for the call; "" when it has none ("?verbose"), NULL when it
  * is not there. */
 const char *http_call_query(const HttpCall *call, const char *name);
+/* From within the handler: the answer comes later, and what the handler fills in is not sent. The
+ * deadline goes on. To be ended with http_pending_answer() or http_pending_free(), also after the
+ * server. NULL without memory. */
+HttpPending *http_call_postpone(const HttpCall *call);
+/* Sends the answer, unless the connection is gone; takes the body and `pending` over. */
+void http_pending_answer(HttpPending *pending, const HttpAnswer *answer);
+/* Who still waits gets an empty 500. */
+HttpPending *http_pending_free(HttpPending *pending);
 /* Opens a listening unix socket (replacing a stale one; mode 0660, group by name when it exists) or
  * a loopback TCP socket ("127.0.0.1:0"). Returns the descriptor, or -EADDRINUSE (somebody serves
  * the path), -ENOTSOCK (something else lies there), -EPERM (not loopback; or the group exists and

@@ -22,6 +22,7 @@ typedef struct Peer {
         const char *path_end; /* borrowed while a request is parsed: the end of its undecoded path
                                  and query in libmicrohttpd's buffer */
         uid_t uid;
+        struct MHD_Connection *suspended; /* while its answer is awaited; else NULL */
 } Peer;
 
 typedef struct Door {

@@ -7,8 +7,18 @@
 typedef struct Request {
         char *body; /* HTTP_SERVER_BODY_MAX + 1 bytes at the first piece, NUL-terminated */
         size_t body_size;
-        size_t swallowed; /* bytes beyond the limit */
+        size_t swallowed;     /* bytes beyond the limit */
+        HttpPending *pending; /* while the answer is awaited, else NULL */
+        Door *door;           /* of a suspended connection, else NULL */
+        Peer *peer;
+        bool answered; /* `answer` came later and is to be sent */
+        HttpAnswer answer;
 } Request;
+
+/* Outlives the request when the connection ends first. */
+struct HttpPending {
+        Request *request; /* NULL: nobody waits any more */
+};
 
 static const char *request_header(struct MHD_Connection *connection, const char *name) {
         return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
@@ -36,7 +46,10 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, HttpAnswer
                                    bool last) {
         struct MHD_Response *response;
         enum MHD_Result result = MHD_NO;
+        STRBUF(retry_after, 24);
 
+        if (answer->retry_after > 0)
+                strbuf_add_u64(&retry_after, answer->retry_after);
         response = MHD_create_response_from_buffer(
                 answer->body ? answer->body_size : 0, answer->body,
                 answer->body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
@@ -48,6 +61,7 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, HttpAnswer
             add_header(response, "Content-Type", answer->content_type) &&
             add_header(response, "Allow", answer->allow) &&
             add_header(response, "ETag", answer->etag) &&
+            add_header(response, "Retry-After", retry_after.text) &&
             add_header(response, "Connection", last ? "close" : NULL))
                 result = MHD_queue_response(connection, answer->status, response);
         MHD_destroy_response(response);
@@ -160,10 +174,58 @@ static enum MHD_Result request_take_body(Request *q, const char *piece, size_t *
         return MHD_YES;
 }
 
+HttpPending *http_call_postpone(const HttpCall *call) {
+        Request *q = call->request;
+
+        q->pending = malloc(sizeof *q->pending);
+        if (q->pending)
+                q->pending->request = q;
+        return q->pending;
+}
+
+/* libmicrohttpd then asks for the answer once more, when it is run: it wakes nobody by itself. */
+void http_pending_answer(HttpPending *pending, const HttpAnswer *answer) {
+        Request *q = pending->request;
+
+        free(pending);
+        if (!q) {
+                free(answer->body);
+                return;
+        }
+        q->pending = NULL;
+        q->answer = *answer;
+        q->answered = true;
+        if (q->door) {
+                MHD_resume_connection(TAKE_PTR(q->peer->suspended));
+                loop_timer_set(q->door->timer, loop_now(q->door->server->loop));
+        }
+}
+
+HttpPending *http_pending_free(HttpPending *pending) {
+        if (pending)
+                http_pending_answer(pending, &(HttpAnswer){ .status = 500 });
+        return NULL;
+}
+
+static enum MHD_Result send_postponed(struct MHD_Connection *connection, Request *q) {
+        HttpAnswer answer = q->answer;
+
+        q->answer.body = NULL;
+        return send_answer(connection, &answer, false);
+}
+
+static void request_free(Request *q) {
+        if (q->pending)
+                q->pending->request = NULL;
+        free(q->answer.body);
+        free(q->body);
+        free(q);
+}
+
 /* HEAD is GET to the handler; libmicrohttpd leaves the body out. */
 static enum MHD_Result request_answer(Door *d, struct MHD_Connection *connection,
-                                      const char *method, const char *path, const Request *q) {
-        const Peer *peer = http_peer_of(connection);
+                                      const char *method, const char *path, Request *q) {
+        Peer *peer = http_peer_of(connection);
         HttpAnswer answer = { .status = 500 };
         HttpCall call = {
                 .method = streq(method, MHD_HTTP_METHOD_HEAD) ? MHD_HTTP_METHOD_GET : method,
@@ -177,14 +239,24 @@ static enum MHD_Result request_answer(Door *d, struct MHD_Connection *connection
                 .local = d->local,
                 .peer_uid = peer ? peer->uid : (uid_t)-1,
                 .query = connection,
+                .request = q,
         };
 
         d->server->handler(d->server->userdata, &call, &answer);
-        return send_answer(connection, &answer, false);
+        if (!q->pending && !q->answered)
+                return send_answer(connection, &answer, false);
+        free(answer.body);
+        if (q->answered)
+                return send_postponed(connection, q);
+        q->door = d;
+        q->peer = peer;
+        peer->suspended = connection;
+        MHD_suspend_connection(connection);
+        return MHD_YES;
 }
 
 /* The first call of a request has its head only, the next ones each a piece of its body, the last
- * one nothing more. */
+ * one nothing more. A postponed answer makes one more of them. */
 enum MHD_Result http_request_on_access(void *cls, struct MHD_Connection *connection,
                                        const char *url, const char *method, const char *version,
                                        const char *upload, size_t *upload_size, void **context) {
@@ -201,6 +273,8 @@ enum MHD_Result http_request_on_access(void *cls, struct MHD_Connection *connect
                 return request_take_body(q, upload, upload_size);
         if (q->swallowed > 0)
                 return refuse(connection, 413, "Content Too Large", "a body may have 65536 bytes");
+        if (q->answered)
+                return send_postponed(connection, q);
         return request_answer(cls, connection, method, url, q);
 }
 
@@ -211,8 +285,7 @@ void http_request_on_completed(void *cls, struct MHD_Connection *connection, voi
         Peer *p = http_peer_of(connection);
 
         if (q) {
-                free(q->body);
-                free(q);
+                request_free(q);
                 *context = NULL;
         }
         if (p && p->fd >= 0 && p->since != USEC_INFINITY) {

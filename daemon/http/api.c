@@ -173,6 +173,8 @@ int api_new(Api **ret, const ApiOwner *owner) {
 Api *api_free(Api *a) {
         if (!a)
                 return NULL;
+        for (size_t i = 0; i < ELEMENTSOF(a->lookups); i++)
+                http_pending_free(a->lookups[i].pending);
         json_free(a->operations);
         json_free(a->events);
         free(a);

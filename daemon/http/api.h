@@ -1,7 +1,7 @@
 /* api.h: what the world may see and ask over HTTP: one route table, JSON of services, operations
  * and events from snapshots, metrics, livez and readyz, and the two writes of the unix socket.
- * Answers from memory; never waits for the database. Knows the engine's snapshots, and everything
- * else only through its owner. */
+ * Answers from memory; only what it does not remember is looked up in the ledger, while the asker
+ * waits. Knows the engine's snapshots, and everything else only through its owner. */
 #pragma once
 
 #include "config.h"
@@ -9,7 +9,10 @@
 #include "json.h"
 #include "snapshot.h"
 
+#define API_LOOKUPS_MAX 4 /* at once: they share the connection that commits use */
+
 typedef struct Api Api;
+typedef struct ApiLookup ApiLookup; /* somebody waits for an operation or event */
 
 typedef struct ApiStatus {
         bool ready;      /* configuration loaded, ledger reached */
@@ -56,6 +59,10 @@ typedef struct ApiOwner {
         int (*request)(void *userdata, uint32_t service, OperationKind kind, const char *target,
                        uint64_t epoch, const char *actor, const char *reason,
                        char ret_id[static OPERATION_ID_SIZE], StrBuf *why);
+        /* Looks in the ledger for the operation or event with this id. Returns 0: api_found() will
+         * be called, once; -EINVAL: it can be none; -ENOTCONN: the ledger cannot be asked; -EAGAIN;
+         * -ENOMEM. */
+        int (*find)(void *userdata, const char *id, ApiLookup *lookup);
 } ApiOwner;
 
 int api_new(Api **ret, const ApiOwner *owner) _must_check_;
@@ -64,5 +71,8 @@ DEFINE_CLEANUP(Api *, api_free);
 /* The ledger's latest operations and events (arrays as its views print them, newest first), handed
  * over. */
 void api_set_recent(Api *a, Json *operations, Json *events);
+/* The end of a look-up. `failure`: why the ledger did not answer, NULL when it did; then `what` is
+ * "operation" or "event", and `record`, handed over, NULL when there is none. */
+void api_found(ApiLookup *lookup, const char *failure, const char *what, Json *record);
 /* An HttpHandler; userdata is the Api. */
 void api_handle(void *userdata, const HttpCall *call, HttpAnswer *ret);

@@ -10,10 +10,15 @@
 #define API_REASON_MAX (sizeof((OperationPlan *)NULL)->reason - 1)
 #define API_METRICS_HEAD_MAX (64 * 1024) /* of the daemon itself */
 
+struct ApiLookup {
+        HttpPending *pending; /* NULL: the place is free */
+};
+
 struct Api {
         ApiOwner owner;
         Json *operations, *events; /* as last given; NULL: not yet */
         ServiceSnapshot snapshot;  /* large: one for all requests, which come one by one */
+        ApiLookup lookups[API_LOOKUPS_MAX];
 };
 
 /* What a route's handler is given: the call, and the name or id that stood in the path ("" when

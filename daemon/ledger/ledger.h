@@ -178,10 +178,11 @@ int ledger_claim_deliveries(Ledger *l, unsigned n, usec_t lease, LedgerDeliverie
 int ledger_delivery_result(Ledger *l, const char *id, const char *state, usec_t retry_in,
                            const char *error) _must_check_;
 
-/* One row of any read for the API: an operation or event by id, as JSON; NULL when there is none.
- * Returns 0, -EINVAL when `id` is not a UUID, -ENOTCONN, -EAGAIN. */
-typedef void (*LedgerJsonCallback)(void *userdata, const PgFailure *failure, const Json *value);
-int ledger_find(Ledger *l, const char *id, LedgerJsonCallback callback,
+/* An "operation" or "event" (`what`) by its id, handed over as the views print it; NULL when there
+ * is none. Returns 0, -EINVAL when `id` is not a UUID, -ENOTCONN, -EAGAIN, -ENOMEM. */
+typedef void (*LedgerFindCallback)(void *userdata, const PgFailure *failure, const char *what,
+                                   Json *record);
+int ledger_find(Ledger *l, const char *id, LedgerFindCallback callback,
                 void *userdata) _must_check_;
 
 /* What one batch of retention deleted. */

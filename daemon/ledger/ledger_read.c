@@ -21,14 +21,14 @@ static const char events_sql[] =
         "FROM (SELECT * FROM rollbackd.recent_event ORDER BY seq DESC LIMIT 200) e) r) q WHERE "
         "bytes < 900000";
 
-static const char find_sql[] = "SELECT to_jsonb(o) || '{\"type\": \"operation\"}' FROM "
+static const char find_sql[] = "SELECT to_jsonb(o), 'operation' AS what FROM "
                                "rollbackd.operation_status o WHERE o.id = $1::uuid "
-                               "UNION ALL SELECT to_jsonb(e) || '{\"type\": \"event\"}' FROM "
+                               "UNION ALL SELECT to_jsonb(e), 'event' FROM "
                                "rollbackd.recent_event e WHERE e.id = $1::uuid LIMIT 1";
 
 typedef struct Find {
         Ledger *ledger;
-        LedgerJsonCallback callback;
+        LedgerFindCallback callback;
         void *userdata;
 } Find;
 
@@ -113,21 +113,21 @@ void ledger_recent_now(Ledger *l) {
 
 static void on_found(void *userdata, const PgFailure *failure, const PgResult *result) {
         _cleanup_(freep) Find *f = userdata;
-        _cleanup_(json_freep) Json *value = NULL;
+        Json *record = NULL;
         STRBUF(error, 128);
 
         if (f->ledger->closing)
                 return;
         if (failure->error == PG_OK && pg_rows(result) > 0) {
-                value = parse_cell(result, &error);
-                if (!value) {
+                record = parse_cell(result, &error);
+                if (!record) {
                         PgFailure unreadable = ledger_unreadable("the record cannot be shown",
                                                                  error.text);
-                        f->callback(f->userdata, &unreadable, NULL);
+                        f->callback(f->userdata, &unreadable, NULL, NULL);
                         return;
                 }
         }
-        f->callback(f->userdata, failure, value);
+        f->callback(f->userdata, failure, record ? pg_value(result, 0, "what") : NULL, record);
 }
 
 static bool is_uuid(const char *id) {
@@ -143,7 +143,7 @@ static bool is_uuid(const char *id) {
         return i == OPERATION_ID_SIZE - 1;
 }
 
-int ledger_find(Ledger *l, const char *id, LedgerJsonCallback callback, void *userdata) {
+int ledger_find(Ledger *l, const char *id, LedgerFindCallback callback, void *userdata) {
         const char *const values[] = { id };
         Find *f;
         int r;

@@ -89,6 +89,37 @@ def test_rollback_and_restore_by_command_line(world):
     world.wait_active("v2")
 
 
+def test_what_is_older_than_the_lists_is_still_explained(world):
+    world.start()
+    world.release_bad()
+    operation = world.wait_state("recovered")
+    event = world.value("SELECT id FROM rollbackd.event WHERE kind = 'release.deployed'")
+    # More of both than the lists hold.
+    world.rows("SELECT rollbackd.pause(%s, interval '1 second', 'n ' || n) FROM generate_series(1, 210) n", SERVICE)
+    world.rows("""INSERT INTO rollbackd.operation (id, service, kind, automatic, from_epoch, to_epoch, from_version, to_version, state,
+                      evidence, actor, reason, xid, opened_at, closed_at)
+                  SELECT gen_random_uuid(), service, kind, false, from_epoch, 1000 + n, from_version, to_version, state,
+                         '{}', 'alice', 'many', xid, now(), now() FROM rollbackd.operation, generate_series(1, 101) n""")
+    world.rows("SELECT pg_notify('rollbackd', %s)", SERVICE + " 3")
+    def newest(name):
+        return [entry["id"] for entry in world.daemon.get(f"/api/v1/{name}?limit=1000")[name]]
+    world.wait(lambda: str(operation["id"]) not in newest("operations") and str(event) not in newest("events"), "fuller lists")
+    assert len(newest("operations")) == 100 and len(newest("events")) == 200
+    done = world.ctl("explain", operation["id"])
+    assert done.returncode == 0 and "rollback v2 -> v1" in done.stdout and "errors" in done.stdout, done
+    done = world.ctl("explain", event)
+    assert done.returncode == 0 and "event release.deployed" in done.stdout, done
+    world.proxy.cut()
+    world.wait(lambda: world.daemon.metric("rollbackd_ledger_up") == 0, "the loss to be noticed")
+    done = world.ctl("explain", operation["id"])
+    assert done.returncode == 3 and "could not be asked" in done.stderr, done
+    assert world.ctl("explain", newest("operations")[0]).returncode == 0
+    world.proxy.open()
+    world.wait(lambda: world.ctl("explain", operation["id"]).returncode == 0, "the ledger to be asked again")
+    # No pointer ever moved by them.
+    world.rows("DELETE FROM rollbackd.operation WHERE reason = 'many'")
+
+
 def test_exit_codes(world):
     world.start()
     cases = [

@@ -54,7 +54,17 @@ static struct {
         char (*names)[NAME_SIZE];
         size_t n_others;
         bool ledger_up;
+        ApiLookup *slow[API_LOOKUPS_MAX];
+        size_t n_slow;
 } world;
+
+static Json *parse(const char *text) {
+        STRBUF(error, 256);
+        Json *j = json_parse(text, strlen(text), &error);
+
+        assert_non_null(j);
+        return j;
+}
 
 static void fill_status(_unused_ void *userdata, ApiStatus *ret) {
         *ret = (ApiStatus){
@@ -74,6 +84,9 @@ static void fill_status(_unused_ void *userdata, ApiStatus *ret) {
         };
         memcpy(ret->words, "2 services", 11);
         memcpy(ret->ledger_words, "connection refused", 19);
+        while (world.n_slow > 0)
+                api_found(world.slow[--world.n_slow], NULL, "event",
+                          parse("{\"kind\": \"service.unpinned\"}"));
 }
 
 static usec_t now(_unused_ void *userdata) {
@@ -186,12 +199,22 @@ static void add_service(const Policy *policy, uint32_t handle, bool known) {
         engine_set_facts(world.engine, handle, &facts, NOW - USEC_PER_SEC);
 }
 
-static Json *parse(const char *text) {
-        STRBUF(error, 256);
-        Json *j = json_parse(text, strlen(text), &error);
-
-        assert_non_null(j);
-        return j;
+static int find(_unused_ void *userdata, const char *id, ApiLookup *lookup) {
+        if (streq(id, API_WORLD_AWAY))
+                return -ENOTCONN;
+        if (strlen(id) != OPERATION_ID_SIZE - 1)
+                return -EINVAL;
+        if (streq(id, API_WORLD_SLOW))
+                world.slow[world.n_slow++] = lookup;
+        else if (streq(id, API_WORLD_ERROR))
+                api_found(lookup, "connection lost", NULL, NULL);
+        else if (streq(id, API_WORLD_OLD_OPERATION))
+                api_found(lookup, NULL, "operation", parse("{\"kind\": \"rollback\"}"));
+        else if (streq(id, API_WORLD_OLD_EVENT))
+                api_found(lookup, NULL, "event", parse("{\"kind\": \"service.pinned\"}"));
+        else
+                api_found(lookup, NULL, NULL, NULL);
+        return 0;
 }
 
 static bool drill(_unused_ void *userdata, const char *service, double *ret_succeeded_at) {
@@ -208,6 +231,7 @@ static void make_world(bool ledger_up, size_t n_others) {
                 .unconfigured = unconfigured,
                 .drill = drill,
                 .request = request,
+                .find = find,
         };
         ApiOwner whole = owner;
 

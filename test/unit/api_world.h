@@ -17,6 +17,14 @@
 /* A request with this reason is refused with 409, and the actor as the detail. */
 #define API_WORLD_WHO_AM_I "who am I?"
 
+/* Ids that are not among the latest but in the ledger, which answers at once, with an error, or
+ * not before somebody asks for /readyz. It cannot be asked for the last one. */
+#define API_WORLD_OLD_OPERATION "5b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11"
+#define API_WORLD_OLD_EVENT "6b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11"
+#define API_WORLD_ERROR "7b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11"
+#define API_WORLD_SLOW "8b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11"
+#define API_WORLD_AWAY "ab54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11"
+
 typedef struct ApiWorld {
         Served *served;
         char answer[512 * 1024]; /* the last one, with its head */

@@ -2,8 +2,10 @@
  * is told so. */
 #include "api_world.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static void test_health(void **state) {
         ApiWorld *w = *state;
@@ -207,7 +209,59 @@ static void test_one_operation(void **state) {
                             "service.resumed");
         assert_int_equal(api_get(w, "/api/v1/operations/9b54ae3c-8f0e-4c3e-9a51-3a5e0d6b7c11"),
                          404);
-        api_assert_problem(w, 404, "rollbackd.history");
+        api_assert_problem(w, 404, "no operation or event of that id");
+}
+
+/* What is older than the lists is looked up. */
+static void test_one_old_operation(void **state) {
+        ApiWorld *w = *state;
+
+        assert_int_equal(api_get(w, "/api/v1/operations/" API_WORLD_OLD_OPERATION), 200);
+        assert_int_equal(json_get_i64(w->json, "api_version", 0), 1);
+        assert_string_equal(json_get_text(json_get(w->json, "operation"), "kind", ""), "rollback");
+        assert_int_equal(api_get(w, "/api/v1/operations/" API_WORLD_OLD_EVENT), 200);
+        assert_string_equal(json_get_text(json_get(w->json, "event"), "kind", ""),
+                            "service.pinned");
+        assert_int_equal(api_get(w, "/api/v1/operations/nothing"), 404);
+        api_assert_problem(w, 404, "no operation or event of that id");
+        assert_int_equal(api_get(w, "/api/v1/operations/" API_WORLD_ERROR), 503);
+        api_assert_problem(w, 503, "could not be asked: connection lost");
+        assert_non_null(strcasestr(w->answer, "\r\nRetry-After: 1\r\n"));
+        assert_int_equal(api_get(w, "/api/v1/operations/" API_WORLD_AWAY), 503);
+        api_assert_problem(w, 503, "could not be asked: connection refused");
+}
+
+/* As many wait at once as there are places; the next one is sent away, and the others are not kept
+ * waiting by that. */
+static void test_many_look_ups(void **state) {
+        ApiWorld *w = *state;
+        int fds[API_LOOKUPS_MAX];
+        char text[4096];
+        bool full = false;
+
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++) {
+                fds[i] = dial_unix(w->served->socket);
+                assert_true(say(fds[i], GET("/api/v1/operations/" API_WORLD_SLOW)));
+        }
+        for (int i = 0; !full && i < SERVED_PATIENCE; i += 10) {
+                full = api_get(w, "/api/v1/operations/" API_WORLD_OLD_EVENT) == 503;
+                (void)poll(NULL, 0, 10);
+        }
+        assert_true(full);
+        api_assert_problem(w, 503, "it looks for others already");
+        assert_non_null(strcasestr(w->answer, "\r\nRetry-After: 1\r\n"));
+        assert_int_equal(api_get(w, "/livez"), 200);
+        assert_int_equal(api_get(w, "/readyz"), 200);
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++) {
+                assert_int_equal(hear(fds[i], text, sizeof text, false), 200);
+                assert_non_null(strstr(text, "service.unpinned"));
+                close(fds[i]);
+        }
+        assert_int_equal(api_get(w, "/api/v1/operations/" API_WORLD_OLD_EVENT), 200);
+        /* One still waits when the server ends. */
+        fds[0] = dial_unix(w->served->socket);
+        assert_true(say(fds[0], GET("/api/v1/operations/" API_WORLD_SLOW)));
+        assert_int_equal(api_get(w, "/livez"), 200);
 }
 
 static void test_paths_that_are_none(void **state) {
@@ -315,6 +369,10 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_explain, api_world_start, api_world_stop),
                 cmocka_unit_test_setup_teardown(test_lists, api_world_start, api_world_stop),
                 cmocka_unit_test_setup_teardown(test_one_operation, api_world_start,
+                                                api_world_stop),
+                cmocka_unit_test_setup_teardown(test_one_old_operation, api_world_start,
+                                                api_world_stop),
+                cmocka_unit_test_setup_teardown(test_many_look_ups, api_world_start,
                                                 api_world_stop),
                 cmocka_unit_test_setup_teardown(test_paths_that_are_none, api_world_start,
                                                 api_world_stop),

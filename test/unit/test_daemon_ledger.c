@@ -367,11 +367,13 @@ static void test_deliveries(void **state) {
         ledger_story_close();
 }
 
-static void on_found(_unused_ void *userdata, const PgFailure *failure, const Json *value) {
+static void on_found(_unused_ void *userdata, const PgFailure *failure, const char *what,
+                     Json *record) {
         seen.answers++;
         seen.failure = *failure;
-        seen.found = value != NULL;
-        snprintf(seen.kind, sizeof seen.kind, "%s", value ? json_get_text(value, "type", "") : "");
+        seen.found = record != NULL;
+        snprintf(seen.kind, sizeof seen.kind, "%s", record ? what : "");
+        json_free(record);
 }
 
 static void find(const char *id) {
