@@ -75,6 +75,11 @@ class Site(Container):
         policy = policy or self.policy(**changes)
         self.put(f"/etc/rollbackd/policies.d/{name}.conf", policy if isinstance(policy, str) else text_of(policy), mode, owner)
 
+    def configure_as_db_init_says(self):
+        """Without a user in the conninfo, so that whoever reads it comes as himself."""
+        self.put("/etc/rollbackd/rollbackd.conf", text_of({"ledger": {"conninfo": "dbname=site"}}))
+        self.run("systemctl restart rollbackd")
+
     def fail(self, **share):
         """From now on this share of requests fails, by version."""
         self.put("/srv/site/failing", json.dumps(share))
