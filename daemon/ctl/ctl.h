@@ -144,11 +144,10 @@ void sql_show_notices(PgSync *s);
 PgSync *sql_connect(const CommandLine *line, ExitCode *ret_code);
 /* Prints the failure and returns its exit code. */
 ExitCode sql_fail(const PgFailure *failure);
-/* The same, and behind a missing right who has it. */
-ExitCode sql_fail_or_say(const PgFailure *failure, const char *who);
-/* The same as the first for a statement on the ledger, with what to do when there is none, or an
- * older one. */
+/* The same for a statement on the ledger, with what to do when there is none, or an older one. */
 ExitCode sql_fail_statement(const PgFailure *failure);
+/* The same, and behind a missing right a line that says who has it. */
+ExitCode sql_fail_or_say(const PgFailure *failure, const char *who);
 /* The same for a connection that could not be made, with what to do about it. */
 ExitCode sql_fail_to_connect(const PgFailure *failure);
 

@@ -13,7 +13,7 @@
 #define LOCK_TRIES 5
 #define ADMINISTRATOR                                                                              \
         "it takes the rights of the database's administrator, as in: runuser -u postgres -- "      \
-        "rollbackctl db migrate --conninfo dbname=platform"
+        "rollbackctl db migrate --conninfo dbname=NAME"
 /* One migrator at a time in the whole database; any number does as long as it stays the same. */
 #define MIGRATION_LOCK "7305214600218137"
 

@@ -36,7 +36,8 @@ static ExitCode run_batch(PgSync *s, usec_t age, bool dry_run, LedgerPruned *ret
                                "dry_run => $2::boolean)",
                                ELEMENTSOF(parameters), parameters, &failure);
         if (!result)
-                return sql_fail_statement(&failure);
+                return sql_fail_or_say(&failure, "it takes the daemon's rights, as in: runuser -u "
+                                                 "rollbackd -- rollbackctl db prune");
         if (!ledger_read_pruned(result, ret, &failure))
                 return sql_fail(&failure);
         return EXIT_OK;

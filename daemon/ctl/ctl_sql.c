@@ -28,14 +28,6 @@ ExitCode sql_fail(const PgFailure *failure) {
         return failure_code(failure);
 }
 
-ExitCode sql_fail_or_say(const PgFailure *failure, const char *who) {
-        ExitCode code = sql_fail(failure);
-
-        if (code == EXIT_NO_RIGHT)
-                print_failure("rollbackctl: ", who);
-        return code;
-}
-
 static void print_advice(const PgFailure *failure) {
         static const LedgerPlace place = { .configured = false };
         STRBUF(words, LEDGER_WORDS_SIZE);
@@ -49,6 +41,14 @@ ExitCode sql_fail_statement(const PgFailure *failure) {
                 return sql_fail(failure);
         print_advice(failure);
         return failure_code(failure);
+}
+
+ExitCode sql_fail_or_say(const PgFailure *failure, const char *who) {
+        ExitCode code = sql_fail_statement(failure);
+
+        if (code == EXIT_NO_RIGHT)
+                print_failure("rollbackctl: ", who);
+        return code;
 }
 
 /* The role of the ledger that is made for whoever uses the verb. */

@@ -41,7 +41,7 @@ static ExitCode tell_refusal(const PointerWatch *w, const PgFailure *failure) {
                    "rollbackd_reader: name it by --conninfo, or in the unit: systemctl edit "
                    "rollbackd-follow@");
         strbuf_add(&words, w->service);
-        strbuf_add(&words, ", [Service] Environment=ROLLBACKD_CONNINFO=dbname=platform");
+        strbuf_add(&words, ", [Service] Environment=ROLLBACKD_CONNINFO=dbname=NAME");
         return sql_fail_or_say(failure, words.text);
 }
 

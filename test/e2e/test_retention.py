@@ -275,5 +275,6 @@ def test_rollbackctl_db_prune(ledger, tmp_path):
     assert ledger.value("SELECT count(*) FROM rollbackd.event") == 0
     done = ctl_prune(ledger, "--older-than", "29d")
     assert done.returncode == 4 and "less than 30 days" in done.stderr and done.stdout == ""
-    assert ctl_prune(ledger, "--older-than", "400d", user="alice").returncode == 7
+    done = ctl_prune(ledger, "--older-than", "400d", user="alice")
+    assert done.returncode == 7 and "runuser -u rollbackd -- rollbackctl db prune" in done.stderr
     assert ctl_prune(ledger, "--older-than", "400").returncode == 2
