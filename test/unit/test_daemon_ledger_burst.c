@@ -31,7 +31,8 @@ static void on_step(_unused_ void *userdata, _unused_ const PgFailure *failure,
 }
 
 static void on_found(_unused_ void *userdata, _unused_ const PgFailure *failure,
-                     _unused_ const Json *value) {
+                     _unused_ const char *what, Json *record) {
+        json_free(record);
         burst.finds++;
 }
 
