@@ -92,7 +92,7 @@ struct Manager {
 };
 
 /* The fields that every sentence of events.c may name, as far as an effect knows them. */
-#define EFFECT_FIELDS 16
+#define EFFECT_FIELDS 24
 typedef struct EffectFields {
         EventFieldValue values[EFFECT_FIELDS];
         size_t n;
@@ -104,7 +104,7 @@ double manager_unix_now(void);
 
 /* pump.c */
 void effect_fields_fill(const Manager *m, const Effect *e, EffectFields *f);
-/* Adds a field unless its value is empty. */
+/* Adds a field unless its value is empty, or the field is there. */
 void effect_fields_add(EffectFields *f, const char *name, const char *value);
 /* The JSON of evidence, to be freed; an empty object for NULL, NULL without memory. */
 char *manager_evidence_text(const Evidence *evidence);

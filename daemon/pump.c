@@ -10,6 +10,9 @@ const char *manager_service_name(const Manager *m, uint32_t service) {
 }
 
 void effect_fields_add(EffectFields *f, const char *name, const char *value) {
+        for (size_t i = 0; i < f->n; i++)
+                if (streq(f->values[i].name, name))
+                        return;
         if (value && value[0] != '\0' && f->n < EFFECT_FIELDS)
                 f->values[f->n++] = (EventFieldValue){ name, value };
 }
@@ -20,12 +23,13 @@ void effect_fields_fill(const Manager *m, const Effect *e, EffectFields *f) {
         *f = (EffectFields){ 0 };
         snprintf(f->epoch, sizeof f->epoch, "%llu", (unsigned long long)e->epoch);
         effect_fields_add(f, "service", manager_service_name(m, e->service));
+        for (size_t i = 0; i < e->n_fields; i++)
+                effect_fields_add(f, e->fields[i].name, e->fields[i].value);
         effect_fields_add(f, "operation", e->operation.id);
         effect_fields_add(f, "from", e->operation.from_version);
         effect_fields_add(f, "to", e->operation.to_version);
         effect_fields_add(f, "actor", e->operation.actor);
         effect_fields_add(f, "key", e->key);
-        /* The engine has rendered the sentence with all that it knows. */
         effect_fields_add(f, "text", e->text);
         effect_fields_add(f, "epoch", f->epoch);
         if (!evidence)

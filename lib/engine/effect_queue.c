@@ -2,6 +2,30 @@
 
 #include "operating.h"
 
+#define FIELD_LEAST 16 /* a value that must be shorter is left out */
+
+enum {
+        FIELD_VERSION,
+        FIELD_FROM,
+        FIELD_TO,
+        FIELD_RULE,
+        FIELD_GUARD,
+        FIELD_SINCE,
+        FIELD_ACTOR,
+        FIELD_READING,
+        FIELD_REASON,
+        FIELD_HELD,
+        FIELD_DETAIL,
+};
+
+static const char *const alert_fields[] = {
+        [FIELD_VERSION] = "version", [FIELD_FROM] = "from",       [FIELD_TO] = "to",
+        [FIELD_RULE] = "rule",       [FIELD_GUARD] = "guard",     [FIELD_SINCE] = "since",
+        [FIELD_ACTOR] = "actor",     [FIELD_READING] = "reading", [FIELD_REASON] = "reason",
+        [FIELD_HELD] = "held",       [FIELD_DETAIL] = "detail",
+};
+_Static_assert(ELEMENTSOF(alert_fields) == ENGINE_ALERT_FIELDS, "an effect has room for all");
+
 bool effect_room(Service *s) {
         bool room = s->effects.n + EFFECT_ROOM_KEPT <= ENGINE_EFFECTS_PER_SERVICE &&
                     s->effects.words_used + EFFECT_WORDS_KEPT <= EFFECT_WORDS_SIZE;
@@ -31,23 +55,34 @@ static void mark_ready(Engine *e, Service *s) {
         e->ready[(e->ready_head + e->ready_n++) % e->n_slots] = s->handle;
 }
 
-void effect_push(Engine *e, Service *s, EffectItem item, const char *id, const char *key,
-                 const char *text) {
-        EffectQueue *q = &s->effects;
-
+/* With room in the queue for the words; false without any for the effect. */
+static bool begin_effect(Engine *e, EffectQueue *q) {
         if (q->n == ENGINE_EFFECTS_PER_SERVICE) {
                 e->lost_effects++;
-                return;
+                return false;
         }
         if (q->n == 0) {
                 q->words[0] = '\0';
                 q->words_used = 1;
         }
+        return true;
+}
+
+static void end_effect(Engine *e, Service *s, EffectItem item, const char *id, const char *key) {
+        EffectQueue *q = &s->effects;
+
         item.id = put_words(e, q, id);
         item.key = put_words(e, q, key);
-        item.text = put_words(e, q, text);
         q->items[(q->head + q->n++) % ENGINE_EFFECTS_PER_SERVICE] = item;
         mark_ready(e, s);
+}
+
+void effect_push(Engine *e, Service *s, EffectItem item, const char *id, const char *key,
+                 const char *text) {
+        if (!begin_effect(e, &s->effects))
+                return;
+        item.text = put_words(e, &s->effects, text);
+        end_effect(e, s, item, id, key);
 }
 
 static bool is_about_operation(EventKind event) {
@@ -55,33 +90,69 @@ static bool is_about_operation(EventKind event) {
                event != EVENT_ROLLBACK_HELD;
 }
 
-void effect_alert(Engine *e, Service *s, EffectItem item, const char *key, const AlertWords *w) {
-        const EventRow *row = event_row(item.event);
-        STRBUF(epoch, 24);
-        strbuf_add_u64(&epoch, item.epoch);
-        const EventFieldValue fields[] = {
-                { "service", s->policy->service },
-                { "version", w->version },
-                { "epoch", epoch.text },
-                { "from", s->plan.from_version },
-                { "to", s->plan.to_version },
-                { "operation", s->plan.id },
-                { "rule", w->rule },
-                { "reading", w->reading },
-                { "guard", w->guard },
-                { "held", w->held },
-                { "detail", w->detail },
-                { "reason", w->reason },
-                { "actor", w->actor },
-                { "since", w->since },
-        };
+static const char *sentence_of(const EffectItem *item) {
+        const EventRow *row = event_row(item->event);
 
-        STRBUF(text, ENGINE_TEXT_SIZE);
-        event_render(item.raise || !row->over ? row->text : row->over, fields, ELEMENTSOF(fields),
-                     &text);
-        text_mark_cut(&text);
+        return item->raise || !row->over ? row->text : row->over;
+}
+
+static bool is_named(const char *sentence, const char *field) {
+        STRBUF(place, 32);
+
+        strbuf_add_char(&place, '{');
+        strbuf_add(&place, field);
+        strbuf_add_char(&place, '}');
+        return strstr(sentence, place.text);
+}
+
+/* What the sentence names, each as its number in the table and its value; all of them together are
+ * as long as a sentence may be, the long ones last. */
+static void put_fields(Engine *e, EffectQueue *q, EffectItem *item, const AlertWords *w,
+                       const OperationPlan *plan) {
+        const char *const values[] = {
+                [FIELD_VERSION] = w->version,
+                [FIELD_FROM] = plan ? plan->from_version : NULL,
+                [FIELD_TO] = plan ? plan->to_version : NULL,
+                [FIELD_RULE] = w->rule,
+                [FIELD_GUARD] = w->guard,
+                [FIELD_SINCE] = w->since,
+                [FIELD_ACTOR] = w->actor,
+                [FIELD_READING] = w->reading,
+                [FIELD_REASON] = w->reason,
+                [FIELD_HELD] = w->held,
+                [FIELD_DETAIL] = w->detail,
+        };
+        size_t left = ENGINE_TEXT_SIZE;
+
+        for (size_t i = 0; i < ELEMENTSOF(values); i++) {
+                char storage[ENGINE_TEXT_SIZE];
+                StrBuf one;
+                uint16_t at;
+
+                if (!values[i] || !*values[i] || left < FIELD_LEAST ||
+                    !is_named(sentence_of(item), alert_fields[i]))
+                        continue;
+                strbuf_init(&one, storage, left);
+                strbuf_add_char(&one, (char)(i + 1));
+                strbuf_add(&one, values[i]);
+                text_mark_cut(&one);
+                at = put_words(e, q, one.text);
+                if (at == 0)
+                        return;
+                if (item->n_fields++ == 0)
+                        item->fields = at;
+                left -= one.length + 1;
+        }
+}
+
+void effect_alert(Engine *e, Service *s, EffectItem item, const char *key, const AlertWords *w) {
+        bool about = is_about_operation(item.event);
+
+        if (!begin_effect(e, &s->effects))
+                return;
         item.kind = EFFECT_ALERT;
-        effect_push(e, s, item, is_about_operation(item.event) ? s->plan.id : NULL, key, text.text);
+        put_fields(e, &s->effects, &item, w, about ? &s->plan : NULL);
+        end_effect(e, s, item, about ? s->plan.id : NULL, key);
 }
 
 /* The words of what was taken make room once nothing else refers to them. */
@@ -110,6 +181,27 @@ void effect_cancel(Service *s, EffectKind kind) {
         forget_words(q);
 }
 
+static void fill_alert(const Service *s, const EffectItem *item, Effect *ret) {
+        const char *at = s->effects.words + item->fields;
+        EventFieldValue all[ENGINE_ALERT_FIELDS + 3];
+        size_t n = 0;
+        STRBUF(epoch, 24);
+        StrBuf text;
+
+        for (; ret->n_fields < item->n_fields; ret->n_fields++) {
+                ret->fields[ret->n_fields] = (EventFieldValue){ alert_fields[*at - 1], at + 1 };
+                all[n++] = ret->fields[ret->n_fields];
+                at += strlen(at) + 1;
+        }
+        strbuf_add_u64(&epoch, item->epoch);
+        all[n++] = (EventFieldValue){ "service", s->policy->service };
+        all[n++] = (EventFieldValue){ "epoch", epoch.text };
+        all[n++] = (EventFieldValue){ "operation", ret->operation.id };
+        strbuf_init(&text, ret->text, sizeof ret->text);
+        event_render(sentence_of(item), all, n, &text);
+        text_mark_cut(&text);
+}
+
 static void fill_effect(const Service *s, const EffectItem *item, Effect *ret) {
         const char *words = s->effects.words;
 
@@ -135,6 +227,8 @@ static void fill_effect(const Service *s, const EffectItem *item, Effect *ret) {
         }
         name_copy(ret->key, words + item->key);
         text_copy(ret->text, sizeof ret->text, words + item->text);
+        if (item->kind == EFFECT_ALERT)
+                fill_alert(s, item, ret);
 }
 
 bool engine_take_effect(Engine *e, Effect *ret) {

@@ -13,6 +13,7 @@ typedef struct Engine Engine;
 
 #define ENGINE_EFFECTS_PER_SERVICE 16 /* queued at once; the shell takes them after every step */
 #define ENGINE_TEXT_SIZE 512
+#define ENGINE_ALERT_FIELDS 11
 #define ENGINE_NO_SERVICE UINT32_MAX
 /* times `verify`, then an unverified operation is closed and paged */
 #define ENGINE_UNVERIFIED_FACTOR 10
@@ -59,6 +60,10 @@ typedef struct Effect {
         char key[NAME_SIZE];
         /* ALERT, MOVE_OPERATION: the sentence with numbers; what did not fit ends in "..." */
         char text[ENGINE_TEXT_SIZE];
+        /* ALERT: what the sentence names, but for service, epoch and operation; borrowed likewise
+         */
+        EventFieldValue fields[ENGINE_ALERT_FIELDS];
+        size_t n_fields;
         uint64_t epoch;
         /* COMMIT, RECORD, MOVE_OPERATION, ALERT: borrowed until the next engine_step() or
          * engine_request(); NULL: none */

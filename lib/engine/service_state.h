@@ -63,6 +63,8 @@ typedef struct EffectItem {
         uint64_t epoch;
         uint16_t probe, row;
         uint16_t id, key, text; /* offsets into words; 0: the empty text */
+        uint16_t fields;        /* of an alert: the offset of the first of n_fields */
+        uint8_t n_fields;
         uint8_t kind, state, event, operation_kind;
         bool automatic, raise, evidence, adopt;
 } EffectItem;

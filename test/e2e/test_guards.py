@@ -14,7 +14,7 @@ def not_to_its_end(world):
 def assert_held(world, guard, **data):
     """The alert says which guard holds, and the pointer stays."""
     notice = world.wait_alert("rollback.held", guard=guard, **data)
-    assert f"is held by {guard}: " in notice.data["text"] and notice.data["rule"] == "errors"
+    assert f"is held by {guard}: {notice.data['held']}; " in notice.data["text"] and notice.data["rule"] == "errors"
     assert "rollbackctl rollback" in notice.data["type_now"]
     world.wait(lambda: world.service()["holding"] == guard, f"{guard} to hold")
     stays(lambda: world.changes() == [], "nothing done", 0.3)

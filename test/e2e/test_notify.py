@@ -103,7 +103,8 @@ def test_a_service_that_nothing_is_known_of_is_called_blind(world):
     world.start(unknown_after="1s", rules=world.policy()["rules"][1:])
     world.application.traffic = 0
     world.deploy("v2")
-    world.wait_alert("service.blind")
+    notice = world.wait_alert("service.blind")
+    assert (notice.data["version"], notice.data["since"]) == ("v2", "1 s")
     assert world.service()["health"] == "blind" and world.active() == "v2"
 
 

@@ -79,7 +79,8 @@ def test_an_atomic_step_that_must_not_fail_keeps_the_pointer(world):
     fill(world)
     world.release_bad()
     notice = world.wait_alert("rollback.failed")
-    assert "division by zero" in notice.data["text"]
+    assert "division by zero" in notice.data["text"] and "division by zero" in notice.data["detail"]
+    assert (notice.data["from"], notice.data["to"]) == ("v2", "v1")
     stays(lambda: world.active() == "v2", "v2 active", 0.5)
     assert world.changes() == [] and world.operations() == []
     assert world.rows("SELECT version FROM users ORDER BY id") == [("v2",), ("v1",), ("v0",)]

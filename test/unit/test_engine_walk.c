@@ -89,6 +89,32 @@ static void check_commit(const Effect *f) {
                         fail_msg("%s did not pass", guard_to_string(s.guards[i].guard));
 }
 
+static bool has_field(const Effect *f, const char *name, size_t length) {
+        static const char *const known[] = { "service", "epoch", "operation" };
+
+        for (size_t i = 0; i < ELEMENTSOF(known); i++)
+                if (strlen(known[i]) == length && strncmp(known[i], name, length) == 0)
+                        return true;
+        for (size_t i = 0; i < f->n_fields; i++)
+                if (strlen(f->fields[i].name) == length &&
+                    strncmp(f->fields[i].name, name, length) == 0)
+                        return f->fields[i].value[0] != '\0';
+        return false;
+}
+
+/* A receiver reads the data: every field that the sentence names is there. */
+static void check_fields(const Effect *f) {
+        const EventRow *row = event_row(f->event);
+        const char *at = f->raise || !row->over ? row->text : row->over;
+
+        while ((at = strchr(at, '{'))) {
+                size_t length = strcspn(++at, "}");
+
+                if (!has_field(f, at, length))
+                        fail_msg("%s: {%.*s} is not among the fields", row->type, (int)length, at);
+        }
+}
+
 static void check_effect(World *w, const Effect *f) {
         assert_int_equal(f->service, w->service);
         switch (f->kind) {
@@ -111,6 +137,7 @@ static void check_effect(World *w, const Effect *f) {
                 break;
         case EFFECT_ALERT:
                 assert_true(strlen(f->text) > 10);
+                check_fields(f);
                 holds += f->event == EVENT_ROLLBACK_HELD && f->raise;
                 break;
         case EFFECT_MARK_STABLE:
