@@ -52,10 +52,14 @@ static const struct {
                                 "the newest one; without it every newer schema fits" },
         [OPTION_BARRIER] = { "barrier", FORM_FLAG, "no rollback may go behind this release" },
         [OPTION_ARTEFACT] = { "artefact", FORM_TEXT, "where the built thing lies" },
+        [OPTION_ACTOR] = { "actor", FORM_TEXT,
+                           "who wanted it, instead of the database role that says so" },
         [OPTION_SOURCE] = { "source", FORM_TEXT, "which pipeline or tool says this" },
         [OPTION_ROLLING] = { "rolling", FORM_FLAG,
                              "instances follow one by one: no automatic act until deploy-done, for "
                              "an hour at most" },
+        [OPTION_ROLLING_FOR] = { "rolling-for", FORM_DURATION,
+                                 "the same for so long at most, up to 24h" },
         [OPTION_FORCE] = { "force", FORM_FLAG,
                            "deploy a quarantined or banned version; automatic rollback is off for "
                            "it" },

@@ -25,16 +25,17 @@ const Verb verbs[] = {
           "0 1 stable reason" },
         { "deploy", "SERVICE VERSION",
           CONNECT " expect-epoch code-ref api-version schema-min schema-max barrier artefact "
-                  "source note rolling force",
+                  "actor source note rolling rolling-for force",
           "make a version the active one; prints the new epoch", run_sql,
           "SELECT rollbackd.deploy(service => $1, version => $2, expect_epoch => $3::bigint, "
           "code_ref => $4, api_version => $5, "
           "schema_min => $6::bigint, schema_max => $7::bigint, barrier => coalesce($8::boolean, "
           "false), artefact => $9, source => $10, note => $11, "
-          "rolling => coalesce($12::boolean, false), force => coalesce($13::boolean, false)) AS "
-          "epoch",
+          "rolling => coalesce($12::boolean, $15::interval IS NOT NULL), "
+          "force => coalesce($13::boolean, false), actor => $14, "
+          "rolling_for => coalesce($15::interval, '1 hour')) AS epoch",
           "0 1 expect-epoch code-ref api-version schema-min schema-max barrier artefact source "
-          "note rolling force" },
+          "note rolling force actor rolling-for" },
         { "deploy-done", "SERVICE EPOCH", CONNECT, "a rolling deploy has reached every instance",
           run_sql, "SELECT rollbackd.deploy_done(service => $1, epoch => $2::bigint)", "0 1" },
         { "active", "SERVICE", CONNECT, "the version that the pointer names", run_sql,

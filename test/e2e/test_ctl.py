@@ -1,4 +1,5 @@
 """rollbackctl as people and scripts use it: verbs, exit codes, --json, and check --db."""
+import datetime
 import json
 import os
 import re
@@ -32,6 +33,13 @@ def test_a_release_by_command_line(world):
     world.wait(lambda: world.guard("deploying") == "holds", "the rolling deploy")
     ctl("deploy-done", SERVICE, epoch)
     world.wait(lambda: world.guard("deploying") == "passes", "its end")
+    epoch = ctl("deploy", SERVICE, "v4", "--rolling-for", "3h", "--actor", "alice for ticket 7")
+    assert world.rows("SELECT actor, fields ->> 'login', fields ->> 'rolling' FROM rollbackd.event WHERE kind = 'release.deployed' "
+                      "AND fields ->> 'epoch' = %s", epoch) == [("alice for ticket 7", "ci", "true")]
+    assert world.value("SELECT actor FROM rollbackd.history WHERE epoch = %s", epoch) == "alice for ticket 7"
+    assert world.value("SELECT deploying_until - released_at FROM rollbackd.service_status") == datetime.timedelta(hours=3)
+    done = world.ctl("deploy", SERVICE, "v5", "--rolling-for", "25h", user="ci")
+    assert done.returncode == 4 and "24" in done.stderr, done
     assert world.value("SELECT note FROM rollbackd.history WHERE epoch = 2") == "it's; DROP TABLE users--"
 
 

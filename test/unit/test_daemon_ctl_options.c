@@ -171,6 +171,11 @@ static void test_options(_unused_ void **state) {
         assert_string_equal(line.values[OPTION_ROLLING], "true");
         assert_string_equal(line.values[OPTION_NOTE], "");
         assert_null(line.values[OPTION_FORCE]);
+        assert_taken("deploy web 2.0 --actor alice --rolling-for 90m", &line);
+        assert_string_equal(line.values[OPTION_ACTOR], "alice");
+        assert_string_equal(line.values[OPTION_ROLLING_FOR], "90m");
+        assert_refused("deploy web 2.0 --rolling-for 90", "--rolling-for");
+        assert_refused("rollback web --actor alice", "this verb does not take that option");
         assert_refused("status --reason x", "--reason: this verb does not take that option");
         assert_refused("status --rea x", "--rea: this verb does not take that option");
 }
