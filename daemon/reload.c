@@ -144,6 +144,17 @@ static void remove_service(Manager *m, uint32_t handle) {
         *s = (ManagedService){ 0 };
 }
 
+/* Of a service that the ledger knows: another one has no subscribers. */
+static void end_subscribers(Manager *m, const ManagedService *s) {
+        if (m->ledger && s->epoch > 0 &&
+            ledger_put_subscribers(m->ledger, s->config->service, "[]") < 0)
+                log_message(
+                        SEVERITY_WARNING,
+                        "service %s: too much waits for the ledger: its policy's receivers stay "
+                        "in it until the policy comes and goes again",
+                        s->config->service);
+}
+
 static int watch_services(Manager *m) {
         _cleanup_(freep) LedgerService *list = calloc(CONFIG_SERVICES_MAX, sizeof *list);
         size_t n = 0;
@@ -207,6 +218,7 @@ int manager_load_policies(Manager *m) {
                         log_message(SEVERITY_NOTICE,
                                     "service %s: its policy %s is gone, it is watched no more",
                                     m->services[i].config->service, m->services[i].config->path);
+                        end_subscribers(m, &m->services[i]);
                         remove_service(m, i);
                 }
         if (r >= 0)

@@ -75,6 +75,37 @@ def test_a_removed_policy_is_watched_no_more(world):
     assert world.service()["known"]
 
 
+def subscribers(world):
+    return [row[0] for row in world.rows("SELECT name FROM rollbackd.subscriber ORDER BY name")]
+
+
+def test_a_removed_policy_takes_its_receivers_along(world):
+    world.start()
+    world.call("register", "other", "v1", True, "known good")
+    path = world.write_policy(world.policy(service="other", notify=[{"kind": "webhook", "url": f"{world.receiver.url}/other"}]))
+    world.daemon.reload()
+    world.wait(lambda: "policy:other:1" in subscribers(world), "the second policy's receiver")
+    world.receiver.answers["/other"] = [500] * 50
+    world.call("deploy", "other", "v2", user="ci")
+    world.wait(lambda: world.receiver.find("release.deployed", "/other"), "a notice that is refused")
+    # Refused is not gone: the last good policy stays in force, and its receivers with it.
+    path.write_text("service = \"other\";\nnonsense = 1;\n")
+    world.daemon.reload()
+    assert list(unconfigured(world)) == ["other.conf"]
+    path.unlink()
+    world.proxy.cut()
+    world.wait(lambda: world.daemon.metric("rollbackd_ledger_up") == 0, "the loss to be noticed")
+    assert "policy:other:1" in subscribers(world)
+    world.daemon.reload()
+    world.proxy.open()
+    world.wait(lambda: "policy:other:1" not in subscribers(world), "the receiver to go")
+    assert subscribers(world) == [f"policy:{SERVICE}:1"]
+    assert world.rows("SELECT DISTINCT state, error FROM rollbackd.delivery WHERE subscriber = 'policy:other:1'") == \
+        [("dead", "the subscriber was removed from the policy")]
+    world.call("deploy", "other", "v3", user="ci")
+    assert world.value("SELECT count(*) FROM rollbackd.delivery WHERE subscriber = 'policy:other:1' AND state <> 'dead'") == 0
+
+
 def total(world):
     return next(r for r in world.service()["rules"] if r["name"] == "errors")["total"]
 
