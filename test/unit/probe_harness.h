@@ -76,6 +76,7 @@ void harness_add_operand(Harness *h, const char *selector);
 void harness_begin(Harness *h);
 /* Runs until `wanted` results are there. Fails the test when that takes longer than a minute. */
 void harness_run(Harness *h, size_t wanted);
+/* Frees it, and waits until the last worker has gone: what follows may count descriptors. */
 void harness_done(Harness *h);
 /* The whole of it for one probe of a scripted server: begin, run, stop. Returns the only result,
  * kept in *h. */
