@@ -78,8 +78,24 @@ static void perform_move(Manager *m, const Effect *e) {
                             service, e->operation.id, operation_state_to_string(e->state));
 }
 
+/* The evidence, and what its sentence names besides. */
+static char *record_text(const Effect *e) {
+        _cleanup_(json_freep) Json *fields = e->evidence ? json_from_evidence(e->evidence) :
+                                                           json_new_object();
+
+        if (!fields)
+                return NULL;
+        if (e->operation.from_version[0] != '\0') {
+                json_set_text(fields, "from", e->operation.from_version);
+                json_set_text(fields, "to", e->operation.to_version);
+        }
+        if (e->event == EVENT_ROLLBACK_FAILED || e->event == EVENT_RESTORE_FAILED)
+                json_set_text(fields, "detail", e->text);
+        return json_text(fields);
+}
+
 static void perform_record(Manager *m, const Effect *e) {
-        _cleanup_(freep) char *fields = manager_evidence_text(e->evidence);
+        _cleanup_(freep) char *fields = record_text(e);
 
         if (!fields || !m->ledger ||
             ledger_record_event(m->ledger, e->operation.id[0] != '\0' ? e->operation.id : NULL,

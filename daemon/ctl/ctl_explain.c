@@ -108,6 +108,7 @@ static void print_event(const Json *e) {
                     json_get_text(e, "service", NULL), " at ", json_get_text(e, "at", NULL));
         say("by", json_get_text(e, "actor", NULL));
         say("operation", json_get_text(e, "operation", NULL));
+        say("outcome", json_get_text(json_get(e, "fields"), "detail", NULL));
         if (!json_get_text(json_get(e, "fields"), "rule", NULL))
                 return;
         print_evidence(json_get(e, "fields"));

@@ -46,6 +46,14 @@ static void push_alert(Engine *e, Service *s, EventKind event, const char *detai
                              .detail = detail, .actor = s->plan.actor, .reason = s->plan.reason });
 }
 
+/* What never became an operation of the ledger is an event of it, under the same id. */
+static void push_record(Engine *e, Service *s, EventKind event, const char *detail) {
+        EffectItem item = item_of(s, EFFECT_RECORD);
+        item.event = (uint8_t)event;
+        item.raise = item.evidence = true;
+        effect_push(e, s, item, s->plan.id, NULL, detail);
+}
+
 /* The event of this operation kind: both kinds have theirs in the same order. */
 static EventKind event_of(const Service *s, EventKind of_rollback) {
         if (s->plan.kind == OPERATION_ROLLBACK)
@@ -180,6 +188,7 @@ static void fail_commit(Engine *e, Service *s, const char *detail, usec_t now) {
                         NULL, &(AlertWords){ .version = s->facts.version });
         s->failed_event = event;
         push_alert(e, s, event, detail && *detail ? detail : "no detail", true);
+        push_record(e, s, event, detail && *detail ? detail : "no detail");
         s->failed = s->failed_told = true;
         s->given_up = s->given_up || s->plan.automatic;
         s->refused = false;

@@ -51,6 +51,7 @@ def test_observe_records_what_it_would_have_done_and_touches_nothing(world):
     world.release_bad()
     event = world.wait(lambda: world.events("rollback.would"), "the event")[0]
     assert (event["rule"], event["version"], event["target"]) == ("errors", "v2", "v1")
+    assert "would have been rolled back from v2 to v1 (" in world.wait_notice("rollback.would").data["text"]
     stays(lambda: world.active() == "v2", "v2 active")
     assert world.operations() == [] and len(world.events("rollback.would")) == 1
     key = str(world.value("SELECT id FROM rollbackd.event WHERE kind = 'rollback.would'"))

@@ -81,6 +81,12 @@ def test_an_atomic_step_that_must_not_fail_keeps_the_pointer(world):
     notice = world.wait_alert("rollback.failed")
     assert "division by zero" in notice.data["text"] and "division by zero" in notice.data["detail"]
     assert (notice.data["from"], notice.data["to"]) == ("v2", "v1")
+    # It never became an operation, and is explained all the same.
+    told = world.wait_notice("rollback.failed")
+    assert told.data["text"] == notice.data["text"]
+    key = world.value("SELECT id FROM rollbackd.event WHERE kind = 'rollback.failed'")
+    done = world.ctl("explain", key)
+    assert done.returncode == 0 and "division by zero" in done.stdout and "rule errors" in done.stdout, done
     stays(lambda: world.active() == "v2", "v2 active", 0.5)
     assert world.changes() == [] and world.operations() == []
     assert world.rows("SELECT version FROM users ORDER BY id") == [("v2",), ("v1",), ("v0",)]
@@ -114,7 +120,7 @@ def test_a_locked_cache_row_waits_and_does_not_hold_the_pointer(world):
 
 
 def test_a_locked_users_row_in_the_transaction_is_waited_for_in_bounds(world):
-    world.start(rollback={"steps": changed(0, timeout="300ms")[:1]})
+    world.start(rollback={"steps": STEPS[:1]})
     fill(world)
     blocker = world.connect(autocommit=False)
     blocker.execute("SELECT FROM users WHERE id = 1 FOR UPDATE")

@@ -15,7 +15,7 @@
 
 static World world;
 static uint64_t seed;
-static uint64_t events, commits, holds, verified, woulds, stables;
+static uint64_t events, commits, holds, verified, woulds, stables, failures;
 static uint64_t
         done_epochs[1024]; /* from-epochs of automatic rollbacks that committed, of this walk */
 static size_t n_done;
@@ -131,8 +131,14 @@ static void check_effect(World *w, const Effect *f) {
                 verified += f->kind == EFFECT_MOVE_OPERATION && operation_is_closed(f->state);
                 break;
         case EFFECT_RECORD:
-                assert_true(w->policy.rollback.mode != MODE_AUTOMATIC);
                 assert_int_equal(strlen(f->operation.id), OPERATION_ID_SIZE - 1);
+                assert_non_null(f->evidence);
+                if (f->event == EVENT_ROLLBACK_FAILED || f->event == EVENT_RESTORE_FAILED) {
+                        assert_true(f->text[0] != '\0');
+                        failures++;
+                        break;
+                }
+                assert_true(w->policy.rollback.mode != MODE_AUTOMATIC);
                 woulds++;
                 break;
         case EFFECT_ALERT:
@@ -391,6 +397,7 @@ static void promises_hold_on_a_random_walk(void **state) {
         /* A walk on which nothing happens would prove nothing. */
         assert_true(events >= EVENTS_LEAST);
         assert_true(commits > 100 && holds > 100 && verified > 50 && woulds > 20 && stables > 20);
+        assert_true(failures > 20);
 }
 
 /* Two engines that are fed alike say the same, byte by byte. */
