@@ -39,11 +39,14 @@ struct Loop {
         bool mark_wanted, marked;
         usec_t turn_cpu; /* of the thread, when the turn began */
         usec_t longest_turn;
+        usec_t turn_began, stalled;
+        usec_t stalled_until; /* all stalls up to this instant are in */
 };
 
 struct LoopTimer {
         Loop *loop;
         sd_event_source *source;
+        usec_t armed; /* the instant at which it was */
         LoopTimerCallback callback;
         void *userdata;
 };
@@ -70,10 +73,37 @@ usec_t loop_now(Loop *l) {
         return sd_event_now(l->event, CLOCK_BOOTTIME, &now) < 0 ? clock_usec(CLOCK_BOOTTIME) : now;
 }
 
+usec_t loop_clock(void) {
+        return clock_usec(CLOCK_BOOTTIME);
+}
+
+static usec_t stall_of(usec_t from, usec_t to) {
+        usec_t time = usec_sub(to, from);
+
+        return time >= LOOP_STALL ? time : 0;
+}
+
+usec_t loop_stalled(const Loop *l) {
+        assert(l);
+        return l->stalled + stall_of(l->turn_began, loop_clock());
+}
+
+static void note_stall(Loop *l, usec_t from, usec_t to) {
+        if (stall_of(from, to) == 0)
+                return;
+        l->stalled += to - from;
+        l->stalled_until = to;
+}
+
+/* A timer that was due while the loop slept: who should have woken us did not. */
+static void note_late_wake(Loop *l, usec_t at) {
+        note_stall(l, MAX(at, l->stalled_until), l->turn_began);
+}
+
 static int on_tick(sd_event_source *source, uint64_t at, void *userdata) {
         Loop *l = userdata;
 
-        (void)at;
+        note_late_wake(l, at);
         (void)sd_event_source_set_time(source, usec_add(loop_now(l), TICK));
         (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
         return 0;
@@ -135,7 +165,7 @@ static int on_timer(sd_event_source *source, uint64_t at, void *userdata) {
         LoopTimer *t = userdata;
 
         (void)source;
-        (void)at;
+        note_late_wake(t->loop, MAX(at, t->armed));
         t->callback(t->userdata, loop_now(t->loop));
         return 0;
 }
@@ -163,6 +193,7 @@ int loop_add_timer(Loop *l, LoopTimerCallback callback, void *userdata, const ch
 
 void loop_timer_set(LoopTimer *t, usec_t at) {
         assert(t);
+        t->armed = loop_clock();
         /* Neither call allocates for a source that is there; they refuse only when the loop has
          * finished, and then no timer matters. */
         if (at != USEC_INFINITY)
@@ -290,6 +321,7 @@ static void watch_clock(Loop *l) {
 
 static void begin_turn(Loop *l) {
         l->turn_cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID);
+        l->turn_began = loop_clock();
         l->mark_wanted = true;
         l->marked = false;
 }
@@ -298,6 +330,7 @@ static void end_turn(Loop *l) {
         usec_t cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID);
 
         l->longest_turn = MAX(l->longest_turn, usec_sub(cpu, l->turn_cpu));
+        note_stall(l, l->turn_began, loop_clock());
 }
 
 /* A turn is what was ready together: it is over when nothing is left to do or, in a loop that is
@@ -328,7 +361,7 @@ int loop_run_until(Loop *l, const bool *done) {
         int r, code = 0;
 
         assert(l);
-        l->last_turn = clock_usec(CLOCK_BOOTTIME);
+        l->last_turn = loop_clock();
         begin_turn(l);
         while (sd_event_get_state(l->event) != SD_EVENT_FINISHED) {
                 bool idle;

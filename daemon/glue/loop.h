@@ -24,6 +24,12 @@ DEFINE_CLEANUP(Loop *, loop_free);
 
 /* The instant at which this turn of the loop began. */
 usec_t loop_now(Loop *l);
+/* The clock itself, for whoever bounds what it does in one turn. */
+usec_t loop_clock(void);
+/* Time so far for which the loop was there for nobody: turns that took LOOP_STALL or longer, the
+ * present one included, and wake-ups that came as late. Whoever waits for others takes it off. */
+#define LOOP_STALL (10 * USEC_PER_MSEC)
+usec_t loop_stalled(const Loop *l);
 
 /* A timer that is not armed yet. Owned by the caller; free before its userdata goes. */
 int loop_add_timer(Loop *l, LoopTimerCallback callback, void *userdata, const char *name,

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -247,6 +249,73 @@ static void longest_turn_is_cpu_time(void **state) {
         loop_timer_free(burner);
 }
 
+static void note_stall(void *userdata, usec_t now _unused_) {
+        Story *s = userdata;
+
+        s->fired_at = loop_stalled(s->loop);
+        loop_exit(s->loop, 0);
+}
+
+static void sleep_then_note(void *userdata, usec_t now) {
+        Story *s = userdata;
+
+        /* What a turn has taken so far counts within it, too. */
+        (void)poll(NULL, 0, 30);
+        assert_true(loop_stalled(s->loop) >= 30 * USEC_PER_MSEC);
+        loop_timer_set(s->timer, now);
+}
+
+static void a_long_turn_is_a_stall(void **state) {
+        Story *s = *state;
+
+        assert_int_equal(loop_add_timer(s->loop, sleep_then_note, s, "sleep", &s->burner), 0);
+        assert_int_equal(loop_add_timer(s->loop, note_stall, s, "note", &s->timer), 0);
+        loop_timer_set(s->burner, 0);
+        assert_int_equal(loop_run(s->loop), 0);
+        assert_true(s->fired_at >= 30 * USEC_PER_MSEC);
+        loop_timer_free(s->burner);
+}
+
+static void wait_for_stall(void *userdata, usec_t now) {
+        Story *s = userdata;
+
+        s->fired_at = loop_stalled(s->loop);
+        if (s->fired_at >= 100 * USEC_PER_MSEC)
+                loop_exit(s->loop, 0);
+        loop_timer_set(s->timer, now + 50 * USEC_PER_MSEC);
+}
+
+/* Stopped again and again while it sleeps; sooner or later its timer is due meanwhile. */
+static void a_late_wake_up_is_a_stall(void **state) {
+        Story *s = *state;
+        pid_t me = getpid(), child = fork();
+
+        assert_true(child >= 0);
+        if (child == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                for (unsigned i = 0; i < 6; i++) {
+                        (void)kill(me, SIGSTOP);
+                        (void)poll(NULL, 0, 200);
+                        (void)kill(me, SIGCONT);
+                        (void)poll(NULL, 0, 20);
+                }
+                _exit(0);
+        }
+        assert_int_equal(loop_add_timer(s->loop, wait_for_stall, s, "note", &s->timer), 0);
+        loop_timer_set(s->timer, loop_now(s->loop) + 50 * USEC_PER_MSEC);
+        assert_int_equal(loop_run(s->loop), 0);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+static void sleeping_is_no_stall(void **state) {
+        Story *s = *state;
+
+        assert_int_equal(loop_add_timer(s->loop, note_stall, s, "note", &s->timer), 0);
+        loop_timer_set(s->timer, loop_now(s->loop) + 400 * USEC_PER_MSEC);
+        assert_int_equal(loop_run(s->loop), 0);
+        assert_true(s->fired_at < 400 * USEC_PER_MSEC);
+}
+
 /* Two timers that are always due: the loop is never idle, and its turns are still those of both. */
 static void burn_again(LoopTimer *t, usec_t now) {
         usec_t start = cpu_now();
@@ -297,6 +366,9 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(idling_is_no_jump, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(what_comes_after_each_callback_may_end_it, set_up,
                                                 tear_down),
+                cmocka_unit_test_setup_teardown(a_long_turn_is_a_stall, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(a_late_wake_up_is_a_stall, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(sleeping_is_no_stall, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(a_loop_that_is_never_idle_has_turns, set_up,
                                                 tear_down),
                 cmocka_unit_test_setup_teardown(longest_turn_is_cpu_time, set_up, tear_down),
