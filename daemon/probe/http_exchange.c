@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <unistd.h>
 
 #include "connection.h"
 #include "http_exchange.h"
@@ -9,21 +8,21 @@
 #define READS_PER_TURN 8
 
 typedef enum ExchangeState {
-        EXCHANGE_CONNECTING,
+        EXCHANGE_CONNECTING, /* until the first bytes are sent */
         EXCHANGE_SENDING,
         EXCHANGE_READING
 } ExchangeState;
 
 struct HttpExchange {
+        PollItem item; /* first, so that an item is its exchange */
         HttpExchangeSetup setup;
         ExchangeState state;
         int fd;
-        LoopIo *io;
         uint64_t body_size;
         bool answered; /* a byte has come */
+        bool ended;    /* the peer has closed its side */
+        size_t sent;
         HttpResponse response;
-        size_t sent, request_size;
-        char request[HTTP_REQUEST_MAX];
 };
 
 static bool plain_text(const char *text) {
@@ -62,7 +61,7 @@ int http_exchange_check(const TargetConfig *target, const char *accept) {
 }
 
 static void finish(HttpExchange *x, ProbeOutcome outcome, const char *words) {
-        x->io = loop_io_free(x->io);
+        poller_remove(x->setup.poller, &x->item);
         /* The exchange may be gone after this. */
         x->setup.on_done(x->setup.userdata, outcome, words);
 }
@@ -134,101 +133,110 @@ static bool take_bytes(HttpExchange *x, const char *data, size_t n) {
         return true;
 }
 
-static void read_answer(HttpExchange *x) {
+/* Bytes that were read. Returns true when there may be more to read now. */
+static bool read_more(HttpExchange *x) {
         char buffer[READ_SIZE];
+        ssize_t n = recv(x->fd, buffer, sizeof buffer, 0);
 
-        for (unsigned i = 0; i < READS_PER_TURN; i++) {
-                ssize_t n = recv(x->fd, buffer, sizeof buffer, 0);
-
-                if (n < 0) {
-                        if (errno == EINTR)
-                                continue;
-                        if (errno != EAGAIN)
-                                finish_errno(x, errno);
-                        return;
-                }
-                if (n == 0) {
-                        finish_closed(x);
-                        return;
-                }
-                x->answered = true;
-                if (!take_bytes(x, buffer, (size_t)n))
-                        return;
+        if (n < 0 && errno == EINTR)
+                return true;
+        if (n < 0) {
+                if (errno != EAGAIN)
+                        finish_errno(x, errno);
+                return false;
         }
+        if (n == 0) {
+                x->ended = true;
+                finish_closed(x);
+                return false;
+        }
+        x->answered = true;
+        /* What comes after a short read is told anew, but not an end that has been told. */
+        return take_bytes(x, buffer, (size_t)n) && ((size_t)n == sizeof buffer || x->ended);
 }
 
-static void send_request(HttpExchange *x) {
-        while (x->sent < x->request_size) {
-                ssize_t n = send(x->fd, x->request + x->sent, x->request_size - x->sent,
+static void read_answer(HttpExchange *x) {
+        for (unsigned i = 0; i < READS_PER_TURN; i++)
+                if (!read_more(x))
+                        return;
+
+        int r = poller_tell_again(x->setup.poller, &x->item, EPOLLIN);
+        if (r < 0)
+                finish_errno(x, r);
+}
+
+/* Sends what is left. Returns 0 when nothing is, -EAGAIN, or why it cannot be sent. */
+static int send_rest(HttpExchange *x, const StrBuf *request) {
+        while (x->sent < request->length) {
+                ssize_t n = send(x->fd, request->text + x->sent, request->length - x->sent,
                                  MSG_NOSIGNAL);
 
                 if (n >= 0) {
                         x->sent += (size_t)n;
+                        x->state = EXCHANGE_SENDING;
                         continue;
                 }
                 if (errno == EINTR)
                         continue;
-                if (errno == EAGAIN)
-                        return;
                 /* A server may answer and close without reading: what it said decides, and reading
                  * tells the error if it said nothing. */
-                if (errno == EPIPE || errno == ECONNRESET)
+                if (x->state == EXCHANGE_SENDING && (errno == EPIPE || errno == ECONNRESET))
                         break;
-                finish_errno(x, errno);
-                return;
+                return -errno;
         }
-
-        int r = loop_io_set(x->io, EPOLLIN);
-        if (r < 0)
-                finish_errno(x, r);
-        else
-                x->state = EXCHANGE_READING;
+        x->state = EXCHANGE_READING;
+        return 0;
 }
 
-static void on_event(void *userdata, int fd, uint32_t events _unused_) {
-        HttpExchange *x = userdata;
+/* The request is written anew for what is left of it: most are gone with the first call, and
+ * nobody has to keep them. */
+static int send_again(HttpExchange *x) {
+        STRBUF(request, HTTP_REQUEST_MAX);
+        int r = request_build(&request, x->setup.target, x->setup.accept);
 
-        switch (x->state) {
-        case EXCHANGE_CONNECTING: {
-                int r = connection_result(fd);
+        return r < 0 ? r : send_rest(x, &request);
+}
 
+static void on_ready(PollItem *item, uint32_t events) {
+        HttpExchange *x = (HttpExchange *)item;
+
+        x->ended = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+        if (x->state != EXCHANGE_READING) {
+                int r = send_again(x);
+
+                if (r == -EAGAIN)
+                        return;
                 if (r < 0) {
                         finish_errno(x, r);
                         return;
                 }
-                x->state = EXCHANGE_SENDING;
-                send_request(x);
-                return;
         }
-        case EXCHANGE_SENDING:
-                send_request(x);
-                return;
-        case EXCHANGE_READING:
+        if (events & EPOLLIN || x->ended)
                 read_answer(x);
-                return;
-        }
 }
 
 int http_exchange_start(HttpExchange **ret, const HttpExchangeSetup *setup) {
-        _cleanup_(http_exchange_freep) HttpExchange *x = calloc(1, sizeof *x);
-        StrBuf b;
+        _cleanup_(http_exchange_freep) HttpExchange *x = NULL;
+        STRBUF(request, HTTP_REQUEST_MAX);
         int r;
 
+        r = request_build(&request, setup->target, setup->accept);
+        if (r < 0)
+                return r;
+        x = malloc(sizeof *x);
         if (!x)
                 return -ENOMEM;
-        x->setup = *setup;
+        *x = (HttpExchange){ .item.fd = -1, .setup = *setup, .fd = -1 };
         x->setup.address = NULL;
-        x->fd = -1;
-        strbuf_init(&b, x->request, sizeof x->request);
-        r = request_build(&b, setup->target, setup->accept);
-        if (r < 0)
-                return r;
-        x->request_size = b.length;
         http_response_init(&x->response, false, setup->capture);
-        r = x->fd = connection_start(setup->address);
+        r = x->fd = connection_start(setup->address, request.length);
         if (r < 0)
                 return r;
-        r = loop_add_io(setup->loop, x->fd, EPOLLOUT, on_event, x, "probe-http", &x->io);
+        r = send_rest(x, &request);
+        if (r < 0 && r != -EAGAIN)
+                return r;
+        r = poller_add(setup->poller, &x->item, x->fd, r < 0 ? EPOLLIN | EPOLLOUT : EPOLLIN,
+                       on_ready);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(x);
@@ -238,9 +246,9 @@ int http_exchange_start(HttpExchange **ret, const HttpExchangeSetup *setup) {
 HttpExchange *http_exchange_free(HttpExchange *x) {
         if (!x)
                 return NULL;
-        loop_io_free(x->io);
+        poller_remove(x->setup.poller, &x->item);
         if (x->fd >= 0)
-                close(x->fd);
+                connection_close(x->fd, x->ended);
         free(x);
         return NULL;
 }

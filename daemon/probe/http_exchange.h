@@ -12,7 +12,7 @@ typedef struct HttpExchange HttpExchange;
 
 /* Borrowed until the end but for `address`, which is for the call. */
 typedef struct HttpExchangeSetup {
-        Loop *loop;
+        Poller *poller;
         const Address *address;
         const TargetConfig *target;
         const char *accept;  /* media types to ask for */

@@ -137,7 +137,7 @@ static int http_start(const ProbeStart *start, ProbeResult *ret, void **ret_run)
                 .userdata = start->userdata,
         };
         r = http_exchange_start(&run->exchange, &(HttpExchangeSetup){
-                                                        .loop = start->loop,
+                                                        .poller = start->poller,
                                                         .address = start->address,
                                                         .target = start->target,
                                                         .accept = ACCEPT,

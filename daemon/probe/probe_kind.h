@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "offload.h"
+#include "poller.h"
 #include "sample.h"
 
 #define PROBE_WORDS_SIZE 160
@@ -24,6 +25,7 @@ typedef struct ProbeResult {
  * for the call only. */
 typedef struct ProbeStart {
         Loop *loop;
+        Poller *poller;
         const ProbeConfig *config;
         const TargetConfig *target;
         const Address *address; /* for the call only */

@@ -169,7 +169,7 @@ static int metrics_start(const ProbeStart *start, ProbeResult *ret, void **ret_r
         run->done = start->done;
         run->userdata = start->userdata;
         r = http_exchange_start(&run->exchange, &(HttpExchangeSetup){
-                                                        .loop = start->loop,
+                                                        .poller = start->poller,
                                                         .address = start->address,
                                                         .target = start->target,
                                                         .accept = ACCEPT,

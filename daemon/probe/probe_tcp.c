@@ -1,13 +1,13 @@
 /* probe_tcp.c: good once the connection stands; nothing is sent or read. */
 #include <errno.h>
-#include <unistd.h>
 
 #include "connection.h"
 #include "probe_kind.h"
 
 typedef struct TcpRun {
+        PollItem item; /* first, so that an item is its run */
+        Poller *poller;
         int fd;
-        LoopIo *io;
         void (*done)(void *userdata, const ProbeResult *result);
         void *userdata;
 } TcpRun;
@@ -15,19 +15,22 @@ typedef struct TcpRun {
 static TcpRun *tcp_run_free(TcpRun *run) {
         if (!run)
                 return NULL;
-        loop_io_free(run->io);
+        poller_remove(run->poller, &run->item);
+        /* A reset would be in the log of whoever accepts. */
         if (run->fd >= 0)
-                close(run->fd);
+                connection_close(run->fd, false);
         free(run);
         return NULL;
 }
 DEFINE_CLEANUP(TcpRun *, tcp_run_free);
 
-static void on_connected(void *userdata, int fd, uint32_t events _unused_) {
-        TcpRun *run = userdata;
+static void on_ready(PollItem *item, uint32_t events _unused_) {
+        TcpRun *run = (TcpRun *)item;
         ProbeResult result = { .outcome = OUTCOME_OK };
-        int r = connection_result(fd);
+        int r = connection_result(run->fd);
 
+        if (r == -EAGAIN)
+                return;
         if (r < 0)
                 probe_result_set_errno(&result, r);
 
@@ -45,12 +48,19 @@ static int tcp_start(const ProbeStart *start, ProbeResult *ret, void **ret_run) 
                 probe_result_set_errno(ret, ENOMEM);
                 return 0;
         }
+        run->item.fd = -1;
+        run->poller = start->poller;
         run->done = start->done;
         run->userdata = start->userdata;
-        r = run->fd = connection_start(start->address);
+        r = run->fd = connection_start(start->address, 0);
         if (r >= 0)
-                r = loop_add_io(start->loop, run->fd, EPOLLOUT, on_connected, run, "probe-tcp",
-                                &run->io);
+                r = connection_result(run->fd);
+        if (r == -EAGAIN)
+                r = poller_add(run->poller, &run->item, run->fd, EPOLLOUT, on_ready);
+        else if (r == 0) {
+                ret->outcome = OUTCOME_OK;
+                return 0;
+        }
         if (r < 0) {
                 probe_result_set_errno(ret, r);
                 return 0;

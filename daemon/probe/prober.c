@@ -2,6 +2,10 @@
 
 #include "prober_internal.h"
 
+static void on_told(void *userdata) {
+        prober_arm(userdata);
+}
+
 int prober_new(Prober **ret, Loop *loop, Offload *offload, const ProberOwner *owner,
                uint64_t seed) {
         _cleanup_(prober_freep) Prober *p = calloc(1, sizeof *p);
@@ -13,6 +17,13 @@ int prober_new(Prober **ret, Loop *loop, Offload *offload, const ProberOwner *ow
         p->owner = *owner;
         p->seed = seed;
         p->armed = USEC_INFINITY;
+        p->places = prober_count_places();
+        wheel_init(&p->wheel, loop_now(loop));
+        ring_init(&p->queue);
+        ring_init(&p->slow);
+        r = poller_new(&p->poller, loop, on_told, p);
+        if (r < 0)
+                return r;
         r = resolver_new(&p->resolver, loop, offload);
         if (r < 0)
                 return r;
@@ -42,7 +53,7 @@ ProbedService *probed_service_free(ProbedService *s) {
         return NULL;
 }
 
-/* Takes everything of a service out of the schedule; its memory goes now, or when the owner's
+/* Takes everything of a service out of the wheel; its memory goes now, or when the owner's
  * callback has returned. */
 static void service_retire(Prober *p, ProbedService *s) {
         for (size_t i = 0; i < s->n_probes; i++)
@@ -51,7 +62,7 @@ static void service_retire(Prober *p, ProbedService *s) {
 
                         (void)target_cancel(t);
                         target_leave_fast(t);
-                        schedule_remove(&p->schedule, &t->item);
+                        wheel_remove(&p->wheel, &t->item);
                         p->counts.targets--;
                 }
         s->gone = true;
@@ -70,9 +81,9 @@ Prober *prober_free(Prober *p) {
         while (p->n_services > 0)
                 service_retire(p, p->services[--p->n_services]);
         free(p->services);
-        schedule_done(&p->schedule);
         loop_timer_free(p->timer);
         resolver_free(p->resolver);
+        poller_free(p->poller);
         free(p);
         return NULL;
 }
@@ -133,7 +144,6 @@ static int probe_init(Probe *probe, ProbedService *service, const ServiceConfig 
         for (size_t i = 0; i < pc->n_targets; i++) {
                 Target *t = &probe->targets[i];
 
-                schedule_item_init(&t->item);
                 t->probe = probe;
                 t->index = (uint16_t)i;
                 if (!kind->memory_new)
@@ -213,10 +223,6 @@ int prober_put_service(Prober *p, uint32_t service, const ServiceConfig *config)
                 return r;
         for (size_t i = 0; i < s->n_probes; i++)
                 n_targets += s->probes[i].n_targets;
-        /* Old and new are in together for a moment. */
-        r = schedule_reserve(&p->schedule, p->counts.targets + n_targets);
-        if (r < 0)
-                return r;
         if (!old) {
                 ProbedService **services = reallocarray(p->services, p->n_services + 1,
                                                         sizeof *services);
@@ -235,6 +241,7 @@ int prober_put_service(Prober *p, uint32_t service, const ServiceConfig *config)
         p->services[position] = TAKE_PTR(s);
         if (old)
                 service_retire(p, old);
+        prober_pass_fast(p);
         prober_arm(p);
         return 0;
 }
@@ -249,6 +256,7 @@ void prober_remove_service(Prober *p, uint32_t service) {
         memmove(p->services + position, p->services + position + 1,
                 (p->n_services - position) * sizeof *p->services);
         service_retire(p, s);
+        prober_pass_fast(p);
         prober_arm(p);
 }
 

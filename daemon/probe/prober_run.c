@@ -6,45 +6,8 @@
 /* Starts and deadlines handled in one turn: a connect costs some 20 us, and a turn is to stay far
  * below 50 ms even when everything is due at once. */
 #define ACTS_PER_TURN 256
-/* A deadline that is served later than this was missed by our loop, not by the target. */
-#define OVERDUE_MAX (500 * USEC_PER_MSEC)
-/* One of so many targets at most is probed at fast_interval. */
-#define FAST_SHARE 10
-
-/* The first point of the grid after `now`. */
-static usec_t next_on_grid(const Target *t, usec_t now) {
-        usec_t interval = t->probe->config->interval;
-
-        if (now < t->phase)
-                return t->phase;
-        return now + interval - (now - t->phase) % interval;
-}
-
-void target_schedule_first(Target *t, usec_t now) {
-        Prober *p = t->probe->service->prober;
-
-        t->phase = t->due = now + usec_jitter(t->probe->config->interval, &p->seed);
-        target_schedule(t, now);
-}
-
-void target_schedule(Target *t, usec_t now) {
-        Prober *p = t->probe->service->prober;
-        usec_t at = t->state != TARGET_IDLE ? t->deadline :
-                    t->on_demand            ? MIN(now, t->due) :
-                                              t->due;
-
-        schedule_set(&p->schedule, &t->item, at);
-}
-
-void prober_arm(Prober *p) {
-        const ScheduleItem *first = schedule_first(&p->schedule);
-        usec_t at = first ? first->at : USEC_INFINITY;
-
-        if (p->running || at == p->armed)
-                return;
-        p->armed = at;
-        loop_timer_set(p->timer, at);
-}
+/* What our loop was away for longer than this may be why a target did not do its part. */
+#define STALL_MAX (500 * USEC_PER_MSEC)
 
 bool target_cancel(Target *t) {
         TargetState state = t->state;
@@ -53,6 +16,9 @@ bool target_cancel(Target *t) {
         switch (state) {
         case TARGET_IDLE:
                 return false;
+        case TARGET_WAITING:
+                ring_remove(&t->in_queue);
+                return true;
         case TARGET_RESOLVING:
                 resolver_cancel(TAKE_PTR(t->query));
                 break;
@@ -64,26 +30,6 @@ bool target_cancel(Target *t) {
         return true;
 }
 
-void target_leave_fast(Target *t) {
-        if (t->fast)
-                t->probe->service->prober->n_fast--;
-        t->fast = false;
-}
-
-static void choose_pace(Target *t, bool deviates, usec_t now) {
-        Prober *p = t->probe->service->prober;
-        usec_t fast_interval = t->probe->config->fast_interval;
-
-        if (!deviates || fast_interval == 0)
-                target_leave_fast(t);
-        else if (!t->fast && p->n_fast < MAX(p->counts.targets / FAST_SHARE, (uint64_t)1)) {
-                t->fast = true;
-                p->n_fast++;
-        }
-        t->due = t->fast ? usec_add(t->started, fast_interval) : next_on_grid(t, t->started);
-        target_schedule(t, now);
-}
-
 static void bury(Prober *p) {
         while (p->depth == 0 && p->gone) {
                 ProbedService *s = p->gone;
@@ -93,20 +39,30 @@ static void bury(Prober *p) {
         }
 }
 
-/* What our own loop was too late for is not the target's fault, whatever it looks like now. */
-static void excuse(Target *t, ProbeResult *result, usec_t now) {
-        usec_t slack = MIN(t->probe->config->timeout / 2, OVERDUE_MAX);
+/* How long our own loop was away since the probe began. */
+static usec_t stall_of(const Target *t) {
+        return loop_stalled(t->probe->service->prober->loop) - t->stalled;
+}
 
-        if (outcome_verdict(result->outcome) == TRI_BAD && now > usec_add(t->deadline, slack)) {
-                STRBUF(words, PROBE_WORDS_SIZE);
+static void say_overdue(ProbeResult *result, usec_t stall) {
+        STRBUF(words, PROBE_WORDS_SIZE);
 
-                strbuf_add(&words, "rollbackd's own loop was ");
-                strbuf_add_usec_words(&words, now - t->deadline);
-                strbuf_add(&words, " late, so nothing is known of the target");
-                probe_result_set(result, OUTCOME_OVERDUE, words.text);
-        }
-        if (result->outcome == OUTCOME_OVERDUE)
-                t->probe->service->prober->counts.overdue++;
+        strbuf_add(&words, "rollbackd's own loop was ");
+        strbuf_add_usec_words(&words, stall);
+        strbuf_add(&words, " late, so nothing is known of the target");
+        probe_result_set(result, OUTCOME_OVERDUE, words.text);
+}
+
+/* A target that we kept waiting may hang up, or answer that it was kept waiting. That nobody is
+ * there is told by the kernels, who do not wait for us; a timeout has been put off by as much. */
+static void excuse(const Target *t, ProbeResult *result) {
+        usec_t stall = stall_of(t);
+
+        if (outcome_verdict(result->outcome) != TRI_BAD || result->outcome == OUTCOME_REFUSED ||
+            result->outcome == OUTCOME_NO_ROUTE || result->outcome == OUTCOME_TIMEOUT)
+                return;
+        if (stall > MIN(t->probe->config->timeout / 2, STALL_MAX))
+                say_overdue(result, stall);
 }
 
 static void tell_owner(Target *t, const ProbeResult *result, usec_t now) {
@@ -141,7 +97,7 @@ static void tell_owner(Target *t, const ProbeResult *result, usec_t now) {
         p->depth--;
         /* A target that the owner has put in flight again keeps the pace that it has. */
         if (!service->gone && t->state == TARGET_IDLE)
-                choose_pace(t, deviates, now);
+                target_choose_pace(t, deviates, now);
 }
 
 /* The one end of every probe that is not cancelled. */
@@ -150,12 +106,14 @@ static void target_finish(Target *t, ProbeResult *result) {
         usec_t now = loop_now(p->loop);
         StrBuf words;
 
+        if (t->state != TARGET_WAITING)
+                p->counts.in_flight--;
         t->state = TARGET_IDLE;
         t->run = NULL;
         t->query = NULL;
-        excuse(t, result, now);
-        p->counts.in_flight--;
+        excuse(t, result);
         p->counts.probes++;
+        p->counts.overdue += result->outcome == OUTCOME_OVERDUE;
         t->detail.probes++;
         t->detail.duration = usec_sub(now, t->started);
         strbuf_init(&words, t->detail.words, sizeof t->detail.words);
@@ -180,6 +138,7 @@ static void start_kind(Target *t, const Address *address) {
         int in_flight = probe->kind->start(
                 &(ProbeStart){
                         .loop = probe->service->prober->loop,
+                        .poller = probe->service->prober->poller,
                         .config = probe->config,
                         .target = &probe->config->targets[t->index],
                         .address = address,
@@ -219,28 +178,38 @@ static void on_address(void *userdata, const Address *address, const char *words
  * late must not make that one later still. */
 static usec_t deadline_of(const Target *t, usec_t now, bool regular) {
         const ProbeConfig *config = t->probe->config;
-        usec_t deadline = usec_add(now, config->timeout), next = next_on_grid(t, now);
+        usec_t deadline = usec_add(now, config->timeout), next = target_next_on_grid(t, now);
 
         return regular && deadline > next && deadline - next <= config->interval / 10 ? next :
                                                                                         deadline;
 }
 
-static void target_start(Target *t, usec_t now) {
+/* Books a start that was due, now or a while ago. */
+static void take_due(Target *t, usec_t now) {
         Prober *p = t->probe->service->prober;
         const ProbeConfig *config = t->probe->config;
-        const TargetConfig *target = &config->targets[t->index];
         bool regular = t->due <= now;
-        const char *words = NULL;
-        Address address;
 
         if (regular && now - t->due > config->interval / 10) {
                 t->detail.late++;
                 p->counts.late++;
         }
         t->on_demand = false;
-        t->started = now;
+        t->slot = regular && now - t->due < WHEEL_TICK ? t->due : now;
         t->deadline = deadline_of(t, now, regular);
-        t->due = t->fast ? usec_add(now, config->fast_interval) : next_on_grid(t, now);
+        t->due = t->fast ? usec_add(t->slot, config->fast_interval) : target_next_on_grid(t, now);
+}
+
+static void target_begin(Target *t, usec_t now) {
+        Prober *p = t->probe->service->prober;
+        const TargetConfig *target = &t->probe->config->targets[t->index];
+        const char *words = NULL;
+        Address address;
+
+        take_due(t, now);
+        t->started = now;
+        t->stalled = loop_stalled(p->loop);
+        t->repaid = 0;
         t->state = TARGET_RESOLVING;
         p->counts.in_flight++;
         target_schedule(t, now);
@@ -255,49 +224,136 @@ static void target_start(Target *t, usec_t now) {
                                                     "out of memory");
 }
 
-/* The deadline of a probe in flight has come. */
-static void target_expire(Target *t, usec_t now) {
+/* Starts a target that is due, or lets it queue: a probe that found no descriptor would say nothing
+ * of its target, and take the last ones from the API and the ledger. */
+static void target_start(Target *t, usec_t now) {
+        Prober *p = t->probe->service->prober;
+
+        if (p->counts.in_flight < p->places) {
+                target_begin(t, now);
+                return;
+        }
+        t->state = TARGET_WAITING;
+        t->started = now;
+        t->deadline = usec_add(now, t->probe->config->timeout);
+        ring_append(&p->queue, &t->in_queue);
+        target_schedule(t, now);
+}
+
+/* No place came free in time. */
+static void give_up_waiting(Target *t, usec_t now) {
         ProbeResult result = {};
         STRBUF(words, PROBE_WORDS_SIZE);
 
-        if (t->state == TARGET_RESOLVING) {
-                resolver_cancel(TAKE_PTR(t->query));
-                strbuf_add(&words, "no answer of the name server within ");
-        } else {
-                const char *owed = t->probe->kind->waiting_for(t->run);
+        strbuf_add(&words, "not probed: ");
+        strbuf_add_u64(&words, t->probe->service->prober->places);
+        strbuf_add(&words, " probes were in flight, as many as rollbackd's LimitNOFILE allows");
+        probe_result_set(&result, OUTCOME_OVERDUE, words.text);
+        ring_remove(&t->in_queue);
+        take_due(t, now);
+        target_finish(t, &result);
+}
 
-                if (!owed) {
-                        /* The target has done its part in time; ours takes longer. */
-                        t->deadline = usec_add(now, t->probe->config->timeout);
-                        target_schedule(t, now);
-                        return;
-                }
+static void put_off(Target *t, usec_t by, usec_t now) {
+        t->deadline = usec_add(now, by);
+        target_schedule(t, now);
+}
+
+/* What our own loop was away for, the target gets back. Returns whether its time is over. */
+static bool is_over(Target *t, ProbeResult *result, usec_t now) {
+        usec_t stall = stall_of(t);
+
+        if (stall > t->probe->config->timeout) {
+                say_overdue(result, stall);
+                return true;
+        }
+        if (stall <= t->repaid) {
+                probe_result_set(result, OUTCOME_TIMEOUT, "");
+                return true;
+        }
+        put_off(t, stall - t->repaid, now);
+        t->repaid = stall;
+        return false;
+}
+
+/* The time of a target that is connected to, or about to be, has come. `told`: all that had come by
+ * now has been told. */
+static void expire_run(Target *t, usec_t now, bool told) {
+        const char *owed = t->probe->kind->waiting_for(t->run);
+        ProbeResult result = {};
+
+        if (!owed) {
+                /* The target has done its part in time; ours takes longer. */
+                put_off(t, t->probe->config->timeout, now);
+                return;
+        }
+        if (!told) {
+                put_off(t, WHEEL_TICK, now);
+                return;
+        }
+        if (!is_over(t, &result, now))
+                return;
+        if (result.outcome == OUTCOME_TIMEOUT) {
+                STRBUF(words, PROBE_WORDS_SIZE);
+
                 strbuf_add(&words, "no ");
                 strbuf_add(&words, owed);
                 strbuf_add(&words, " within ");
-                t->probe->kind->cancel(TAKE_PTR(t->run));
+                strbuf_add_usec_words(&words, t->probe->config->timeout);
+                probe_result_set(&result, OUTCOME_TIMEOUT, words.text);
         }
-        strbuf_add_usec_words(&words, t->probe->config->timeout);
-        probe_result_set(&result, t->state == TARGET_RESOLVING ? OUTCOME_RESOLVER : OUTCOME_TIMEOUT,
-                         words.text);
+        t->probe->kind->cancel(TAKE_PTR(t->run));
         target_finish(t, &result);
+}
+
+static void expire_query(Target *t) {
+        ProbeResult result = {};
+        STRBUF(words, PROBE_WORDS_SIZE);
+
+        resolver_cancel(TAKE_PTR(t->query));
+        strbuf_add(&words, "no answer of the name server within ");
+        strbuf_add_usec_words(&words, t->probe->config->timeout);
+        probe_result_set(&result, OUTCOME_RESOLVER, words.text);
+        target_finish(t, &result);
+}
+
+static void target_serve(Target *t, usec_t now, bool told) {
+        switch (t->state) {
+        case TARGET_IDLE:
+                target_start(t, now);
+                return;
+        case TARGET_WAITING:
+                give_up_waiting(t, now);
+                return;
+        case TARGET_RESOLVING:
+                expire_query(t);
+                return;
+        case TARGET_RUNNING:
+                expire_run(t, now, told);
+                return;
+        }
 }
 
 void prober_run(void *userdata, usec_t now) {
         Prober *p = userdata;
-        ScheduleItem *first;
+        unsigned acts = 0;
+        WheelItem *item;
+        bool told;
 
         p->running = true;
         p->armed = USEC_INFINITY;
-        for (unsigned i = 0;
-             i < ACTS_PER_TURN && (first = schedule_first(&p->schedule)) && first->at <= now; i++) {
-                Target *t = (Target *)first;
+        /* What has come in time is no timeout, however late we look. */
+        told = poller_serve(p->poller);
+        while (acts++ < ACTS_PER_TURN && !ring_is_empty(&p->queue) &&
+               p->counts.in_flight < p->places) {
+                Target *t = RING_ITEM(p->queue.next, Target, in_queue);
 
-                if (t->state == TARGET_IDLE)
-                        target_start(t, now);
-                else
-                        target_expire(t, now);
+                ring_remove(&t->in_queue);
+                t->state = TARGET_IDLE;
+                target_begin(t, now);
         }
+        while (acts++ < ACTS_PER_TURN && (item = wheel_take(&p->wheel, now)))
+                target_serve((Target *)item, now, told);
         p->running = false;
         prober_arm(p);
 }

@@ -1,6 +1,5 @@
 /* The prober: its schedule, what is in flight, demand, reload, and an owner that changes everything
  * from within its callbacks. */
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +8,6 @@
 #include <cmocka.h>
 
 #include "probe_harness.h"
-#include "schedule.h"
 
 #define MSEC USEC_PER_MSEC
 
@@ -19,31 +17,6 @@ static unsigned results_of(const Harness *h, uint16_t target) {
         for (size_t i = 0; i < h->n_results; i++)
                 n += h->results[i].target == target;
         return n;
-}
-
-static void the_heap_gives_what_is_due_first(void **state _unused_) {
-        ScheduleItem items[200];
-        Schedule s = {};
-        uint64_t seed = 7;
-
-        for (size_t i = 0; i < ELEMENTSOF(items); i++)
-                schedule_item_init(&items[i]);
-        assert_int_equal(schedule_reserve(&s, ELEMENTSOF(items)), 0);
-        for (unsigned round = 0; round < 20000; round++) {
-                ScheduleItem *i = &items[usec_jitter(ELEMENTSOF(items), &seed)];
-                usec_t first = USEC_INFINITY;
-
-                if (usec_jitter(3, &seed) == 0)
-                        schedule_remove(&s, i);
-                else
-                        schedule_set(&s, i, usec_jitter(1000, &seed));
-                for (size_t k = 0; k < ELEMENTSOF(items); k++)
-                        if (items[k].position != SCHEDULE_OUT)
-                                first = MIN(first, items[k].at);
-                assert_int_equal(schedule_first(&s) ? schedule_first(&s)->at : USEC_INFINITY,
-                                 first);
-        }
-        schedule_done(&s);
 }
 
 static void targets_that_hang_do_not_hold_the_others_up(void **state _unused_) {
@@ -114,8 +87,8 @@ static void first_probes_are_spread_over_the_interval(void **state _unused_) {
 }
 
 static void demand_more(Harness *h, const Result *r) {
-        if (r->target == 0 && h->n_results == 1) {
-                /* Twice is once: target 1 hangs and is asked again when it is free. */
+        if (r->target == 1 && h->n_results == 1) {
+                /* Twice is once: target 0 hangs and is asked again when it is free. */
                 prober_probe_now(h->prober, 7, 0);
                 prober_probe_now(h->prober, 7, 0);
         }
@@ -128,8 +101,8 @@ static void a_target_in_flight_is_asked_again_once_it_is_free(void **state _unus
         server_listen(&silent);
         server_listen(&closed);
         server_stop(&closed);
-        harness_init(&h, PROBE_HTTP, closed.port);
-        harness_add_target(&h, "127.0.0.1", silent.port);
+        harness_init(&h, PROBE_HTTP, silent.port);
+        harness_add_target(&h, "127.0.0.1", closed.port);
         h.probe.timeout = 100 * MSEC;
         h.react = demand_more;
         harness_begin(&h);
@@ -194,57 +167,38 @@ static void a_target_that_is_well_again_gives_its_place_back(void **state _unuse
         harness_done(&h);
 }
 
-static void block(void *userdata _unused_, usec_t now _unused_) {
-        (void)poll(NULL, 0, 600);
+/* Target 2 has the only place; 4 deviates next, then 3; then 2 is well again. */
+static void deviate_in_turn(Harness *h, const Result *r _unused_) {
+        static const uint64_t deviating[] = { [10] = 1u << 2 | 1u << 4,
+                                              [20] = 1u << 2 | 1u << 4 | 1u << 3,
+                                              [30] = 1u << 4 | 1u << 3 };
+
+        if (h->n_results >= ELEMENTSOF(deviating) || deviating[h->n_results] == 0)
+                return;
+        h->deviating = deviating[h->n_results];
+        if (h->n_results < 30)
+                prober_probe_now(h->prober, 7, 0);
 }
 
-static void what_our_own_loop_was_late_for_is_unknown(void **state _unused_) {
-        ScriptedServer silent;
-        LoopTimer *blocker;
-        Harness h;
-
-        server_listen(&silent);
-        harness_init(&h, PROBE_HTTP, silent.port);
-        h.probe.interval = 100 * MSEC;
-        h.probe.timeout = 100 * MSEC;
-        harness_begin(&h);
-        assert_int_equal(loop_add_timer(h.loop, block, NULL, "blocker", &blocker), 0);
-        loop_timer_set(blocker, loop_now(h.loop) + MSEC);
-        harness_run(&h, 1);
-        assert_int_equal(h.results[0].outcome, OUTCOME_OVERDUE);
-        assert_int_equal(outcome_verdict(h.results[0].outcome), TRI_UNKNOWN);
-        assert_non_null(strstr(h.results[0].words, "late"));
-        assert_int_equal(prober_counts(h.prober).overdue, 1);
-        /* The rounds that were lost are one late start, not many at once. */
-        assert_true(prober_counts(h.prober).late <= 1);
-        loop_timer_free(blocker);
-        harness_done(&h);
-        server_stop(&silent);
-}
-
-static void a_late_start_is_counted(void **state _unused_) {
+static void who_waits_longest_gets_the_place_that_is_free(void **state _unused_) {
         ScriptedServer closed;
-        LoopTimer *blocker;
-        ProbeDetail detail;
         Harness h;
 
         server_listen(&closed);
         server_stop(&closed);
         harness_init(&h, PROBE_TCP, closed.port);
-        h.probe.interval = 100 * MSEC;
-        assert_int_equal(prober_put_service(h.prober, 7, &h.config), 0);
-        assert_int_equal(loop_add_timer(h.loop, block, NULL, "blocker", &blocker), 0);
-        loop_timer_set(blocker, loop_now(h.loop));
-        harness_run(&h, 1);
-        assert_int_equal(prober_counts(h.prober).late, 1);
-        assert_true(prober_detail(h.prober, 7, 0, 0, &detail));
-        assert_int_equal(detail.late, 1);
-        assert_int_equal(detail.probes, 1);
-        assert_string_equal(detail.words, h.results[0].words);
-        assert_false(prober_detail(h.prober, 7, 0, 1, &detail));
-        assert_false(prober_detail(h.prober, 7, 1, 0, &detail));
-        assert_false(prober_detail(h.prober, 8, 0, 0, &detail));
-        loop_timer_free(blocker);
+        while (h.probe.n_targets < 5)
+                harness_add_target(&h, "127.0.0.1", closed.port);
+        h.probe.fast_interval = 20 * MSEC;
+        h.deviating = 1u << 2;
+        h.react = deviate_in_turn;
+        harness_begin(&h);
+        harness_run(&h, 60);
+        /* Each but 2 was asked three times at most, and then 4 alone at its fast pace, without
+         * another result of its own before that. */
+        assert_true(results_of(&h, 2) >= 10);
+        assert_true(results_of(&h, 4) >= 25);
+        assert_true(results_of(&h, 3) <= 3);
         harness_done(&h);
 }
 
@@ -353,14 +307,12 @@ static void a_release_cancels_what_is_in_flight_and_asks_anew(void **state _unus
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(the_heap_gives_what_is_due_first),
                 cmocka_unit_test(targets_that_hang_do_not_hold_the_others_up),
                 cmocka_unit_test(first_probes_are_spread_over_the_interval),
                 cmocka_unit_test(a_target_in_flight_is_asked_again_once_it_is_free),
                 cmocka_unit_test(one_of_ten_targets_is_probed_fast_while_it_deviates),
                 cmocka_unit_test(a_target_that_is_well_again_gives_its_place_back),
-                cmocka_unit_test(what_our_own_loop_was_late_for_is_unknown),
-                cmocka_unit_test(a_late_start_is_counted),
+                cmocka_unit_test(who_waits_longest_gets_the_place_that_is_free),
                 cmocka_unit_test(a_reload_keeps_what_kept_its_identity),
                 cmocka_unit_test(a_service_may_go_within_its_own_sample),
                 cmocka_unit_test(a_release_cancels_what_is_in_flight_and_asks_anew),
