@@ -178,6 +178,15 @@ static void on_facts(void *userdata, const char *service, const ServiceFacts *fa
         manager_pump(m);
 }
 
+static void on_failed(void *userdata, const LedgerFailed *failed) {
+        Manager *m = userdata;
+        uint32_t handle = engine_find_service(m->engine, failed->service);
+
+        if (handle != ENGINE_NO_SERVICE)
+                engine_set_failed(m->engine, handle, failed->epoch, failed->policy_hash,
+                                  failed->target, failed->detail);
+}
+
 static void on_recent(void *userdata, Json *operations, Json *events) {
         Manager *m = userdata;
 
@@ -202,6 +211,7 @@ int manager_connect_ledger(Manager *m) {
                               .on_recent = on_recent,
                               .on_trouble = on_ledger_trouble,
                               .on_heartbeat = on_heartbeat,
+                              .on_failed = on_failed,
                               .on_password = on_password };
         PgSetup steps = { .conninfo = m->config->conninfo,
                           .application_name = "rollbackd steps",

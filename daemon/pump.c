@@ -79,7 +79,7 @@ static void perform_move(Manager *m, const Effect *e) {
 }
 
 /* The evidence, and what its sentence names besides. */
-static char *record_text(const Effect *e) {
+static char *record_text(const Manager *m, const Effect *e) {
         _cleanup_(json_freep) Json *fields = e->evidence ? json_from_evidence(e->evidence) :
                                                            json_new_object();
 
@@ -89,13 +89,16 @@ static char *record_text(const Effect *e) {
                 json_set_text(fields, "from", e->operation.from_version);
                 json_set_text(fields, "to", e->operation.to_version);
         }
-        if (e->event == EVENT_ROLLBACK_FAILED || e->event == EVENT_RESTORE_FAILED)
+        if (e->event == EVENT_ROLLBACK_FAILED || e->event == EVENT_RESTORE_FAILED) {
                 json_set_text(fields, "detail", e->text);
+                json_set_bool(fields, "automatic", e->operation.automatic);
+                json_set_text(fields, "policy_hash", m->services[e->service].config->hash);
+        }
         return json_text(fields);
 }
 
 static void perform_record(Manager *m, const Effect *e) {
-        _cleanup_(freep) char *fields = record_text(e);
+        _cleanup_(freep) char *fields = record_text(m, e);
 
         if (!fields || !m->ledger ||
             ledger_record_event(m->ledger, e->operation.id[0] != '\0' ? e->operation.id : NULL,

@@ -46,6 +46,7 @@ void ledger_go_up(Ledger *l) {
         l->up = true;
         l->owner.on_state(l->owner.userdata, true, NULL);
         mark_all(l);
+        ledger_ask_failed(l);
         ledger_load_dirty(l);
         ledger_commits_kick(l);
         ledger_queue_pump(l);

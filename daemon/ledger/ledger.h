@@ -14,6 +14,12 @@ typedef struct LedgerService {
         usec_t cooldown, budget_per;
 } LedgerService;
 
+/* An automatic rollback of the release that is active, given up before its commit. */
+typedef struct LedgerFailed {
+        const char *service, *policy_hash, *target, *detail;
+        uint64_t epoch;
+} LedgerFailed;
+
 typedef struct LedgerOwner {
         void *userdata;
         /* Reachable or not; `failure` says why not (its class tells configuration from outage).
@@ -31,6 +37,9 @@ typedef struct LedgerOwner {
         /* The ledger took a heartbeat (every 30 s while it is up, the first at once), and said
          * again which schema it has. NULL: not wanted. */
         void (*on_heartbeat)(void *userdata);
+        /* Told after each (re)connect, before the first facts: what nobody has resumed since.
+         * Borrowed for the call. NULL: not wanted. */
+        void (*on_failed)(void *userdata, const LedgerFailed *failed);
         /* The password of each attempt to connect. NULL: none is needed. */
         PgPasswordCallback on_password;
 } LedgerOwner;

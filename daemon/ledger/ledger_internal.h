@@ -103,6 +103,9 @@ void ledger_heartbeat(Ledger *l);
 void ledger_on_heartbeat_timer(void *userdata, usec_t now);
 void ledger_forget_drills(Ledger *l);
 
+/* ledger_failed.c: asks which rollbacks had failed before their commit. */
+void ledger_ask_failed(Ledger *l);
+
 /* ledger_load.c: reads what is dirty. */
 void ledger_load_dirty(Ledger *l);
 

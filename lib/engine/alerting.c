@@ -85,7 +85,7 @@ static void step_failed(Engine *e, Service *s) {
                 return;
         s->failed_told = s->failed;
         effect_alert(e, s, item_of(s, s->failed_event, s->failed), NULL,
-                     &(AlertWords){ .version = s->facts.version });
+                     &(AlertWords){ .version = s->facts.version, .detail = s->refusal });
 }
 
 static void step_release(Engine *e, Service *s) {

@@ -58,8 +58,10 @@ static int replace_service(Engine *e, Service *old, const Policy *policy, usec_t
                 return -ENOMEM;
         effect_cancel(old, EFFECT_PROBE_NOW);
         service_inherit(s, old);
-        if (!streq(old->policy->hash, policy->hash)) /* what failed may be mended */
+        if (!streq(old->policy->hash, policy->hash)) { /* what failed may be mended */
                 s->failed = s->given_up = false;
+                s->failed_epoch = 0;
+        }
         e->slots[s->handle] = s;
         free(old);
         alerting_look_for_target(s);
@@ -248,6 +250,29 @@ static void refine_release(Service *s, usec_t assumed) {
         s->warm_until = usec_sub(s->warm_until, assumed - s->facts.released);
 }
 
+void engine_set_failed(Engine *e, uint32_t service, uint64_t epoch, const char *policy_hash,
+                       const char *target, const char *detail) {
+        Service *s = engine_service(e, service);
+
+        if (!s || s->known || !streq(s->policy->hash, policy_hash))
+                return;
+        s->failed_epoch = epoch;
+        name_copy(s->plan.to_version, target);
+        text_copy(s->refusal, sizeof s->refusal, detail);
+}
+
+/* As it was when the earlier run ended, and told anew. */
+static void fail_again(Service *s) {
+        if (s->failed_epoch == s->facts.epoch) {
+                s->failed = s->given_up = true;
+                s->failed_event = EVENT_ROLLBACK_FAILED;
+                s->plan.kind = OPERATION_ROLLBACK;
+                s->plan.automatic = true;
+                name_copy(s->plan.from_version, s->facts.version);
+        }
+        s->failed_epoch = 0;
+}
+
 void engine_set_facts(Engine *e, uint32_t service, const ServiceFacts *facts, usec_t at) {
         Service *s = engine_service(e, service);
         if (!s)
@@ -274,6 +299,7 @@ void engine_set_facts(Engine *e, uint32_t service, const ServiceFacts *facts, us
         if (moved) {
                 begin_release(s, first, at);
                 s->epoch_at = 0;
+                fail_again(s);
         } else {
                 refine_release(s, assumed);
                 s->stable_untold = s->stable_untold || earned;

@@ -104,6 +104,11 @@ void engine_feed(Engine *e, const Sample *s);
  * says EVENT_RELEASE_DEPLOYED, EVENT_RELEASE_NO_TARGET). `facts` NULL: the ledger does not know
  * the service. */
 void engine_set_facts(Engine *e, uint32_t service, const ServiceFacts *facts, usec_t at);
+/* Before the first facts: an automatic rollback to `target` from this epoch had failed under the
+ * policy with this hash, and is not tried again until somebody acts. Ignored later on, and under
+ * another policy. */
+void engine_set_failed(Engine *e, uint32_t service, uint64_t epoch, const char *policy_hash,
+                       const char *target, const char *detail);
 void engine_set_ledger_reachable(Engine *e, bool reachable, usec_t now);
 /* The clock jumped or the loop stood still: windows and hold timers start empty. */
 void engine_clear_evidence(Engine *e, usec_t now);

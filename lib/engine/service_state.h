@@ -119,7 +119,8 @@ typedef struct Service {
         bool crowded; /* an alert waits for room */
         bool bake_good;
         char refusal[128];
-        uint8_t held_told; /* Guard whose hold is raised, GUARD_NONE: none */
+        uint64_t failed_epoch; /* given up by an earlier run, `refusal` says why; 0: none was */
+        uint8_t held_told;     /* Guard whose hold is raised, GUARD_NONE: none */
         EventKind failed_event;
         usec_t bake_for, bake_at, stable_asked_at;
         usec_t observed_until;

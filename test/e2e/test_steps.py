@@ -92,6 +92,28 @@ def test_an_atomic_step_that_must_not_fail_keeps_the_pointer(world):
     assert world.rows("SELECT version FROM users ORDER BY id") == [("v2",), ("v1",), ("v0",)]
 
 
+def test_what_failed_waits_for_a_person_also_over_a_restart(world):
+    failing = changed(0, on_error="abort", statement="UPDATE users SET version = :to WHERE 1 / (length(:from) - 2) = 1")
+    world.start(rollback={"steps": failing})
+    world.release_bad()
+    world.wait(lambda: world.events("rollback.failed"), "the attempt to be given up")
+    told = len(world.receiver.find("rollback.failed", "/oncall"))
+    world.daemon.kill()
+    world.restart()
+    again = world.wait(lambda: world.receiver.find("rollback.failed", "/oncall")[told:], "it to be told again")[0]
+    assert (again.data["from"], again.data["to"]) == ("v2", "v1") and "division by zero" in again.data["detail"]
+    world.wait(lambda: world.service()["health"] == "bad", "the rule to fire")
+    stays(lambda: len(world.events("rollback.failed")) == 1, "no other attempt", 1.5)
+    world.call("resume", SERVICE)
+    world.wait(lambda: len(world.events("rollback.failed")) == 2, "the attempt after a person's word")
+    world.daemon.kill()
+    # Another policy is another chance.
+    world.write_policy(world.policy(rollback={"steps": []}))
+    world.restart()
+    world.wait_active("v1")
+    assert len(world.events("rollback.failed")) == 2
+
+
 def test_a_step_without_its_right_fails_alone_and_says_so(world):
     world.start(rollback={"steps": changed(1, statement="DELETE FROM users")})
     fill(world)
