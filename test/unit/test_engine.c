@@ -376,6 +376,34 @@ static void explain_tells_what_is(void **state) {
         assert_false(engine_explain(world.engine, world.service, 1, world.now, &e));
 }
 
+/* A daemon starts, and hears of a failed rollback before the facts. */
+static bool commits_after(uint64_t epoch, const char *hash) {
+        world.ledger_up = false;
+        world_start(&world);
+        engine_set_failed(world.engine, world.service, epoch, hash, "v1", "no right");
+        world.ledger_up = true;
+        engine_set_ledger_reachable(world.engine, true, world.now);
+        world_push_facts(&world);
+        world.log_n = 0;
+        break_down();
+        return comes("COMMIT", USEC_PER_MINUTE);
+}
+
+static void what_had_failed_is_not_tried_again(void **state) {
+        (void)state;
+        uint64_t epoch = world.facts.epoch;
+        const char *next = world.turn ? "00" : "01";
+        world.mode = ANSWER_NEVER;
+        assert_false(commits_after(epoch, next));
+        assert_true(comes("ALERT rollback.failed", 0));
+        world.facts.resumes++;
+        world_push_facts(&world);
+        assert_true(comes("COMMIT", USEC_PER_MINUTE));
+        next = world.turn ? "00" : "01";
+        assert_true(commits_after(epoch + 1, next));
+        assert_true(commits_after(epoch, next));
+}
+
 /* A hold ends at its instant, also when no sample comes just then. */
 static void a_hold_is_a_deadline(void **state) {
         (void)state;
@@ -444,6 +472,7 @@ int main(void) {
                 EDGE(long_names_are_cut_visibly),
                 EDGE(deviating_targets_are_told_to_the_scheduler),
                 EDGE(explain_tells_what_is),
+                EDGE(what_had_failed_is_not_tried_again),
                 EDGE(a_hold_is_a_deadline),
                 EDGE(checks_across_the_end_of_the_warm_up_do_not_count),
         };
