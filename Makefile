@@ -239,6 +239,7 @@ deb-next: deps-deb ## the package with a higher version and one more migration, 
 	$(Q)$(MAKE) --no-print-directory B=$(B)/next VERSION=$(VERSION)+next SCHEMA=$$(($(SCHEMA) + 1)) DEB_EXTRA=test/upgrade/extra deb
 
 check-deb: deps-check-deb deb-again deb-next ## the package on a bare Debian with a real systemd, booted in a container, and upgrades; as root (KEEP=1)
+	$(MAKE_AGAIN) all
 	$(Q)BUILD=$(B) /usr/bin/python3 -m pytest -q --durations=5 -s test/deb
 
 # Where things go on a host: here and nowhere else, the package too takes what this installs.
