@@ -355,6 +355,20 @@ static void deviating_targets_are_told_to_the_scheduler(void **state) {
         assert_int_equal(t.needed, 2);
         assert_int_equal(t.state, TRI_GOOD);
         assert_false(engine_snapshot_target(world.engine, world.service, 0, 2, &t));
+
+        /* The way back is one too: from the first good result until it is good. */
+        s.started = s.at = world.now += USEC_PER_SEC;
+        engine_feed(world.engine, &s);
+        assert_false(engine_target_deviates(world.engine, world.service, 0, 0));
+        s.outcome = OUTCOME_OK;
+        do {
+                s.started = s.at = world.now += USEC_PER_SEC;
+                engine_feed(world.engine, &s);
+                assert_true(engine_snapshot_target(world.engine, world.service, 0, 0, &t));
+                assert_true(engine_target_deviates(world.engine, world.service, 0, 0) ==
+                            (t.state == TRI_BAD));
+        } while (t.run > 0 && t.run < t.needed);
+        assert_int_equal(t.state, TRI_GOOD);
 }
 
 static void explain_tells_what_is(void **state) {
