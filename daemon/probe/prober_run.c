@@ -229,7 +229,7 @@ static void target_begin(Target *t, usec_t now) {
 static void target_start(Target *t, usec_t now) {
         Prober *p = t->probe->service->prober;
 
-        if (p->counts.in_flight < p->places) {
+        if (ring_is_empty(&p->queue) && p->counts.in_flight < p->places) {
                 target_begin(t, now);
                 return;
         }

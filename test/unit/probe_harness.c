@@ -29,8 +29,25 @@ void server_listen(ScriptedServer *s) {
         s->port = ntohs(name.sin_port);
 }
 
+void server_listen_full(ScriptedServer *s) {
+        struct sockaddr_in name;
+        socklen_t length = sizeof name;
+        int filler = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        server_listen(s);
+        assert_int_equal(listen(s->fd, 0), 0);
+        assert_int_equal(getsockname(s->fd, (struct sockaddr *)&name, &length), 0);
+        assert_true(filler >= 0);
+        assert_int_equal(connect(filler, (struct sockaddr *)&name, sizeof name), 0);
+        close(filler);
+}
+
 void server_start(ScriptedServer *s, ServerScript script) {
         server_listen(s);
+        server_serve(s, script);
+}
+
+void server_serve(ScriptedServer *s, ServerScript script) {
         s->pid = fork();
         assert_true(s->pid >= 0);
         if (s->pid > 0)

@@ -22,6 +22,12 @@ typedef struct ScriptedServer {
 } ScriptedServer;
 
 void server_listen(ScriptedServer *s);
+/* Listens, with room for no further connection: the kernel leaves whoever comes next without an
+ * answer, and he tries again after a second. */
+void server_listen_full(ScriptedServer *s);
+/* Accepts and plays from now on. */
+void server_serve(ScriptedServer *s, ServerScript script);
+/* Both. */
 void server_start(ScriptedServer *s, ServerScript script);
 void server_stop(ScriptedServer *s);
 

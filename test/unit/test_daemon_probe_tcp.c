@@ -45,6 +45,63 @@ static void a_port_that_nobody_holds_is_refused(void **state _unused_) {
         harness_done(&h);
 }
 
+static void hurry(ScriptedServer *server, Harness *h, ProbeKindId kind) {
+        server_listen_full(server);
+        harness_init(h, kind, server->port);
+        h->probe.timeout = 100 * USEC_PER_MSEC;
+        harness_begin(h);
+        harness_run(h, 1);
+        assert_int_equal(h->results[0].outcome, OUTCOME_TIMEOUT);
+        assert_string_equal(h->results[0].words, "no connection within 100 ms");
+        harness_done(h);
+        server_stop(server);
+}
+
+static void a_connection_that_does_not_come_is_bad(void **state _unused_) {
+        ScriptedServer server;
+        Harness h;
+
+        hurry(&server, &h, PROBE_TCP);
+        hurry(&server, &h, PROBE_HTTP);
+}
+
+typedef struct Opening {
+        ScriptedServer server;
+        LoopTimer *timer;
+} Opening;
+
+static void answer(int fd, unsigned n _unused_) {
+        script_read_request(fd);
+        script_send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+}
+
+static void open_up(void *userdata, usec_t now _unused_) {
+        server_serve(&((Opening *)userdata)->server, answer);
+}
+
+static void wait_for_connection(ProbeKindId kind) {
+        Opening opening;
+        Harness h;
+
+        server_listen_full(&opening.server);
+        harness_init(&h, kind, opening.server.port);
+        assert_int_equal(loop_add_timer(h.loop, open_up, &opening, "open", &opening.timer), 0);
+        loop_timer_set(opening.timer, loop_now(h.loop) + 100 * USEC_PER_MSEC);
+        harness_begin(&h);
+        harness_run(&h, 1);
+        assert_int_equal(h.results[0].outcome, OUTCOME_OK);
+        /* It was not there at once. */
+        assert_true(h.results[0].at - h.results[0].started > 100 * USEC_PER_MSEC);
+        loop_timer_free(opening.timer);
+        harness_done(&h);
+        server_stop(&opening.server);
+}
+
+static void a_connection_that_comes_late_is_used(void **state _unused_) {
+        wait_for_connection(PROBE_TCP);
+        wait_for_connection(PROBE_HTTP);
+}
+
 static void no_descriptors_of_our_own_is_unknown(void **state _unused_) {
         struct rlimit old, none;
         ScriptedServer server;
@@ -173,6 +230,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_port_that_listens_is_good),
                 cmocka_unit_test(a_port_that_nobody_holds_is_refused),
+                cmocka_unit_test(a_connection_that_does_not_come_is_bad),
+                cmocka_unit_test(a_connection_that_comes_late_is_used),
                 cmocka_unit_test(no_descriptors_of_our_own_is_unknown),
                 cmocka_unit_test(a_name_is_resolved_and_kept),
                 cmocka_unit_test(a_name_that_does_not_resolve_is_unknown),
