@@ -31,7 +31,7 @@ static const Need functions[] = {
 };
 static const Need views[] = {
         { "history", 1 }, { "operation_status", 1 }, { "recent_event", 1 },
-        { "schema", 1 },  { "drill_status", 2 },
+        { "schema", 1 },  { "service_status", 1 },   { "drill_status", 2 },
 };
 
 const char ledger_schema_sql[] = "SELECT version, oldest_daemon FROM rollbackd.schema";
