@@ -37,7 +37,9 @@ class Follower:
         # Our parent left a descriptor open, and ignores SIGPIPE as a service manager does.
         spare = os.open("/dev/null", os.O_RDONLY)
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen([BUILD / "rollbackctl", "follow", service, *words], cwd="/", env=environment,
+            # Another user may not reach the folder of the build.
+        program = shutil.copy(BUILD / "rollbackctl", folder) if user else BUILD / "rollbackctl"
+            self.process = subprocess.Popen([program, "follow", service, *words], cwd="/", env=environment,
                                             stdin=subprocess.PIPE, stdout=log, stderr=log, user=user, pass_fds=[spare],
                                             restore_signals=False)
         os.close(spare)
