@@ -36,9 +36,9 @@ class Follower:
                        "WATCHDOG_USEC": "1000000", "ASAN_OPTIONS": f"detect_leaks={leaks}", **environment}
         # Our parent left a descriptor open, and ignores SIGPIPE as a service manager does.
         spare = os.open("/dev/null", os.O_RDONLY)
-        with open(self.log_path, "wb") as log:
-            # Another user may not reach the folder of the build.
+        # Another user may not reach the folder of the build.
         program = shutil.copy(BUILD / "rollbackctl", folder) if user else BUILD / "rollbackctl"
+        with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen([program, "follow", service, *words], cwd="/", env=environment,
                                             stdin=subprocess.PIPE, stdout=log, stderr=log, user=user, pass_fds=[spare],
                                             restore_signals=False)
