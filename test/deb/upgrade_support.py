@@ -123,7 +123,8 @@ class Upgrade:
         assert site.operations()[-1]["state"] == "effecting"
 
     def step_runs(self):
-        return self.site.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'rollbackd' AND wait_event = 'PgSleep'")
+        return self.site.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'rollbackd' AND state = 'active' "
+                               "AND query LIKE '%wait_for(%'")
 
     def let_go(self, version):
         self.site.psql(f"INSERT INTO go VALUES ('{version}')")
