@@ -1,5 +1,6 @@
 /* api_metrics.h: the inside of /metrics, for its own files: api_metrics.c (the format, the daemon
- * itself), api_metrics_services.c (the services). */
+ * itself), api_metrics_services.c (the services). Knows nothing of HTTP beyond the text that it
+ * writes, nor where the numbers come from. */
 #pragma once
 
 #include "api_internal.h"
