@@ -25,41 +25,6 @@ struct HttpExchange {
         HttpResponse response;
 };
 
-static bool plain_text(const char *text) {
-        for (; *text; text++)
-                if (*text <= 0x20 || *text >= 0x7f)
-                        return false;
-        return true;
-}
-
-static int request_build(StrBuf *b, const TargetConfig *target, const char *accept) {
-        bool brackets = strchr(target->host, ':');
-
-        /* A blank or a line end in here would write the request anew. */
-        if (!plain_text(target->host) || !plain_text(target->path) || target->path[0] != '/')
-                return -EINVAL;
-        strbuf_add(b, "GET ");
-        strbuf_add(b, target->path);
-        strbuf_add(b, " HTTP/1.1\r\nHost: ");
-        strbuf_add(b, brackets ? "[" : "");
-        strbuf_add(b, target->host);
-        strbuf_add(b, brackets ? "]" : "");
-        if (target->port != 80) {
-                strbuf_add(b, ":");
-                strbuf_add_u64(b, target->port);
-        }
-        strbuf_add(b, "\r\nUser-Agent: rollbackd/" ROLLBACKD_VERSION "\r\nAccept: ");
-        strbuf_add(b, accept);
-        strbuf_add(b, "\r\nConnection: close\r\n\r\n");
-        return b->overflow ? -E2BIG : 0;
-}
-
-int http_exchange_check(const TargetConfig *target, const char *accept) {
-        STRBUF(b, HTTP_REQUEST_MAX);
-
-        return request_build(&b, target, accept);
-}
-
 static void finish(HttpExchange *x, ProbeOutcome outcome, const char *words) {
         poller_remove(x->setup.poller, &x->item);
         /* The exchange may be gone after this. */
@@ -166,7 +131,9 @@ static void read_answer(HttpExchange *x) {
 }
 
 /* Sends what is left. Returns 0 when nothing is, -EAGAIN, or why it cannot be sent. */
-static int send_rest(HttpExchange *x, const StrBuf *request) {
+static int send_rest(HttpExchange *x) {
+        const HttpRequest *request = x->setup.request;
+
         while (x->sent < request->length) {
                 ssize_t n = send(x->fd, request->text + x->sent, request->length - x->sent,
                                  MSG_NOSIGNAL);
@@ -188,21 +155,12 @@ static int send_rest(HttpExchange *x, const StrBuf *request) {
         return 0;
 }
 
-/* The request is written anew for what is left of it: most are gone with the first call, and
- * nobody has to keep them. */
-static int send_again(HttpExchange *x) {
-        STRBUF(request, HTTP_REQUEST_MAX);
-        int r = request_build(&request, x->setup.target, x->setup.accept);
-
-        return r < 0 ? r : send_rest(x, &request);
-}
-
 static void on_ready(PollItem *item, uint32_t events) {
         HttpExchange *x = (HttpExchange *)item;
 
         x->ended = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
         if (x->state != EXCHANGE_READING) {
-                int r = send_again(x);
+                int r = send_rest(x);
 
                 if (r == -EAGAIN)
                         return;
@@ -217,22 +175,18 @@ static void on_ready(PollItem *item, uint32_t events) {
 
 int http_exchange_start(HttpExchange **ret, const HttpExchangeSetup *setup) {
         _cleanup_(http_exchange_freep) HttpExchange *x = NULL;
-        STRBUF(request, HTTP_REQUEST_MAX);
         int r;
 
-        r = request_build(&request, setup->target, setup->accept);
-        if (r < 0)
-                return r;
         x = malloc(sizeof *x);
         if (!x)
                 return -ENOMEM;
         *x = (HttpExchange){ .item.fd = -1, .setup = *setup, .fd = -1 };
         x->setup.address = NULL;
-        http_response_init(&x->response, false, setup->capture);
-        r = x->fd = connection_start(setup->address, request.length);
+        http_response_init(&x->response, setup->request->head, setup->capture);
+        r = x->fd = connection_start(setup->address, setup->request->length);
         if (r < 0)
                 return r;
-        r = send_rest(x, &request);
+        r = send_rest(x);
         if (r < 0 && r != -EAGAIN)
                 return r;
         r = poller_add(setup->poller, &x->item, x->fd, r < 0 ? EPOLLIN | EPOLLOUT : EPOLLIN,

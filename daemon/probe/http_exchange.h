@@ -1,12 +1,11 @@
-/* http_exchange.h: one GET over a connection of its own: connect, send, feed the answer to the
+/* http_exchange.h: one request over a connection of its own: connect, send, feed the answer to the
  * parser, hand the body out, close. Follows no redirect and keeps no deadline: that is the
  * prober's. Knows nothing of what the answer means. */
 #pragma once
 
+#include "http_request.h"
 #include "http_response.h"
 #include "probe_kind.h"
-
-#define HTTP_REQUEST_MAX 4096 /* bytes of a request: its line and headers */
 
 typedef struct HttpExchange HttpExchange;
 
@@ -14,8 +13,7 @@ typedef struct HttpExchange HttpExchange;
 typedef struct HttpExchangeSetup {
         Poller *poller;
         const Address *address;
-        const TargetConfig *target;
-        const char *accept;  /* media types to ask for */
+        const HttpRequest *request;
         const char *capture; /* a header to keep, or NULL */
         uint64_t max_body;   /* bytes, after the transfer coding */
         /* Body bytes, borrowed for the call. False: enough has been seen, end well. */
@@ -26,9 +24,6 @@ typedef struct HttpExchangeSetup {
         void *userdata;
 } HttpExchangeSetup;
 
-/* Returns 0 when target and headers make a request that fits and can be sent; -EINVAL or -E2BIG
- * when not. */
-int http_exchange_check(const TargetConfig *target, const char *accept) _must_check_;
 /* Starts. Returns 0, or the negative errno of what failed at once. */
 int http_exchange_start(HttpExchange **ret, const HttpExchangeSetup *setup) _must_check_;
 /* Closes, without a word to on_done(). */

@@ -10,6 +10,8 @@
 /* The wanted text with its failure table (Knuth, Morris, Pratt): a body is searched as it comes,
  * however it is cut. */
 typedef struct HttpShared {
+        HttpRequest *requests; /* one for each target */
+        size_t n_requests;
         size_t length;
         uint32_t *fallback; /* [i]: length of the longest proper prefix of the text that ends at its
                                byte i */
@@ -27,22 +29,25 @@ typedef struct HttpRun {
 static void http_release(void *shared) {
         HttpShared *s = shared;
 
-        if (s)
-                free(s->fallback);
+        if (!s)
+                return;
+        http_requests_free(s->requests, s->n_requests);
+        free(s->fallback);
         free(s);
 }
 
 static int http_prepare(const ProbeConfig *config, void **ret_shared) {
-        for (size_t i = 0; i < config->n_targets; i++) {
-                int r = http_exchange_check(&config->targets[i], ACCEPT);
-
-                if (r < 0)
-                        return r;
-        }
-
         HttpShared *s = calloc(1, sizeof *s);
+        int r;
+
         if (!s)
                 return -ENOMEM;
+        r = http_requests_new(&s->requests, config, &(HttpRequestParts){ .accept = ACCEPT });
+        if (r < 0) {
+                http_release(s);
+                return r;
+        }
+        s->n_requests = config->n_targets;
         s->length = config->body ? strlen(config->body) : 0;
         s->fallback = calloc(s->length + 1, sizeof *s->fallback);
         if (!s->fallback) {
@@ -136,11 +141,12 @@ static int http_start(const ProbeStart *start, ProbeResult *ret, void **ret_run)
                 .done = start->done,
                 .userdata = start->userdata,
         };
+
+        size_t target = (size_t)(start->target - start->config->targets);
         r = http_exchange_start(&run->exchange, &(HttpExchangeSetup){
                                                         .poller = start->poller,
                                                         .address = start->address,
-                                                        .target = start->target,
-                                                        .accept = ACCEPT,
+                                                        .request = &run->shared->requests[target],
                                                         .capture = start->config->version_header,
                                                         .max_body = start->config->max_body,
                                                         .on_body = on_body,

@@ -9,6 +9,12 @@
 #define ACCEPT "text/plain;version=0.0.4,*/*;q=0.1"
 #define BODY_FIRST (16 * 1024)
 
+typedef struct MetricsShared {
+        HttpRequest *requests; /* one for each target */
+        size_t n_requests;
+        MetricsWanted *wanted;
+} MetricsShared;
+
 typedef struct MetricsRun {
         Loop *loop;
         HttpExchange *exchange; /* until the page is there */
@@ -36,22 +42,31 @@ static MetricsRun *metrics_run_free(MetricsRun *run) {
 DEFINE_CLEANUP(MetricsRun *, metrics_run_free);
 
 static void metrics_release(void *shared) {
-        metrics_wanted_free(shared);
+        MetricsShared *s = shared;
+
+        if (!s)
+                return;
+        http_requests_free(s->requests, s->n_requests);
+        metrics_wanted_free(s->wanted);
+        free(s);
 }
 
 static int metrics_prepare(const ProbeConfig *config, void **ret_shared) {
-        MetricsWanted *wanted;
+        MetricsShared *s = calloc(1, sizeof *s);
         int r;
 
-        for (size_t i = 0; i < config->n_targets; i++) {
-                r = http_exchange_check(&config->targets[i], ACCEPT);
-                if (r < 0)
-                        return r;
+        if (!s)
+                return -ENOMEM;
+        r = http_requests_new(&s->requests, config, &(HttpRequestParts){ .accept = ACCEPT });
+        if (r >= 0) {
+                s->n_requests = config->n_targets;
+                r = metrics_wanted_new(&s->wanted, config);
         }
-        r = metrics_wanted_new(&wanted, config);
-        if (r < 0)
+        if (r < 0) {
+                metrics_release(s);
                 return r;
-        *ret_shared = wanted;
+        }
+        *ret_shared = s;
         return 0;
 }
 
@@ -157,6 +172,8 @@ static void on_done(void *userdata, ProbeOutcome outcome, const char *words) {
 
 static int metrics_start(const ProbeStart *start, ProbeResult *ret, void **ret_run) {
         _cleanup_(metrics_run_freep) MetricsRun *run = calloc(1, sizeof *run);
+        const MetricsShared *shared = start->shared;
+        size_t target = (size_t)(start->target - start->config->targets);
         int r;
 
         if (!run) {
@@ -164,15 +181,14 @@ static int metrics_start(const ProbeStart *start, ProbeResult *ret, void **ret_r
                 return 0;
         }
         run->loop = start->loop;
-        run->wanted = start->shared;
+        run->wanted = shared->wanted;
         run->memory = start->memory;
         run->done = start->done;
         run->userdata = start->userdata;
         r = http_exchange_start(&run->exchange, &(HttpExchangeSetup){
                                                         .poller = start->poller,
                                                         .address = start->address,
-                                                        .target = start->target,
-                                                        .accept = ACCEPT,
+                                                        .request = &shared->requests[target],
                                                         .max_body = start->config->max_body,
                                                         .on_body = on_body,
                                                         .on_done = on_done,
