@@ -98,8 +98,14 @@ void engine_remove_service(Engine *e, uint32_t service);
 uint32_t engine_find_service(const Engine *e, const char *name);
 
 /* Feeds one sample; copies what it needs. A sample whose handle or indexes are not of a present
- * service is ignored and counted. */
+ * service and target is ignored and counted. */
 void engine_feed(Engine *e, const Sample *s);
+/* Whether there is such a target: an address of a name that the name no longer has is absent, and
+ * counts nowhere. One that becomes present is unknown; what was known of one that leaves is
+ * forgotten. All but a probe's spare targets are present from the start; a replaced policy whose
+ * probe is the same keeps what was told. */
+void engine_set_target_present(Engine *e, uint32_t service, uint16_t probe, uint16_t target,
+                               bool present);
 /* The ledger's facts of one service, read at `at`. A new epoch starts the evidence anew (and
  * says EVENT_RELEASE_DEPLOYED, EVENT_RELEASE_NO_TARGET). `facts` NULL: the ledger does not know
  * the service. */

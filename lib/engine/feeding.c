@@ -131,8 +131,7 @@ static void feed_requests(Service *s, const ProbeState *probe, const Sample *sam
 void engine_feed(Engine *e, const Sample *sample) {
         Service *s = engine_service(e, sample->service);
 
-        if (!s || sample->probe >= s->policy->n_probes ||
-            sample->target >= s->policy->probes[sample->probe].n_targets ||
+        if (!service_has_target(s, sample->probe, sample->target) ||
             (unsigned)sample->outcome >= _OUTCOME_MAX) {
                 e->ignored_samples++;
                 return;
@@ -156,10 +155,28 @@ void engine_feed(Engine *e, const Sample *sample) {
         service_mark_fed(e, s);
 }
 
+void engine_set_target_present(Engine *e, uint32_t service, uint16_t probe, uint16_t target,
+                               bool present) {
+        Service *s = engine_service(e, service);
+        ProbeState *p;
+
+        if (!s || probe >= s->policy->n_probes || target >= s->policy->probes[probe].n_targets ||
+            service_has_target(s, probe, target) == present)
+                return;
+        p = &s->probes[probe];
+        p->targets[target] = (TargetState){ .present = present };
+        if (present && target >= p->end)
+                p->end = (uint16_t)(target + 1);
+        while (p->end > 0 && !p->targets[p->end - 1].present)
+                p->end--;
+        p->recount = true;
+        service_mark_fed(e, s);
+}
+
 bool engine_target_deviates(const Engine *e, uint32_t service, uint16_t probe, uint16_t target) {
         const Service *s = engine_service(e, service);
 
-        if (!s || probe >= s->policy->n_probes || target >= s->policy->probes[probe].n_targets)
+        if (!service_has_target(s, probe, target))
                 return false;
         if (s->probes[probe].targets[target].run > 0)
                 return true;

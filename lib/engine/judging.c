@@ -1,9 +1,11 @@
 #include "judging.h"
 
-static TargetCounts count_targets(const ProbeState *p, size_t n) {
+static TargetCounts count_targets(const ProbeState *p) {
         TargetCounts c = { 0 };
 
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < p->end; i++) {
+                if (!p->targets[i].present)
+                        continue;
                 if (p->targets[i].straggler) {
                         c.stragglers++;
                         continue;
@@ -26,13 +28,13 @@ static TargetCounts count_targets(const ProbeState *p, size_t n) {
 }
 
 TargetCounts judging_counts(const Service *s, uint16_t probe) {
-        return count_targets(&s->probes[probe], s->policy->probes[probe].n_targets);
+        return count_targets(&s->probes[probe]);
 }
 
 /* What nothing was heard of for too long is unknown, whatever it was. */
-static void expire_targets(ProbeState *p, size_t n, usec_t now) {
+static void expire_targets(ProbeState *p, usec_t now) {
         p->stale_at = USEC_INFINITY;
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < p->end; i++) {
                 TargetState *t = &p->targets[i];
                 if (t->state == TRI_UNKNOWN && t->run == 0)
                         continue;
@@ -51,11 +53,11 @@ static void refresh_probes(Service *s, usec_t now) {
         for (size_t i = 0; i < s->policy->n_probes; i++) {
                 ProbeState *p = &s->probes[i];
                 if (now > p->stale_at)
-                        expire_targets(p, s->policy->probes[i].n_targets, now);
+                        expire_targets(p, now);
                 if (!p->recount)
                         continue;
                 p->recount = false;
-                p->counts = count_targets(p, s->policy->probes[i].n_targets);
+                p->counts = count_targets(p);
                 s->dirty |= p->rules;
         }
 }
@@ -158,8 +160,7 @@ static void step_rules(Service *s, usec_t now) {
 
 bool judging_dependencies_good(const Service *s) {
         for (size_t i = 0; i < s->policy->n_probes; i++)
-                for (size_t k = 0; (s->dependencies >> i & 1) && k < s->policy->probes[i].n_targets;
-                     k++)
+                for (size_t k = 0; (s->dependencies >> i & 1) && k < s->probes[i].end; k++)
                         if (s->probes[i].targets[k].at > 0 &&
                             s->probes[i].targets[k].raw != TRI_GOOD)
                                 return false;
@@ -236,7 +237,7 @@ void judging_begin_release(Service *s, usec_t now) {
         service_clear_rules(s, MAX(now, s->warm_until));
         service_clear_targets(s, s->facts.released);
         for (size_t i = 0; i < p->n_probes; i++)
-                for (size_t k = 0; k < p->probes[i].n_targets; k++) {
+                for (size_t k = 0; k < s->probes[i].end; k++) {
                         TargetState *t = &s->probes[i].targets[k];
                         t->other_version = *t->version && !streq(t->version, s->facts.version);
                         t->straggler = t->other_version;

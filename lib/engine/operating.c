@@ -276,7 +276,7 @@ static void describe_stragglers(const Service *s, StrBuf *b) {
         size_t n = 0;
 
         for (size_t i = 0; i < s->policy->n_probes; i++)
-                for (size_t k = 0; k < s->policy->probes[i].n_targets; k++) {
+                for (size_t k = 0; k < s->probes[i].end; k++) {
                         if (!s->probes[i].targets[k].straggler || n++ >= STRAGGLERS_NAMED)
                                 continue;
                         strbuf_add(b, n == 1 ? "; stragglers: " : ", ");

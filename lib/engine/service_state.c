@@ -1,8 +1,9 @@
 #include "service_state.h"
 
-/* One block: Service, then hot arrays, then targets and windows. */
+/* One block: Service, then hot arrays and windows, then targets: what is kept for addresses that a
+ * name does not have is never touched. */
 typedef struct Layout {
-        size_t probes, rules, due, requests, targets, windows, gone, size;
+        size_t probes, rules, due, requests, windows, gone, targets, size;
 } Layout;
 
 static size_t reserve(size_t *size, size_t n, size_t each) {
@@ -23,9 +24,9 @@ static Layout layout_of(const Policy *p, size_t n_gone) {
         l.due = reserve(&l.size, p->n_rules, sizeof(usec_t));
         l.rules = reserve(&l.size, p->n_rules, sizeof(RuleState));
         l.requests = reserve(&l.size, p->n_signals, sizeof(double));
-        l.targets = reserve(&l.size, n_targets, sizeof(TargetState));
         l.windows = reserve(&l.size, n_windows, sizeof(Window));
         l.gone = reserve(&l.size, n_gone, sizeof(GoneAlert));
+        l.targets = reserve(&l.size, n_targets, sizeof(TargetState));
         return l;
 }
 
@@ -39,10 +40,13 @@ static void init_probes(Service *s, TargetState *targets) {
                 const ProbePolicy *p = &s->policy->probes[i];
                 s->probes[i] = (ProbeState){
                         .targets = targets,
+                        .end = (uint16_t)(p->n_targets - MIN(p->n_spare, p->n_targets)),
                         .recount = true,
                         .stale_after = stale_after(p),
                         .stale_at = USEC_INFINITY,
                 };
+                for (size_t k = 0; k < s->probes[i].end; k++)
+                        targets[k].present = true;
                 targets += p->n_targets;
                 if (p->dependency)
                         s->dependencies |= 1U << i;
@@ -118,7 +122,7 @@ void service_clear_targets(Service *s, usec_t from) {
         s->state_from = from;
         for (size_t i = 0; i < s->policy->n_probes; i++) {
                 ProbeState *p = &s->probes[i];
-                for (size_t k = 0; k < s->policy->probes[i].n_targets; k++) {
+                for (size_t k = 0; k < p->end; k++) {
                         p->targets[k].state = TRI_UNKNOWN;
                         p->targets[k].run_tri = TRI_UNKNOWN;
                         p->targets[k].run = 0;
@@ -135,9 +139,10 @@ static void inherit_probe(Service *s, const Service *old, size_t i) {
         for (size_t k = 0; k < old->policy->n_probes; k++) {
                 const ProbePolicy *q = &old->policy->probes[k];
                 if (q->identity != p->identity || q->n_targets != p->n_targets ||
-                    !streq(q->name, p->name))
+                    q->n_spare != p->n_spare || !streq(q->name, p->name))
                         continue;
-                memcpy(mine->targets, old->probes[k].targets, p->n_targets * sizeof(TargetState));
+                mine->end = old->probes[k].end;
+                memcpy(mine->targets, old->probes[k].targets, mine->end * sizeof(TargetState));
                 mine->asked_at = old->probes[k].asked_at;
                 mine->stale_at = 0;
                 return;

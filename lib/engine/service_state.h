@@ -34,11 +34,13 @@ typedef struct TargetState {
         uint8_t raw;        /* its Tri */
         bool other_version; /* `version` is told and is not the active one */
         bool straggler;     /* and it is what the last sample told */
+        bool present;       /* else nothing of it counts, and the rest is zero */
         char version[NAME_SIZE];
 } TargetState;
 
 typedef struct ProbeState {
         TargetState *targets;
+        uint16_t end;     /* no target from here on is present */
         uint32_t rules;   /* bit i: rule i reads this probe */
         uint32_t signals; /* bit i: ratio signal i reads this probe */
         TargetCounts counts;
@@ -174,6 +176,12 @@ struct Engine {
 
 static inline Service *engine_service(const Engine *e, uint32_t handle) {
         return handle < e->n_slots ? e->slots[handle] : NULL;
+}
+
+/* False for a service that is NULL too. */
+static inline bool service_has_target(const Service *s, uint16_t probe, uint16_t target) {
+        return s && probe < s->policy->n_probes && target < s->policy->probes[probe].n_targets &&
+               s->probes[probe].targets[target].present;
 }
 
 /* What did not fit ends in "...". */

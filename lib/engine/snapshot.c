@@ -116,7 +116,7 @@ bool engine_snapshot_service(const Engine *e, uint32_t service, usec_t now, Serv
 bool engine_snapshot_target(const Engine *e, uint32_t service, uint16_t probe, uint16_t target,
                             TargetSnapshot *ret) {
         const Service *s = engine_service(e, service);
-        if (!s || probe >= s->policy->n_probes || target >= s->policy->probes[probe].n_targets)
+        if (!service_has_target(s, probe, target))
                 return false;
 
         const ProbePolicy *p = &s->policy->probes[probe];

@@ -68,7 +68,8 @@ uint64_t engine_changes(const Engine *e);
 size_t engine_service_slots(const Engine *e);
 /* Fills *ret for a present service; returns false for an empty slot. */
 bool engine_snapshot_service(const Engine *e, uint32_t service, usec_t now, ServiceSnapshot *ret);
-/* One target of one probe. Returns false when the indexes are out of range. */
+/* One target of one probe. Returns false when the indexes are out of range, or the target is
+ * absent. */
 bool engine_snapshot_target(const Engine *e, uint32_t service, uint16_t probe, uint16_t target,
                             TargetSnapshot *ret);
 /* The evidence as it would be stored now for rule `rule`: what explain shows of a service. */

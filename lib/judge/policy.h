@@ -6,7 +6,7 @@
 #include "sample.h"
 
 #define POLICY_PROBES_MAX 32
-#define POLICY_TARGETS_MAX 256 /* of one probe */
+#define POLICY_TARGETS_MAX 4096 /* of one probe: 256 names of 16 addresses each */
 #define POLICY_SIGNALS_MAX 32
 #define POLICY_RULES_MAX 32
 #define NAME_SIZE 64 /* of a service, version, probe, signal, rule; with the NUL */
@@ -17,6 +17,9 @@ typedef struct ProbePolicy {
          * stay */
         uint64_t identity;
         uint16_t n_targets;
+        /* the last of them: further addresses that its names may have, absent until the shell says
+         * that there is one */
+        uint16_t n_spare;
         uint16_t rise, fall; /* samples in a row before a target turns good, bad */
         uint16_t n_operands; /* counters that it reports */
         /* not the service itself but what it leans on: judged for blame, never a rule's evidence */

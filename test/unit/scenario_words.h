@@ -137,6 +137,8 @@ static void define_probe(const Line *l) {
         set_usec(l, "interval", &p->interval);
         if (find(l, "targets"))
                 p->n_targets = (uint16_t)to_number(l, find(l, "targets"));
+        if (find(l, "spare"))
+                p->n_spare = (uint16_t)to_number(l, find(l, "spare"));
         if (find(l, "rise"))
                 p->rise = (uint16_t)to_number(l, find(l, "rise"));
         if (find(l, "fall"))

@@ -52,6 +52,20 @@ static void feed_one(const Line *l, Stream *s, const char *what) {
                          streq(find(l, "answers"), "-") ? "" : find(l, "answers"));
 }
 
+/* address live.2 comes · address live.0 leaves */
+static void do_address(const Line *l) {
+        char name[64];
+        snprintf(name, sizeof name, "%s", l->words[1]);
+        char *dot = strchr(name, '.');
+        if (!dot || (!has(l, "comes") && !has(l, "leaves")))
+                broken(l, "PROBE.TARGET comes, or leaves");
+        *dot = '\0';
+        need_start();
+        engine_set_target_present(world.engine, world.service, find_probe(l, name),
+                                  (uint16_t)to_number(l, dot + 1), has(l, "comes"));
+        world_step(&world);
+}
+
 /* feed red 3/100 · feed live.1 refused · feed red off */
 static void do_feed(const Line *l) {
         char name[64];
@@ -190,7 +204,7 @@ static bool is_target(const Line *l) {
         *dot = '\0';
         if (!engine_snapshot_target(world.engine, world.service, find_probe(l, name),
                                     (uint16_t)to_number(l, dot + 1), &t))
-                broken(l, "no such target");
+                return streq(l->words[3], "absent");
         if (streq(l->words[3], "straggler"))
                 return t.straggler;
         return streq(tri_to_string(t.state), l->words[3]);
@@ -260,6 +274,7 @@ static void do_line(Line *l) {
                 { "candidate", define_candidate },
                 { "facts", set_facts },
                 { "feed", do_feed },
+                { "address", do_address },
                 { "ledger", do_ledger },
                 { "commit", do_commit },
                 { "steps", do_steps },
