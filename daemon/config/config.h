@@ -51,6 +51,7 @@ typedef struct ProbeConfig {
         char *version_header; /* http: header that names the version that answered; NULL: none */
         char *version_label;  /* metrics: "metric.label"; NULL: none */
         uint64_t max_body;    /* bytes */
+        uint32_t reuse;       /* http, metrics: probes that a connection is used for; 0: one each */
         OperandConfig **operands; /* metrics: what the signals read, each once */
         size_t n_operands;
         unsigned line;

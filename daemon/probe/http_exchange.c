@@ -1,6 +1,5 @@
 #include <errno.h>
 
-#include "connection.h"
 #include "http_exchange.h"
 
 #define READ_SIZE 16384
@@ -14,19 +13,26 @@ typedef enum ExchangeState {
 } ExchangeState;
 
 struct HttpExchange {
-        PollItem item; /* first, so that an item is its exchange */
         HttpExchangeSetup setup;
+        Stream *stream;
         ExchangeState state;
-        int fd;
         uint64_t body_size;
+        HttpRequest last; /* the request in the words that end the connection; else empty */
+        bool used;     /* the connection was used before: its end before an answer tells nothing */
         bool answered; /* a byte has come */
-        bool ended;    /* the peer has closed its side */
         size_t sent;
         HttpResponse response;
 };
 
+static void on_ready(PollItem *item, uint32_t events);
+
+static bool is_gone(ssize_t error) {
+        return error == -EPIPE || error == -ECONNRESET;
+}
+
 static void finish(HttpExchange *x, ProbeOutcome outcome, const char *words) {
-        poller_remove(x->setup.poller, &x->item);
+        if (x->stream)
+                poller_remove(x->setup.poller, &x->stream->item);
         /* The exchange may be gone after this. */
         x->setup.on_done(x->setup.userdata, outcome, words);
 }
@@ -44,6 +50,16 @@ static void finish_protocol(HttpExchange *x) {
         strbuf_add(&words, "not an HTTP/1.1 answer: ");
         strbuf_add(&words, x->response.error ? x->response.error : "malformed");
         finish(x, OUTCOME_PROTOCOL, words.text);
+}
+
+/* The whole answer has come, and `left` bytes that belong to nobody. A connection with anything
+ * left on it, now or perhaps, would give it for an answer to the next request. */
+static void finish_answer(HttpExchange *x, size_t left, bool more) {
+        const HttpResponse *response = &x->response;
+
+        if (left == 0 && !more && !response->close && x->stream->uses < x->setup.reuse)
+                http_peer_keep(x->setup.peer, TAKE_PTR(x->stream));
+        finish(x, OUTCOME_OK, "");
 }
 
 static void finish_closed(HttpExchange *x) {
@@ -75,8 +91,9 @@ static bool take_body(HttpExchange *x, Slice body) {
         return false;
 }
 
-/* Feeds what was read. Returns true when the exchange goes on. */
-static bool take_bytes(HttpExchange *x, const char *data, size_t n) {
+/* Feeds what was read; `more`: there may be more to read now. Returns true when the exchange goes
+ * on. */
+static bool take_bytes(HttpExchange *x, const char *data, size_t n, bool more) {
         while (n > 0) {
                 Slice body = {};
                 ssize_t used = http_response_feed(&x->response, data, n, &body);
@@ -91,33 +108,98 @@ static bool take_bytes(HttpExchange *x, const char *data, size_t n) {
                 data += used;
                 n -= (size_t)used;
                 if (x->response.done) {
-                        finish(x, OUTCOME_OK, "");
+                        finish_answer(x, n, more);
                         return false;
                 }
         }
         return true;
 }
 
+/* Sends what is left. Returns 0 when nothing is, -EAGAIN, or why it cannot be sent. */
+static int send_rest(HttpExchange *x) {
+        const HttpRequest *request = x->last.text ? &x->last : x->setup.request;
+
+        while (x->sent < request->length) {
+                ssize_t n = stream_send(x->stream, request->text + x->sent,
+                                        request->length - x->sent);
+
+                if (n >= 0) {
+                        x->sent += (size_t)n;
+                        x->state = EXCHANGE_SENDING;
+                        continue;
+                }
+                /* A server may answer and close without reading: what it said decides, and reading
+                 * tells the error if it said nothing. */
+                if (x->state == EXCHANGE_SENDING && is_gone(n))
+                        break;
+                return (int)n;
+        }
+        x->state = EXCHANGE_READING;
+        return 0;
+}
+
+static int begin_on_stream(HttpExchange *x) {
+        int r;
+
+        x->state = EXCHANGE_CONNECTING;
+        x->sent = 0;
+        x->stream->uses++;
+        if (x->used && x->stream->uses >= x->setup.reuse) {
+                r = http_request_build_last(&x->last, x->setup.request);
+                if (r < 0)
+                        return r;
+        }
+        r = send_rest(x);
+        if (r < 0 && r != -EAGAIN)
+                return r;
+        return stream_watch(x->stream, on_ready, x, r < 0);
+}
+
+static int begin_anew(HttpExchange *x, const Address *address) {
+        int r;
+
+        http_request_done(&x->last);
+        x->used = false;
+        r = stream_new(&x->stream, x->setup.poller, address, x->setup.request->length);
+        return r < 0 ? r : begin_on_stream(x);
+}
+
+/* The peer may close a connection that was idle while the request is on its way: that is no failure
+ * of the target, once. Returns whether the exchange goes on. */
+static bool begin_again(HttpExchange *x) {
+        Address address = x->stream->address;
+        int r;
+
+        x->stream = stream_free(x->stream);
+        r = begin_anew(x, &address);
+        if (r < 0)
+                finish_errno(x, r);
+        return r >= 0;
+}
+
 /* Bytes that were read. Returns true when there may be more to read now. */
 static bool read_more(HttpExchange *x) {
         char buffer[READ_SIZE];
-        ssize_t n = recv(x->fd, buffer, sizeof buffer, 0);
+        ssize_t n = stream_receive(x->stream, buffer, sizeof buffer);
 
-        if (n < 0 && errno == EINTR)
-                return true;
+        if (n == -EAGAIN)
+                return false;
+        if (x->used && !x->answered && (n == 0 || is_gone(n))) {
+                (void)begin_again(x);
+                return false;
+        }
         if (n < 0) {
-                if (errno != EAGAIN)
-                        finish_errno(x, errno);
+                finish_errno(x, (int)n);
                 return false;
         }
         if (n == 0) {
-                x->ended = true;
                 finish_closed(x);
                 return false;
         }
         x->answered = true;
-        /* What comes after a short read is told anew, but not an end that has been told. */
-        return take_bytes(x, buffer, (size_t)n) && ((size_t)n == sizeof buffer || x->ended);
+
+        bool more = stream_may_have_more(x->stream, n, sizeof buffer);
+        return take_bytes(x, buffer, (size_t)n, more) && more;
 }
 
 static void read_answer(HttpExchange *x) {
@@ -125,40 +207,16 @@ static void read_answer(HttpExchange *x) {
                 if (!read_more(x))
                         return;
 
-        int r = poller_tell_again(x->setup.poller, &x->item, EPOLLIN);
+        int r = stream_tell_again(x->stream);
         if (r < 0)
                 finish_errno(x, r);
 }
 
-/* Sends what is left. Returns 0 when nothing is, -EAGAIN, or why it cannot be sent. */
-static int send_rest(HttpExchange *x) {
-        const HttpRequest *request = x->setup.request;
-
-        while (x->sent < request->length) {
-                ssize_t n = send(x->fd, request->text + x->sent, request->length - x->sent,
-                                 MSG_NOSIGNAL);
-
-                if (n >= 0) {
-                        x->sent += (size_t)n;
-                        x->state = EXCHANGE_SENDING;
-                        continue;
-                }
-                if (errno == EINTR)
-                        continue;
-                /* A server may answer and close without reading: what it said decides, and reading
-                 * tells the error if it said nothing. */
-                if (x->state == EXCHANGE_SENDING && (errno == EPIPE || errno == ECONNRESET))
-                        break;
-                return -errno;
-        }
-        x->state = EXCHANGE_READING;
-        return 0;
-}
-
 static void on_ready(PollItem *item, uint32_t events) {
-        HttpExchange *x = (HttpExchange *)item;
+        Stream *s = (Stream *)item;
+        HttpExchange *x = s->owner;
 
-        x->ended = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+        s->ended |= events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
         if (x->state != EXCHANGE_READING) {
                 int r = send_rest(x);
 
@@ -169,28 +227,34 @@ static void on_ready(PollItem *item, uint32_t events) {
                         return;
                 }
         }
-        if (events & EPOLLIN || x->ended)
+        if (events & EPOLLIN || s->ended)
                 read_answer(x);
 }
 
 int http_exchange_start(HttpExchange **ret, const HttpExchangeSetup *setup) {
-        _cleanup_(http_exchange_freep) HttpExchange *x = NULL;
-        int r;
+        _cleanup_(http_exchange_freep) HttpExchange *x = malloc(sizeof *x);
+        int r = 0;
 
-        x = malloc(sizeof *x);
         if (!x)
                 return -ENOMEM;
-        *x = (HttpExchange){ .item.fd = -1, .setup = *setup, .fd = -1 };
+        x->setup = *setup;
         x->setup.address = NULL;
+        /* A policy that was read anew may ask for it no more. */
+        if (setup->reuse == 0)
+                http_peer_renew(setup->peer);
+        x->stream = http_peer_take(setup->peer, setup->address);
+        x->used = x->stream;
+        x->answered = false;
+        x->body_size = 0;
+        x->last = (HttpRequest){};
         http_response_init(&x->response, setup->request->head, setup->capture);
-        r = x->fd = connection_start(setup->address, setup->request->length);
-        if (r < 0)
-                return r;
-        r = send_rest(x);
-        if (r < 0 && r != -EAGAIN)
-                return r;
-        r = poller_add(setup->poller, &x->item, x->fd, r < 0 ? EPOLLIN | EPOLLOUT : EPOLLIN,
-                       on_ready);
+        if (x->used) {
+                r = begin_on_stream(x);
+                if (is_gone(r))
+                        x->stream = stream_free(x->stream);
+        }
+        if (!x->stream)
+                r = begin_anew(x, setup->address);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(x);
@@ -200,9 +264,8 @@ int http_exchange_start(HttpExchange **ret, const HttpExchangeSetup *setup) {
 HttpExchange *http_exchange_free(HttpExchange *x) {
         if (!x)
                 return NULL;
-        poller_remove(x->setup.poller, &x->item);
-        if (x->fd >= 0)
-                connection_close(x->fd, x->ended);
+        stream_free(x->stream);
+        http_request_done(&x->last);
         free(x);
         return NULL;
 }

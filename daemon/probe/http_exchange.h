@@ -1,8 +1,10 @@
-/* http_exchange.h: one request over a connection of its own: connect, send, feed the answer to the
- * parser, hand the body out, close. Follows no redirect and keeps no deadline: that is the
- * prober's. Knows nothing of what the answer means. */
+/* http_exchange.h: one request and its answer over a connection of its own or over the one that is
+ * kept of the target: connect, send, feed the answer to the parser, hand the body out, close or
+ * keep. Follows no redirect and keeps no deadline: that is the prober's. Knows nothing of what the
+ * answer means. */
 #pragma once
 
+#include "http_peer.h"
 #include "http_request.h"
 #include "http_response.h"
 #include "probe_kind.h"
@@ -14,6 +16,8 @@ typedef struct HttpExchangeSetup {
         Poller *poller;
         const Address *address;
         const HttpRequest *request;
+        HttpPeer *peer; /* what is kept of the target */
+        uint32_t reuse; /* exchanges that a connection is used for; 0: one, and it is not kept */
         const char *capture; /* a header to keep, or NULL */
         uint64_t max_body;   /* bytes, after the transfer coding */
         /* Body bytes, borrowed for the call. False: enough has been seen, end well. */

@@ -42,7 +42,8 @@ static int http_prepare(const ProbeConfig *config, void **ret_shared) {
 
         if (!s)
                 return -ENOMEM;
-        r = http_requests_new(&s->requests, config, &(HttpRequestParts){ .accept = ACCEPT });
+        r = http_requests_new(&s->requests, config,
+                              &(HttpRequestParts){ .accept = ACCEPT, .keep = config->reuse > 0 });
         if (r < 0) {
                 http_release(s);
                 return r;
@@ -65,6 +66,24 @@ static int http_prepare(const ProbeConfig *config, void **ret_shared) {
         }
         *ret_shared = s;
         return 0;
+}
+
+static int http_memory_new(const ProbeConfig *config _unused_, void **ret_memory) {
+        HttpPeer *peer;
+        int r = http_peer_new(&peer);
+
+        if (r < 0)
+                return r;
+        *ret_memory = peer;
+        return 0;
+}
+
+static void http_memory_free(void *memory) {
+        http_peer_free(memory);
+}
+
+static void http_memory_renew(void *memory) {
+        http_peer_renew(memory);
 }
 
 static bool status_accepted(const ProbeConfig *config, unsigned status) {
@@ -147,6 +166,8 @@ static int http_start(const ProbeStart *start, ProbeResult *ret, void **ret_run)
                                                         .poller = start->poller,
                                                         .address = start->address,
                                                         .request = &run->shared->requests[target],
+                                                        .peer = start->memory,
+                                                        .reuse = start->config->reuse,
                                                         .capture = start->config->version_header,
                                                         .max_body = start->config->max_body,
                                                         .on_body = on_body,
@@ -176,6 +197,10 @@ const ProbeKind probe_kind_http = {
         .name = "http",
         .prepare = http_prepare,
         .release = http_release,
+        .memory_new = http_memory_new,
+        .memory_free = http_memory_free,
+        .memory_start_epoch = http_memory_renew,
+        .memory_renew = http_memory_renew,
         .start = http_start,
         .waiting_for = http_waiting_for,
         .cancel = http_cancel,

@@ -48,6 +48,9 @@ typedef struct ProbeKind {
         int (*memory_new)(const ProbeConfig *config, void **ret_memory);
         void (*memory_free)(void *memory);
         void (*memory_start_epoch)(void *memory);
+        /* The result was not good: what a target keeps open is to be opened anew. NULL: nothing is.
+         */
+        void (*memory_renew)(void *memory);
         /* Returns 1 when the probe is in flight, with *ret_run; 0 when it ended at once, with *ret.
          */
         int (*start)(const ProbeStart *start, ProbeResult *ret, void **ret_run);

@@ -15,6 +15,12 @@ typedef struct MetricsShared {
         MetricsWanted *wanted;
 } MetricsShared;
 
+/* Kept of a target. */
+typedef struct MetricsTarget {
+        MetricsMemory *counters;
+        HttpPeer *peer;
+} MetricsTarget;
+
 typedef struct MetricsRun {
         Loop *loop;
         HttpExchange *exchange; /* until the page is there */
@@ -57,7 +63,8 @@ static int metrics_prepare(const ProbeConfig *config, void **ret_shared) {
 
         if (!s)
                 return -ENOMEM;
-        r = http_requests_new(&s->requests, config, &(HttpRequestParts){ .accept = ACCEPT });
+        r = http_requests_new(&s->requests, config,
+                              &(HttpRequestParts){ .accept = ACCEPT, .keep = config->reuse > 0 });
         if (r >= 0) {
                 s->n_requests = config->n_targets;
                 r = metrics_wanted_new(&s->wanted, config);
@@ -70,22 +77,40 @@ static int metrics_prepare(const ProbeConfig *config, void **ret_shared) {
         return 0;
 }
 
-static int memory_new(const ProbeConfig *config _unused_, void **ret) {
-        MetricsMemory *m;
-        int r = metrics_memory_new(&m);
+static void memory_free(void *memory) {
+        MetricsTarget *t = memory;
 
-        if (r < 0)
+        if (!t)
+                return;
+        metrics_memory_free(t->counters);
+        http_peer_free(t->peer);
+        free(t);
+}
+
+static int memory_new(const ProbeConfig *config _unused_, void **ret) {
+        MetricsTarget *t = calloc(1, sizeof *t);
+        int r;
+
+        if (!t)
+                return -ENOMEM;
+        r = metrics_memory_new(&t->counters);
+        if (r >= 0)
+                r = http_peer_new(&t->peer);
+        if (r < 0) {
+                memory_free(t);
                 return r;
-        *ret = m;
+        }
+        *ret = t;
         return 0;
 }
 
-static void memory_free(void *memory) {
-        metrics_memory_free(memory);
+static void memory_renew(void *memory) {
+        http_peer_renew(((MetricsTarget *)memory)->peer);
 }
 
 static void memory_start_epoch(void *memory) {
-        ((MetricsMemory *)memory)->epoch = true;
+        ((MetricsTarget *)memory)->counters->epoch = true;
+        memory_renew(memory);
 }
 
 static void finish(MetricsRun *run) {
@@ -173,6 +198,7 @@ static void on_done(void *userdata, ProbeOutcome outcome, const char *words) {
 static int metrics_start(const ProbeStart *start, ProbeResult *ret, void **ret_run) {
         _cleanup_(metrics_run_freep) MetricsRun *run = calloc(1, sizeof *run);
         const MetricsShared *shared = start->shared;
+        const MetricsTarget *memory = start->memory;
         size_t target = (size_t)(start->target - start->config->targets);
         int r;
 
@@ -182,13 +208,15 @@ static int metrics_start(const ProbeStart *start, ProbeResult *ret, void **ret_r
         }
         run->loop = start->loop;
         run->wanted = shared->wanted;
-        run->memory = start->memory;
+        run->memory = memory->counters;
         run->done = start->done;
         run->userdata = start->userdata;
         r = http_exchange_start(&run->exchange, &(HttpExchangeSetup){
                                                         .poller = start->poller,
                                                         .address = start->address,
                                                         .request = &shared->requests[target],
+                                                        .peer = memory->peer,
+                                                        .reuse = start->config->reuse,
                                                         .max_body = start->config->max_body,
                                                         .on_body = on_body,
                                                         .on_done = on_done,
@@ -223,6 +251,7 @@ const ProbeKind probe_kind_metrics = {
         .memory_new = memory_new,
         .memory_free = memory_free,
         .memory_start_epoch = memory_start_epoch,
+        .memory_renew = memory_renew,
         .start = metrics_start,
         .waiting_for = metrics_waiting_for,
         .cancel = metrics_cancel,

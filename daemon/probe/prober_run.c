@@ -112,6 +112,8 @@ static void target_finish(Target *t, ProbeResult *result) {
         t->run = NULL;
         t->query = NULL;
         excuse(t, result);
+        if (result->outcome != OUTCOME_OK && t->memory && t->probe->kind->memory_renew)
+                t->probe->kind->memory_renew(t->memory);
         p->counts.probes++;
         p->counts.overdue += result->outcome == OUTCOME_OVERDUE;
         t->detail.probes++;
