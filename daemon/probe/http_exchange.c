@@ -44,11 +44,18 @@ static void finish_errno(HttpExchange *x, int error) {
         finish(x, result.outcome, result.words);
 }
 
-static void finish_protocol(HttpExchange *x) {
+/* `rest` begins with what is wrong. */
+static void finish_protocol(HttpExchange *x, Slice rest) {
         STRBUF(words, PROBE_WORDS_SIZE);
 
         strbuf_add(&words, "not an HTTP/1.1 answer: ");
-        strbuf_add(&words, x->response.error ? x->response.error : "malformed");
+        if (x->response.foreign) {
+                /* Enough to know another protocol by; each byte may take four to write. */
+                strbuf_add(&words, "it begins \"");
+                strbuf_add_escaped(&words, rest.p, MIN(rest.n, (size_t)24));
+                strbuf_add_char(&words, '"');
+        } else
+                strbuf_add(&words, x->response.error ? x->response.error : "malformed");
         finish(x, OUTCOME_PROTOCOL, words.text);
 }
 
@@ -100,7 +107,7 @@ static bool take_bytes(HttpExchange *x, const char *data, size_t n, bool more) {
 
                 /* Nothing taken and nothing said would be asked again for ever. */
                 if (used < 0 || (used == 0 && !x->response.done)) {
-                        finish_protocol(x);
+                        finish_protocol(x, (Slice){ .p = data, .n = n });
                         return false;
                 }
                 if (!take_body(x, body))
@@ -272,6 +279,19 @@ HttpExchange *http_exchange_free(HttpExchange *x) {
 
 const HttpResponse *http_exchange_response(const HttpExchange *x) {
         return &x->response;
+}
+
+bool http_exchange_add_coding(const HttpExchange *x, const char *body, StrBuf *b) {
+        const char *coding = x->response.coding;
+
+        if (!*coding)
+                return false;
+        strbuf_add(b, "the ");
+        strbuf_add(b, body);
+        strbuf_add(b, " came as Content-Encoding ");
+        strbuf_add_escaped(b, coding, strlen(coding));
+        strbuf_add(b, ", which nobody asked for");
+        return true;
 }
 
 const char *http_exchange_waiting_for(const HttpExchange *x) {

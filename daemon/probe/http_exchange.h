@@ -35,5 +35,8 @@ HttpExchange *http_exchange_free(HttpExchange *x);
 DEFINE_CLEANUP(HttpExchange *, http_exchange_free);
 /* The answer so far: status (0: none yet) and captured header. */
 const HttpResponse *http_exchange_response(const HttpExchange *x);
+/* Adds "the BODY came as Content-Encoding gzip, which nobody asked for" when it did, and returns
+ * whether: then its bytes are not what they stand for. */
+bool http_exchange_add_coding(const HttpExchange *x, const char *body, StrBuf *b);
 /* What the target still owes: "connection", "answer", "end of the answer". */
 const char *http_exchange_waiting_for(const HttpExchange *x);

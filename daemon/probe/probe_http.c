@@ -118,12 +118,33 @@ static void judge_answer(const HttpRun *run, ProbeResult *result) {
                 if (result->status >= 300 && result->status < 400)
                         strbuf_add(&words, ", a redirect, which a probe does not follow");
                 probe_result_set(result, OUTCOME_BAD_STATUS, words.text);
+        } else if (run->matched < run->shared->length &&
+                   http_exchange_add_coding(run->exchange, "body", &words)) {
+                probe_result_set(result, OUTCOME_BAD_BODY, words.text);
         } else if (run->matched < run->shared->length) {
                 strbuf_add(&words, "body lacks \"");
                 /* Cut so that the closing quote fits, even when every byte takes four to write. */
                 strbuf_add_escaped(&words, run->config->body, MIN(run->shared->length, (size_t)32));
                 strbuf_add(&words, run->shared->length > 32 ? "...\"" : "\"");
                 probe_result_set(result, OUTCOME_BAD_BODY, words.text);
+        }
+}
+
+static void take_version(const HttpResponse *response, ProbeResult *result) {
+        switch (response->captured) {
+        case HTTP_CAPTURED_NONE:
+                return;
+        case HTTP_CAPTURED_WHOLE:
+                probe_result_set_version(result, response->capture, strlen(response->capture));
+                return;
+        case HTTP_CAPTURED_TOO_LONG:
+                probe_result_set_version(result, response->capture, HTTP_CAPTURE_MAX);
+                return;
+        case HTTP_CAPTURED_SEVERAL:
+                if (result->outcome == OUTCOME_OK)
+                        probe_result_set(result, OUTCOME_OK,
+                                         "the answer names more than one version: none is used");
+                return;
         }
 }
 
@@ -136,8 +157,7 @@ static void on_done(void *userdata, ProbeOutcome outcome, const char *words) {
                 probe_result_set(&result, outcome, words);
         else
                 judge_answer(run, &result);
-        if (response->capture[0])
-                probe_result_set_version(&result, response->capture, strlen(response->capture));
+        take_version(response, &result);
 
         void (*done)(void *, const ProbeResult *) = run->done;
         void *owner = run->userdata;

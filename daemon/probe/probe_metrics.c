@@ -178,6 +178,8 @@ static bool read_page(MetricsRun *run) {
 static void on_done(void *userdata, ProbeOutcome outcome, const char *words) {
         MetricsRun *run = userdata;
         STRBUF(status, 64);
+        STRBUF(coding, PROBE_WORDS_SIZE);
+        bool coded = http_exchange_add_coding(run->exchange, "page", &coding);
 
         run->result.status = (uint16_t)http_exchange_response(run->exchange)->status;
         run->exchange = http_exchange_free(run->exchange);
@@ -190,6 +192,8 @@ static void on_done(void *userdata, ProbeOutcome outcome, const char *words) {
                 probe_result_set(&run->result, OUTCOME_BAD_STATUS, status.text);
         } else if (run->out_of_memory)
                 probe_result_set_errno(&run->result, ENOMEM);
+        else if (coded)
+                probe_result_set(&run->result, OUTCOME_NO_DATA, coding.text);
         else if (read_page(run))
                 return;
         finish(run);

@@ -115,8 +115,10 @@ static int take_status(HttpResponse *r, Slice line) {
 static int take_length(HttpResponse *r, Slice value) {
         if (r->has_length)
                 return fail(r, "Content-Length stands twice");
-        if (number_parse_u64(value.p, value.n, &r->remaining) < 0)
-                return fail(r, "Content-Length is not a whole number");
+        int error = number_parse_u64(value.p, value.n, &r->remaining);
+        if (error < 0)
+                return fail(r, error == -ERANGE ? "Content-Length over 64 bits" :
+                                                  "Content-Length is not a whole number");
         r->has_length = true;
         return 0;
 }
@@ -132,14 +134,32 @@ static int take_coding(HttpResponse *r, Slice value) {
         return 0;
 }
 
-static int take_capture(HttpResponse *r, Slice value) {
-        if (r->capture[0] != '\0')
-                return fail(r, "the header to keep stands twice");
-        if (value.n >= sizeof r->capture)
-                return fail(r, "the header to keep is longer than 63 bytes");
-        memcpy(r->capture, value.p, value.n);
-        r->capture[value.n] = '\0';
-        return 0;
+/* Our own limits on the header that we want are no fault of the answer: it goes without. */
+static void take_capture(HttpResponse *r, Slice value, bool whole) {
+        if (!whole || value.n >= sizeof r->capture)
+                r->captured = HTTP_CAPTURED_TOO_LONG;
+        else if (value.n == 0 ||
+                 (r->captured == HTTP_CAPTURED_WHOLE && strlen(r->capture) == value.n &&
+                  memcmp(r->capture, value.p, value.n) == 0))
+                return;
+        else if (r->captured != HTTP_CAPTURED_NONE)
+                r->captured = HTTP_CAPTURED_SEVERAL;
+        else {
+                memcpy(r->capture, value.p, value.n);
+                r->capture[value.n] = '\0';
+                r->captured = HTTP_CAPTURED_WHOLE;
+                return;
+        }
+        r->capture[0] = '\0';
+}
+
+static void take_content_coding(HttpResponse *r, Slice value) {
+        size_t n = MIN(value.n, sizeof r->coding - 1);
+
+        if (r->coding[0] != '\0' || slice_is(value, "identity"))
+                return;
+        memcpy(r->coding, value.p, n);
+        r->coding[n] = '\0';
 }
 
 static void take_connection(HttpResponse *r, Slice value) {
@@ -167,15 +187,19 @@ static int take_header(HttpResponse *r, Slice line) {
         framing = slice_is(name, "content-length") || slice_is(name, "transfer-encoding") ||
                   slice_is(name, "connection");
         capture = r->capture_name && slice_is(name, r->capture_name);
-        if (!whole && (framing || capture))
+        if (!whole && framing)
                 return fail(r, "a header that is needed is longer than 1024 bytes");
+        if (slice_is(name, "content-encoding"))
+                take_content_coding(r, value);
         if (slice_is(name, "connection"))
                 take_connection(r, value);
         if (slice_is(name, "content-length") && take_length(r, value) < 0)
                 return -EBADMSG;
         if (slice_is(name, "transfer-encoding") && take_coding(r, value) < 0)
                 return -EBADMSG;
-        return capture ? take_capture(r, value) : 0;
+        if (capture)
+                take_capture(r, value, whole);
+        return 0;
 }
 
 /* The empty line after the headers: what follows? */
@@ -281,10 +305,17 @@ static int add_piece(HttpResponse *r, Slice piece) {
 }
 
 /* What does not even begin like an answer is told without waiting for the end of the line. */
-static bool begins_well(const HttpResponse *r) {
+static int check_beginning(HttpResponse *r, Slice piece) {
         static const char start[] = "HTTP/1.";
+        size_t at = MIN(r->line_length, sizeof start - 1), n = MIN(piece.n, sizeof start - 1 - at);
 
-        return memcmp(r->line, start, MIN(r->line_length, sizeof start - 1)) == 0;
+        if (memcmp(piece.p, start + at, n) == 0)
+                return 0;
+        /* The types of a record that a TLS server begins with: an alert, or its handshake. */
+        if (at == 0 && (piece.p[0] == 0x15 || piece.p[0] == 0x16))
+                return fail(r, "it speaks TLS; write https://");
+        r->foreign = true;
+        return fail(r, "not an HTTP/1 answer");
 }
 
 /* Consumes at most one line, or as much of it as there is. Returns the bytes consumed. */
@@ -300,10 +331,10 @@ static ssize_t feed_line(HttpResponse *r, const char *data, size_t n) {
                 if (r->header_bytes > HTTP_HEADERS_MAX)
                         return fail(r, "headers over 32 KiB");
         }
+        if (r->state == STATE_STATUS && check_beginning(r, (Slice){ .p = data, .n = piece }) < 0)
+                return -EBADMSG;
         if (add_piece(r, (Slice){ .p = data, .n = piece }) < 0)
                 return -EBADMSG;
-        if (r->state == STATE_STATUS && !begins_well(r))
-                return fail(r, "not an HTTP/1 answer");
         if (r->state == STATE_CHUNK_END && r->line_length > 0)
                 return fail(r, "chunk longer than its size");
         if (!counted && r->line_length > sizeof r->line)

@@ -3,7 +3,7 @@
  * 204, 304 and HEAD). A line may end with a bare newline except within chunked framing; folded
  * headers, NUL bytes, lone carriage returns, two lengths and two framings are refused. Body
  * bytes are handed out as slices of what was fed. Keeps no header but the one that it is asked
- * to capture. Knows nothing of sockets. */
+ * to capture, and the name of a content coding, which it never undoes. Knows nothing of sockets. */
 #pragma once
 
 #include "exposition.h"
@@ -13,6 +13,15 @@
 /* bytes of a line that are looked at: a header of framing or a chunk size must fit, any other
  * may be longer */
 #define HTTP_LINE_MAX 1024
+#define HTTP_CODING_MAX 16 /* bytes of a content coding's name that are kept, with the NUL */
+
+/* What became of the header to capture; only a whole one has a value. */
+typedef enum HttpCaptured {
+        HTTP_CAPTURED_NONE,
+        HTTP_CAPTURED_WHOLE,
+        HTTP_CAPTURED_TOO_LONG,
+        HTTP_CAPTURED_SEVERAL, /* it stands more than once, with different values */
+} HttpCaptured;
 
 typedef struct HttpResponse {
         /* result */
@@ -21,8 +30,11 @@ typedef struct HttpResponse {
         bool done;         /* the whole message has been seen */
         bool close;        /* the connection cannot be used again */
         const char *error; /* static text after -EBADMSG */
-        /* value of the captured header, "" when absent; longer values are an error */
-        char capture[HTTP_CAPTURE_MAX];
+        bool foreign;      /* the error is that it does not even begin like HTTP/1 */
+        HttpCaptured captured;
+        char capture[HTTP_CAPTURE_MAX]; /* its value, or "" */
+        /* Content-Encoding, cut; "" when there is none. We ask for none. */
+        char coding[HTTP_CODING_MAX];
         /* inner state: http_response.c alone reads it */
         bool head;
         const char *capture_name;

@@ -36,7 +36,10 @@ static Result feed(const char *data, size_t size, uint8_t options, size_t piece)
         }
         if (!result.failed && options & 4)
                 result.failed = http_response_close(&r) < 0;
-        if (result.failed != (r.error != NULL) || memchr(r.capture, '\0', sizeof r.capture) == NULL)
+        if (result.failed != (r.error != NULL) || (r.foreign && !result.failed) ||
+            memchr(r.capture, '\0', sizeof r.capture) == NULL ||
+            memchr(r.coding, '\0', sizeof r.coding) == NULL ||
+            (r.captured == HTTP_CAPTURED_WHOLE) != (r.capture[0] != '\0'))
                 abort();
         result.done = r.done;
         result.close = r.close;
