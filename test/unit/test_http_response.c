@@ -323,9 +323,6 @@ static void what_is_kept_of_the_headers(void **state _unused_) {
         assert_string_equal(result.capture, "2.4.1 beta");
         result = feed_every_way((Request){ .capture = "X-Versio" }, text, strlen(text));
         assert_string_equal(result.capture, "");
-        result = feed_every_way((Request){}, text, strlen(text));
-        assert_string_equal(result.capture, "");
-
         /* A 1xx answer and a trailer are not the answer. */
         static const char around[] = "HTTP/1.1 103 Early\r\nX-Version: 1\r\n\r\n" CHUNKED
                                      "0\r\nX-Version: 2\r\n\r\n";
