@@ -91,7 +91,8 @@ static int build(Manager *m) {
         if (r >= 0)
                 r = engine_new(&m->engine, CONFIG_SERVICES_MAX, m->seed);
         if (r >= 0)
-                r = prober_new(&m->prober, m->loop, m->offload, &prober_owner, m->seed + 3);
+                r = prober_new(&m->prober, m->loop, m->offload, m->config->secrets, &prober_owner,
+                               m->seed + 3);
         if (r >= 0)
                 r = http_client_new(&m->client, m->loop);
         if (r >= 0)

@@ -5,57 +5,14 @@
 #pragma once
 
 #include "config_file.h"
-#include "policy.h"
-#include "selector.h"
+#include "config_probe.h"
 
 #define CONFIG_STEPS_MAX 32
 #define CONFIG_NOTIFY_MAX 16
-#define CONFIG_STATUS_MAX 16
 #define CONFIG_SERVICES_MAX 4096
 #define CONFIG_MISTAKES_MAX 20        /* of one file, that are told one by one */
 #define CONFIG_ERROR_SIZE (32 * 1024) /* room for them all: what *reterr should offer */
 #define CONFIG_SECRET_MAX (64 * 1024)
-
-typedef struct StatusRange {
-        uint16_t low, high;
-} StatusRange;
-
-typedef enum TargetScheme { TARGET_HTTP, TARGET_TCP } TargetScheme;
-
-typedef struct TargetConfig {
-        char *url; /* as written */
-        TargetScheme scheme;
-        char *host; /* name or numeric address, without brackets */
-        uint16_t port;
-        char *path; /* of http: path and query, at least "/" */
-} TargetConfig;
-
-typedef struct OperandConfig {
-        char *text;
-        Selector selector; /* stays where it is: allocated once, not moved */
-} OperandConfig;
-
-typedef enum ProbeKindId { PROBE_HTTP, PROBE_TCP, PROBE_METRICS, _PROBE_KIND_MAX } ProbeKindId;
-
-typedef struct ProbeConfig {
-        char *name;
-        ProbeKindId kind;
-        TargetConfig *targets;
-        size_t n_targets;
-        usec_t interval, fast_interval, timeout; /* fast_interval 0: none */
-        uint32_t rise, fall;
-        bool dependency;
-        StatusRange *status; /* http: accepted ones */
-        size_t n_status;
-        char *body;           /* http: text that the body must contain; NULL: any */
-        char *version_header; /* http: header that names the version that answered; NULL: none */
-        char *version_label;  /* metrics: "metric.label"; NULL: none */
-        uint64_t max_body;    /* bytes */
-        uint32_t reuse;       /* http, metrics: probes that a connection is used for; 0: one each */
-        OperandConfig **operands; /* metrics: what the signals read, each once */
-        size_t n_operands;
-        unsigned line;
-} ProbeConfig;
 
 typedef struct SignalConfig {
         char *name;

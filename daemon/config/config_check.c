@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <math.h>
 
 #include "config_check.h"
@@ -54,30 +55,67 @@ static const char *signal_name(const void *userdata, size_t i) {
         return ((const ServiceConfig *)userdata)->signals[i].name;
 }
 
-static void check_targets(const ProbeConfig *p, ConfigErrors *e) {
-        TargetScheme wanted = p->kind == PROBE_TCP ? TARGET_TCP : TARGET_HTTP;
+/* What the targets of a kind are, and what to write. */
+static const struct {
+        TargetScheme scheme;
+        const char *wanted;
+} targets_of[_PROBE_KIND_MAX] = {
+        [PROBE_HTTP] = { TARGET_HTTP, " is no http URL; write http://host:port/path" },
+        [PROBE_TCP] = { TARGET_TCP, " is no target of kind \"tcp\"; write host:port" },
+        [PROBE_METRICS] = { TARGET_HTTP, " is no http URL; write http://host:port/path" },
+};
 
+int probe_config_add_named(ProbeConfig *p, const char *name) {
+        TargetConfig *targets = reallocarray(p->targets, p->n_targets + 1, sizeof *targets);
+        char *copy = strdup(name);
+
+        if (targets)
+                p->targets = targets;
+        if (!targets || !copy) {
+                free(copy);
+                return -ENOMEM;
+        }
+        targets[p->n_targets++] = (TargetConfig){ .url = copy, .scheme = TARGET_NAMED };
+        return 0;
+}
+
+static bool is_same_target(const TargetConfig *a, const TargetConfig *b) {
+        return a->port == b->port && a->scheme == b->scheme &&
+               strcasecmp(a->host ?: a->url, b->host ?: b->url) == 0 &&
+               streq(a->socket ?: "", b->socket ?: "") && streq(a->path ?: "", b->path ?: "");
+}
+
+static void check_targets(const ProbeConfig *p, ConfigErrors *e) {
         for (size_t i = 0; i < p->n_targets; i++) {
                 const TargetConfig *t = &p->targets[i];
                 STRBUF(words, 512);
 
                 config_add_shown(&words, t->url);
-                if (t->scheme != wanted) {
-                        strbuf_add(&words,
-                                   wanted == TARGET_TCP ?
-                                           " is no target of kind \"tcp\"; write host:port" :
-                                           " is no http URL; write http://host:port/path");
+                if (t->scheme != targets_of[p->kind].scheme) {
+                        strbuf_add(&words, targets_of[p->kind].wanted);
                         refuse_named(e, p->line, "probes", p->name, "targets", words.text);
                         continue;
                 }
                 for (size_t j = 0; j < i; j++)
-                        if (p->targets[j].port == t->port && p->targets[j].scheme == t->scheme &&
-                            strcasecmp(p->targets[j].host, t->host) == 0 &&
-                            streq(p->targets[j].path ?: "", t->path ?: "")) {
+                        if (is_same_target(&p->targets[j], t)) {
                                 strbuf_add(&words, " is there twice; remove one");
                                 refuse_named(e, p->line, "probes", p->name, "targets", words.text);
                                 break;
                         }
+        }
+}
+
+static void check_values(const ProbeConfig *p, ConfigErrors *e) {
+        for (size_t i = 0; i < p->n_values; i++) {
+                const ValueExpectation *v = &p->values[i];
+
+                if (v->line > 0 && isnan(v->at_least) && isnan(v->at_most))
+                        refuse_named(e, v->line, "probes", p->name, "expect.values",
+                                     "names a value without a limit; write at_least or at_most");
+                if (v->line > 0 && v->at_least > v->at_most)
+                        refuse_named(e, v->line, "probes", p->name, "expect.values",
+                                     "wants at least more than at most, which no value is; write "
+                                     "at_least below at_most");
         }
 }
 
@@ -91,6 +129,11 @@ static void check_probe(ProbeConfig *p, ConfigErrors *e) {
         if (p->fast_interval >= p->interval)
                 refuse_named(e, p->line, "probes", p->name, "fast_interval",
                              "is not shorter than the interval; write a shorter one, or remove it");
+        if (p->latency > p->timeout)
+                refuse_named(e, p->line, "probes", p->name, "expect.latency",
+                             "is longer than the timeout, so that no answer could be late; write a "
+                             "shorter one, or remove it");
+        check_values(p, e);
         check_targets(p, e);
 }
 

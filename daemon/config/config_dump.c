@@ -10,7 +10,11 @@ static void add_indent(StrBuf *b, unsigned indent) {
                 strbuf_add(b, "        ");
 }
 
-static void add_array(const ConfigKey *k, const void *base, unsigned indent, StrBuf *b) {
+/* Keys that say when or how a probe is made count as pace; `pace` false leaves them out. */
+static void add_section(ConfigSection section, const void *base, unsigned indent, bool pace,
+                        StrBuf *b);
+
+static void add_array(const ConfigKey *k, const void *base, unsigned indent, bool pace, StrBuf *b) {
         size_t n = config_array_length(k, base);
         bool named = k->kind == KIND_NAMED;
 
@@ -26,7 +30,7 @@ static void add_array(const ConfigKey *k, const void *base, unsigned indent, Str
                         strbuf_add(b, " = ");
                 }
                 strbuf_add(b, "{\n");
-                config_tree_add(k->inner, entry, indent + 2, b);
+                add_section(k->inner, entry, indent + 2, pace, b);
                 add_indent(b, indent + 1);
                 strbuf_add(b, named ? "};\n" : i + 1 < n ? "},\n" : "}\n");
         }
@@ -34,7 +38,7 @@ static void add_array(const ConfigKey *k, const void *base, unsigned indent, Str
         strbuf_add(b, named ? "};\n" : ");\n");
 }
 
-static void add_key(const ConfigKey *k, const void *base, unsigned indent, StrBuf *b) {
+static void add_key(const ConfigKey *k, const void *base, unsigned indent, bool pace, StrBuf *b) {
         bool array = k->kind == KIND_NAMED || k->kind == KIND_LIST;
 
         if (array ? config_array_length(k, base) == 0 : config_value_absent(k, base))
@@ -43,10 +47,10 @@ static void add_key(const ConfigKey *k, const void *base, unsigned indent, StrBu
         strbuf_add(b, k->key);
         strbuf_add(b, " = ");
         if (array) {
-                add_array(k, base, indent, b);
+                add_array(k, base, indent, pace, b);
         } else if (k->kind == KIND_SECTION) {
                 strbuf_add(b, "{\n");
-                config_tree_add(k->inner, base, indent + 1, b);
+                add_section(k->inner, base, indent + 1, pace, b);
                 add_indent(b, indent);
                 strbuf_add(b, "};\n");
         } else {
@@ -55,18 +59,18 @@ static void add_key(const ConfigKey *k, const void *base, unsigned indent, StrBu
         }
 }
 
-void config_tree_add(ConfigSection section, const void *base, unsigned indent, StrBuf *b) {
+static void add_section(ConfigSection section, const void *base, unsigned indent, bool pace,
+                        StrBuf *b) {
         unsigned kind = config_entry_kind(section, base);
 
-        for (size_t i = 0; i < config_schema_size; i++) {
-                const ConfigKey *k = &config_schema[i];
-
-                if (k->section == section && (k->kinds == 0 || (k->kinds & kind)))
-                        add_key(k, base, indent, b);
+        CONFIG_SCHEMA_FOREACH (k) {
+                if (k->section == section && (k->kinds == 0 || (k->kinds & kind)) &&
+                    (pace || !k->pace))
+                        add_key(k, base, indent, pace, b);
         }
 }
 
-static char *dump(ConfigSection section, const void *base, const char *path) {
+static char *dump(ConfigSection section, const void *base, const char *path, bool pace) {
         for (size_t size = DUMP_FIRST; size <= DUMP_MAX; size *= 4) {
                 _cleanup_(freep) char *storage = malloc(size);
                 StrBuf b;
@@ -74,10 +78,12 @@ static char *dump(ConfigSection section, const void *base, const char *path) {
                 if (!storage)
                         return NULL;
                 strbuf_init(&b, storage, size);
-                strbuf_add(&b, "# ");
-                strbuf_add_escaped(&b, path, strlen(path));
-                strbuf_add(&b, ", with every default\n");
-                config_tree_add(section, base, 0, &b);
+                if (path) {
+                        strbuf_add(&b, "# ");
+                        strbuf_add_escaped(&b, path, strlen(path));
+                        strbuf_add(&b, ", with every default\n");
+                }
+                add_section(section, base, 0, pace, &b);
                 if (!b.overflow)
                         return TAKE_PTR(storage);
         }
@@ -85,9 +91,13 @@ static char *dump(ConfigSection section, const void *base, const char *path) {
 }
 
 char *config_dump_service(const ServiceConfig *c) {
-        return dump(SECTION_SERVICE, c, c->path);
+        return dump(SECTION_SERVICE, c, c->path, true);
 }
 
 char *config_dump_daemon(const DaemonConfig *c) {
-        return dump(SECTION_DAEMON, c, c->path);
+        return dump(SECTION_DAEMON, c, c->path, true);
+}
+
+char *config_dump_comparable(ConfigSection section, const void *base) {
+        return dump(section, base, NULL, false);
 }

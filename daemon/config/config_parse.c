@@ -34,6 +34,12 @@ int config_parse_name(const char *text, _unused_ const char **reterr_why) {
         return 0;
 }
 
+int config_parse_value_name(const char *text, _unused_ const char **reterr_why) {
+        size_t n = strlen(text);
+
+        return n > 0 && n < SAMPLE_VALUE_NAME_SIZE && consists_of(text, n, "_./%-") ? 0 : -EINVAL;
+}
+
 static bool is_identifier(const char *text, size_t n) {
         return n > 0 && n <= IDENTIFIER_MAX && !is_digit(text[0]) && consists_of(text, n, "_");
 }
@@ -148,6 +154,7 @@ static int parse_destination(const char *text, uint64_t default_port, TargetConf
 void target_config_done(TargetConfig *t) {
         free(t->url);
         free(t->host);
+        free(t->socket);
         free(t->path);
         *t = (TargetConfig){ 0 };
 }
@@ -172,6 +179,50 @@ static int check_url(const char *text, const char *authority, const char **reter
         return -EINVAL;
 }
 
+/* "unix:/path", up to `end`, a NUL or a colon. The host is what a request's Host says. */
+static int parse_socket(const char *text, TargetConfig *t, const char **end,
+                        const char **reterr_why) {
+        size_t n = strcspn(text, ":");
+
+        if (*text != '/') {
+                *reterr_why = "names no absolute path behind unix:; write unix:/run/app.sock";
+                return -EINVAL;
+        }
+        if (n > SOCKET_PATH_MAX) {
+                *reterr_why = "names a socket path of more than 107 bytes; write a shorter one";
+                return -EINVAL;
+        }
+        t->socket = strndup(text, n);
+        t->host = strdup("localhost");
+        if (!t->socket || !t->host)
+                return -ENOMEM;
+        *end = text + n;
+        return 0;
+}
+
+static int copy_path(const char *end, TargetConfig *t) {
+        /* A query without a path still asks for "/". */
+        const char *rest = end + (*end == '/' ? 1 : 0);
+
+        t->path = malloc(strlen(rest) + 2);
+        if (!t->path)
+                return -ENOMEM;
+        t->path[0] = '/';
+        memcpy(t->path + 1, rest, strlen(rest) + 1);
+        return 0;
+}
+
+/* "http://unix:/run/app.sock:/path", as reverse proxies write it. */
+static int parse_http_socket(const char *text, TargetConfig *t, const char **reterr_why) {
+        const char *end;
+        int r = parse_socket(text, t, &end, reterr_why);
+
+        t->port = 80;
+        if (r < 0)
+                return r;
+        return copy_path(end + (*end == ':' ? 1 : 0), t);
+}
+
 static int parse_http_target(const char *text, TargetConfig *t, const char **reterr_why) {
         const char *authority = text + strlen("http://"), *end;
         int r;
@@ -180,18 +231,14 @@ static int parse_http_target(const char *text, TargetConfig *t, const char **ret
         r = check_url(text, authority, reterr_why);
         if (r < 0)
                 return r;
+        if (strncmp(authority, "unix:", 5) == 0)
+                return parse_http_socket(authority + 5, t, reterr_why);
         r = parse_destination(authority, 80, t, &end);
         if (r < 0)
                 return r;
         if (*end && *end != '/' && *end != '?')
                 return -EINVAL;
-        /* A query without a path still asks for "/". */
-        t->path = malloc(strlen(end) + 2);
-        if (!t->path)
-                return -ENOMEM;
-        t->path[0] = '/';
-        memcpy(t->path + 1, end + (*end == '/' ? 1 : 0), strlen(end + (*end == '/' ? 1 : 0)) + 1);
-        return 0;
+        return copy_path(end, t);
 }
 
 int config_parse_target(const char *text, TargetConfig *ret, const char **reterr_why) {
@@ -206,6 +253,9 @@ int config_parse_target(const char *text, TargetConfig *ret, const char **reterr
         }
         if (strncmp(text, "http://", 7) == 0) {
                 r = parse_http_target(text, &t, reterr_why);
+        } else if (strncmp(text, "unix:", 5) == 0) {
+                t.scheme = TARGET_TCP;
+                r = parse_socket(text + 5, &t, &end, reterr_why);
         } else {
                 t.scheme = TARGET_TCP;
                 r = parse_destination(text + (tcp ? 6 : 0), PORT_REQUIRED, &t, &end);

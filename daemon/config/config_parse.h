@@ -8,6 +8,7 @@
 /* Each returns 0 or -EINVAL; *reterr_why (static text) says what is wrong and what to write when
  * the general form would not tell; else it is untouched. */
 int config_parse_name(const char *text, const char **reterr_why) _must_check_;
+int config_parse_value_name(const char *text, const char **reterr_why) _must_check_;
 int config_parse_identifier(const char *text, const char **reterr_why) _must_check_;
 int config_parse_table(const char *text, const char **reterr_why) _must_check_;
 int config_parse_header(const char *text, const char **reterr_why) _must_check_;

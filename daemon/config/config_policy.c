@@ -25,27 +25,19 @@ static uint64_t hash_number(uint64_t hash, uint64_t value) {
 }
 
 /* Everything that makes samples comparable: not intervals and timeouts, whose change must not cost
- * the window. */
-static uint64_t probe_identity(const ProbeConfig *p) {
-        uint64_t hash = hash_text(FNV_START, p->name);
+ * the window. Returns 0 or -ENOMEM. */
+static int probe_identity(const ProbeConfig *p, uint64_t *ret) {
+        _cleanup_(freep) char *text = config_dump_comparable(SECTION_PROBE, p);
+        uint64_t hash;
 
-        hash = hash_number(hash, p->kind);
-        hash = hash_number(hash, p->n_targets);
-        for (size_t i = 0; i < p->n_targets; i++)
-                hash = hash_text(hash, p->targets[i].url);
-        hash = hash_number(hash, p->rise);
-        hash = hash_number(hash, p->fall);
-        hash = hash_number(hash, p->dependency ? 1 : 0);
-        hash = hash_number(hash, p->n_status);
-        for (size_t i = 0; i < p->n_status; i++)
-                hash = hash_number(hash, (uint64_t)p->status[i].low << 16 | p->status[i].high);
-        hash = hash_text(hash, p->body);
-        hash = hash_text(hash, p->version_header);
-        hash = hash_text(hash, p->version_label);
+        if (!text)
+                return -ENOMEM;
+        hash = hash_text(hash_text(FNV_START, p->name), text);
         hash = hash_number(hash, p->n_operands);
         for (size_t i = 0; i < p->n_operands; i++)
                 hash = hash_text(hash, p->operands[i]->text);
-        return hash;
+        *ret = hash;
+        return 0;
 }
 
 /* What the rule reads, and the window: limits, hold and response may change without losing what was
@@ -120,10 +112,9 @@ static int make_signal(ServiceConfig *c, const SignalConfig *s, SignalPolicy *re
         return 0;
 }
 
-static ProbePolicy make_probe(const ProbeConfig *p) {
-        return (ProbePolicy){
+static int make_probe(const ProbeConfig *p, ProbePolicy *ret) {
+        *ret = (ProbePolicy){
                 .name = p->name,
-                .identity = probe_identity(p),
                 .n_targets = (uint16_t)p->n_targets,
                 .rise = (uint16_t)p->rise,
                 .fall = (uint16_t)p->fall,
@@ -131,6 +122,7 @@ static ProbePolicy make_probe(const ProbeConfig *p) {
                 .dependency = p->dependency,
                 .interval = p->interval,
         };
+        return probe_identity(p, &ret->identity);
 }
 
 static RulePolicy make_rule(const ServiceConfig *c, const RuleConfig *r) {
@@ -174,8 +166,12 @@ int config_make_policy(ServiceConfig *c, ConfigErrors *e) {
                 if (r < 0)
                         return r;
         }
-        for (size_t i = 0; i < c->n_probes; i++)
-                probes[i] = make_probe(&c->probes[i]);
+        for (size_t i = 0; i < c->n_probes; i++) {
+                int r = make_probe(&c->probes[i], &probes[i]);
+
+                if (r < 0)
+                        return r;
+        }
         for (size_t i = 0; i < c->n_rules; i++)
                 rules[i] = make_rule(c, &c->rules[i]);
         c->policy.service = c->service;

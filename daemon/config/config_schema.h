@@ -12,6 +12,7 @@ typedef enum ConfigSection {
         SECTION_BAKE,
         SECTION_PROBE,
         SECTION_EXPECT,
+        SECTION_VALUE, /* one of expect.values */
         SECTION_SIGNAL,
         SECTION_RULE,
         SECTION_ROLLBACK,
@@ -38,6 +39,7 @@ typedef enum ConfigKind {
         KIND_WORD, /* text, one of the words */
         KIND_TEXT,
         KIND_NAME,       /* of a service, version, probe, rule: the ledger's pattern */
+        KIND_VALUE,      /* of a value that a probe reports: letters, digits and _ . / - % */
         KIND_IDENTIFIER, /* of SQL: letters, digits and _ */
         KIND_TABLE,      /* identifier, or schema.identifier */
         KIND_HEADER,     /* name of an HTTP header */
@@ -75,12 +77,15 @@ typedef struct ConfigKey {
                 *maximum; /* inclusive; NULL: none beyond the type's. Of lists: how many entries */
         bool required;
         unsigned kinds; /* bits of the section's kinds that have this key; 0: all */
+        bool pace; /* of a probe: says when or how, so that samples before a change still compare */
         const ConfigWords *words;
         const char *help; /* one line */
 } ConfigKey;
 
-extern const ConfigKey config_schema[];
-extern const size_t config_schema_size;
+/* The first row (NULL), or the one after `k`; NULL at the end. */
+const ConfigKey *config_schema_next(const ConfigKey *k);
+#define CONFIG_SCHEMA_FOREACH(k)                                                                   \
+        for (const ConfigKey *k = config_schema_next(NULL); k; k = config_schema_next(k))
 
 /* The row of `key` in a section for an entry of that kind (bit mask; 0: any kind), or NULL. */
 const ConfigKey *config_schema_find(ConfigSection section, const char *key, unsigned kind);
@@ -88,5 +93,8 @@ const ConfigKey *config_schema_find(ConfigSection section, const char *key, unsi
 const char *config_section_path(ConfigSection section);
 /* The words of a section's kind, as in `kind = "http"`, or NULL when its entries have no kind. */
 const ConfigWords *config_section_kinds(ConfigSection section);
+/* The section whose `kind` says which keys this one has: itself, or the one whose struct it shares.
+ */
+ConfigSection config_section_outer(ConfigSection section);
 /* Offset of the line number in a section's struct, or SIZE_MAX. */
 size_t config_section_line(ConfigSection section);

@@ -38,8 +38,7 @@ void config_suggest_key(ConfigSection section, unsigned kind, const char *key, S
         const char *nearest = NULL;
         bool first = true;
 
-        for (size_t i = 0; i < config_schema_size; i++) {
-                const ConfigKey *k = &config_schema[i];
+        CONFIG_SCHEMA_FOREACH (k) {
                 unsigned d = k->section == section ? config_distance(key, k->key, best) : best;
 
                 if (d < best && config_schema_find(section, k->key, kind)) {
@@ -54,9 +53,7 @@ void config_suggest_key(ConfigSection section, unsigned kind, const char *key, S
                 return;
         }
         strbuf_add(b, "unknown key; write one of ");
-        for (size_t i = 0; i < config_schema_size; i++) {
-                const ConfigKey *k = &config_schema[i];
-
+        CONFIG_SCHEMA_FOREACH (k) {
                 if (k->section != section || (k->kinds && kind && !(k->kinds & kind)))
                         continue;
                 strbuf_add(b, first ? "" : ", ");

@@ -53,8 +53,7 @@ unsigned config_entry_kind(ConfigSection section, const void *entry) {
         unsigned kind;
 
         /* The keys of a section inside an entry lie in the entry, under the same kind. */
-        if (section == SECTION_EXPECT)
-                section = SECTION_PROBE;
+        section = config_section_outer(section);
         if (!config_section_kinds(section))
                 return 0;
         k = config_schema_find(section, "kind", 0);
@@ -206,8 +205,7 @@ static void read_key(const ConfigKey *k, const ConfigNode *group, unsigned line,
 static void refuse_unknown(const ConfigNode *n, ConfigSection section, unsigned kind,
                            const char *prefix, ConfigErrors *e) {
         const char *key = config_node_name(n);
-        const ConfigWords *kinds = config_section_kinds(section == SECTION_EXPECT ? SECTION_PROBE :
-                                                                                    section);
+        const ConfigWords *kinds = config_section_kinds(config_section_outer(section));
         STRBUF(path, CONFIG_PATH_SIZE);
         STRBUF(words, 1024);
 
@@ -240,9 +238,7 @@ static void read_section(ConfigSection section, const ConfigNode *group, unsigne
         if (!read_kind(section, group, line, base, prefix, e))
                 return;
         kind = config_entry_kind(section, base);
-        for (size_t i = 0; i < config_schema_size; i++) {
-                const ConfigKey *k = &config_schema[i];
-
+        CONFIG_SCHEMA_FOREACH (k) {
                 if (applies(k, section, kind) && !(has_kinds && streq(k->key, "kind")))
                         read_key(k, group, line, base, prefix, e);
         }
@@ -277,9 +273,7 @@ static void free_array(const ConfigKey *k, void *base) {
 }
 
 void config_tree_free(ConfigSection section, void *base) {
-        for (size_t i = 0; i < config_schema_size; i++) {
-                const ConfigKey *k = &config_schema[i];
-
+        CONFIG_SCHEMA_FOREACH (k) {
                 if (k->section != section)
                         continue;
                 if (k->kind == KIND_SECTION)

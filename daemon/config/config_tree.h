@@ -25,8 +25,9 @@ int config_errors_finish(ConfigErrors *e) _must_check_;
 void config_tree_read(ConfigSection section, const ConfigNode *group, void *base, ConfigErrors *e);
 /* Frees everything that config_tree_read() put into the struct. */
 void config_tree_free(ConfigSection section, void *base);
-/* Appends all keys of the section as the file would have them. */
-void config_tree_add(ConfigSection section, const void *base, unsigned indent, StrBuf *b);
+/* All keys of a section but those of pace, as the file would have them: equal texts make samples
+ * that compare. To be freed; NULL when memory is short. */
+char *config_dump_comparable(ConfigSection section, const void *base);
 
 /* Array entries by the row of their array. */
 size_t config_array_length(const ConfigKey *k, const void *base);

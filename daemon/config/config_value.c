@@ -49,6 +49,9 @@ static const KindRow kinds[_CONFIG_KIND_MAX] = {
                         "a name in quotes: at most 63 letters, digits and . _ + -, the first a "
                         "letter or digit",
                         config_parse_name },
+        [KIND_VALUE] = { FORM_TEXT, CONFIG_TEXT,
+                         "the name of a value in quotes: at most 31 letters, digits and _ . / % -",
+                         config_parse_value_name },
         [KIND_IDENTIFIER] = { FORM_TEXT, CONFIG_TEXT,
                               "an SQL name in quotes: at most 63 letters, digits and _, the first "
                               "no digit",

@@ -22,6 +22,7 @@ static const struct {
         [KIND_WORD] = { "", NULL },
         [KIND_TEXT] = { "Qq Ar text", "text" },
         [KIND_NAME] = { "Qq Ar name", "name" },
+        [KIND_VALUE] = { "Qq Ar value", "value" },
         [KIND_IDENTIFIER] = { "Qq Ar identifier", "identifier" },
         [KIND_TABLE] = { "Qq Ar table", "table" },
         [KIND_HEADER] = { "Qq Ar header", "header" },
@@ -113,9 +114,9 @@ static int write_key(const ConfigKey *k) {
 int manual_keys(const char *name) {
         size_t n = 0;
 
-        for (size_t i = 0; i < config_schema_size; i++)
-                if (streq(manual_section_name(config_schema[i].section), name)) {
-                        if (write_key(&config_schema[i]) < 0)
+        CONFIG_SCHEMA_FOREACH (k)
+                if (streq(manual_section_name(k->section), name)) {
+                        if (write_key(k) < 0)
                                 return -EINVAL;
                         n++;
                 }
@@ -127,8 +128,7 @@ int manual_keys(const char *name) {
 int manual_values(const bool sections[static _SECTION_MAX]) {
         bool said[_CONFIG_KIND_MAX] = { false };
 
-        for (size_t i = 0; i < config_schema_size; i++) {
-                const ConfigKey *k = &config_schema[i];
+        CONFIG_SCHEMA_FOREACH (k) {
                 STRBUF(words, 512);
 
                 if (!sections[k->section] || said[k->kind] || !forms[k->kind].name)

@@ -36,7 +36,8 @@ static void http_release(void *shared) {
         free(s);
 }
 
-static int http_prepare(const ProbeConfig *config, void **ret_shared) {
+static int http_prepare(_unused_ const ProbeTools *tools, const ProbeConfig *config,
+                        void **ret_shared) {
         HttpShared *s = calloc(1, sizeof *s);
         int r;
 
@@ -183,7 +184,7 @@ static int http_start(const ProbeStart *start, ProbeResult *ret, void **ret_run)
 
         size_t target = (size_t)(start->target - start->config->targets);
         r = http_exchange_start(&run->exchange, &(HttpExchangeSetup){
-                                                        .poller = start->poller,
+                                                        .poller = start->tools->poller,
                                                         .address = start->address,
                                                         .request = &run->shared->requests[target],
                                                         .peer = start->memory,
@@ -215,6 +216,7 @@ static void http_cancel(void *userdata) {
 
 const ProbeKind probe_kind_http = {
         .name = "http",
+        .addressed = true,
         .prepare = http_prepare,
         .release = http_release,
         .memory_new = http_memory_new,

@@ -6,6 +6,7 @@
 #include "config.h"
 #include "offload.h"
 #include "poller.h"
+#include "probe_trace.h"
 #include "sample.h"
 
 #define PROBE_WORDS_SIZE 160
@@ -19,18 +20,28 @@ typedef struct ProbeResult {
         usec_t since; /* metrics: `at` of the page that the increases start from; 0: a base */
         size_t n_increases;
         double increases[SAMPLE_VALUES_MAX];
+        size_t n_values;
+        SampleValue values[SAMPLE_VALUES_MAX];
 } ProbeResult;
+
+/* What kinds work with; outlives them. */
+typedef struct ProbeTools {
+        Loop *loop;
+        Poller *poller;
+        Offload *offload;
+        const char *secrets; /* directory, for config_read_secret() */
+} ProbeTools;
 
 /* Everything that one probe needs; borrowed until it is done or cancelled, but the struct itself
  * for the call only. */
 typedef struct ProbeStart {
-        Loop *loop;
-        Poller *poller;
+        const ProbeTools *tools;
         const ProbeConfig *config;
         const TargetConfig *target;
-        const Address *address; /* for the call only */
+        const Address *address; /* for the call only; NULL for a kind without addresses */
         void *shared;           /* the kind's own, one for each probe */
         void *memory;           /* the kind's own, one for each target, kept from probe to probe */
+        ProbeTrace *trace;      /* NULL: nobody wants to see it */
         /* The end, told once, from the loop, never from within start(); the run is gone when it is
          * called. */
         void (*done)(void *userdata, const ProbeResult *result);
@@ -39,10 +50,12 @@ typedef struct ProbeStart {
 
 typedef struct ProbeKind {
         const char *name;
+        bool addressed; /* its targets have addresses to be resolved */
         /* Makes what all targets of the probe share. Returns 0, -EINVAL or -E2BIG for a
-         * configuration that cannot be probed, -ENOMEM. Both are NULL when there is nothing to
+         * configuration that cannot be probed, -ENOMEM. What is missing on our side is no error
+         * here: each probe says it (OUTCOME_LOCAL). Both are NULL when there is nothing to
          * prepare. */
-        int (*prepare)(const ProbeConfig *config, void **ret_shared);
+        int (*prepare)(const ProbeTools *tools, const ProbeConfig *config, void **ret_shared);
         void (*release)(void *shared);
         /* Makes, frees and rebases what a target keeps; all NULL when it keeps nothing. */
         int (*memory_new)(const ProbeConfig *config, void **ret_memory);
@@ -73,6 +86,9 @@ extern const ProbeKind probe_kind_metrics;
 void probe_result_set(ProbeResult *r, ProbeOutcome outcome, const char *words);
 /* Fills a result from an errno of socket, connect, send or recv (positive or negative). */
 void probe_result_set_errno(ProbeResult *r, int error);
+/* Adds a value; of a name that is there already the last one counts. A name that does not fit is
+ * cut. Returns 0, or -ENOSPC when there are SAMPLE_VALUES_MAX. */
+int probe_result_add_value(ProbeResult *r, const char *name, double value);
 /* Takes a version that came from outside: printable ASCII without blanks, shorter than NAME_SIZE.
  * Another text leaves the version empty; a good result then says so in its words. */
 void probe_result_set_version(ProbeResult *r, const char *text, size_t n);

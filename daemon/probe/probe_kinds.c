@@ -39,6 +39,24 @@ void probe_result_set_errno(ProbeResult *r, int error) {
         probe_result_set(r, outcome, words.text);
 }
 
+int probe_result_add_value(ProbeResult *r, const char *name, double value) {
+        StrBuf b;
+        char cut[SAMPLE_VALUE_NAME_SIZE];
+
+        strbuf_init(&b, cut, sizeof cut);
+        strbuf_add(&b, name);
+        for (size_t i = 0; i < r->n_values; i++)
+                if (streq(r->values[i].name, cut)) {
+                        r->values[i].value = value;
+                        return 0;
+                }
+        if (r->n_values >= SAMPLE_VALUES_MAX)
+                return -ENOSPC;
+        memcpy(r->values[r->n_values].name, cut, sizeof cut);
+        r->values[r->n_values++].value = value;
+        return 0;
+}
+
 void probe_result_set_version(ProbeResult *r, const char *text, size_t n) {
         bool sound = n < sizeof r->version;
 

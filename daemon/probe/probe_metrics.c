@@ -57,7 +57,8 @@ static void metrics_release(void *shared) {
         free(s);
 }
 
-static int metrics_prepare(const ProbeConfig *config, void **ret_shared) {
+static int metrics_prepare(_unused_ const ProbeTools *tools, const ProbeConfig *config,
+                           void **ret_shared) {
         MetricsShared *s = calloc(1, sizeof *s);
         int r;
 
@@ -210,13 +211,13 @@ static int metrics_start(const ProbeStart *start, ProbeResult *ret, void **ret_r
                 probe_result_set_errno(ret, ENOMEM);
                 return 0;
         }
-        run->loop = start->loop;
+        run->loop = start->tools->loop;
         run->wanted = shared->wanted;
         run->memory = memory->counters;
         run->done = start->done;
         run->userdata = start->userdata;
         r = http_exchange_start(&run->exchange, &(HttpExchangeSetup){
-                                                        .poller = start->poller,
+                                                        .poller = start->tools->poller,
                                                         .address = start->address,
                                                         .request = &shared->requests[target],
                                                         .peer = memory->peer,
@@ -250,6 +251,7 @@ static void metrics_cancel(void *userdata) {
 
 const ProbeKind probe_kind_metrics = {
         .name = "metrics",
+        .addressed = true,
         .prepare = metrics_prepare,
         .release = metrics_release,
         .memory_new = memory_new,

@@ -49,7 +49,7 @@ static int tcp_start(const ProbeStart *start, ProbeResult *ret, void **ret_run) 
                 return 0;
         }
         run->item.fd = -1;
-        run->poller = start->poller;
+        run->poller = start->tools->poller;
         run->done = start->done;
         run->userdata = start->userdata;
         r = run->fd = connection_start(start->address, 0);
@@ -79,6 +79,7 @@ static void tcp_cancel(void *run) {
 
 const ProbeKind probe_kind_tcp = {
         .name = "tcp",
+        .addressed = true,
         .start = tcp_start,
         .waiting_for = tcp_waiting_for,
         .cancel = tcp_cancel,

@@ -6,8 +6,8 @@ static void on_told(void *userdata) {
         prober_arm(userdata);
 }
 
-int prober_new(Prober **ret, Loop *loop, Offload *offload, const ProberOwner *owner,
-               uint64_t seed) {
+int prober_new(Prober **ret, Loop *loop, Offload *offload, const char *secrets,
+               const ProberOwner *owner, uint64_t seed) {
         _cleanup_(prober_freep) Prober *p = calloc(1, sizeof *p);
         int r;
 
@@ -24,6 +24,10 @@ int prober_new(Prober **ret, Loop *loop, Offload *offload, const ProberOwner *ow
         r = poller_new(&p->poller, loop, on_told, p);
         if (r < 0)
                 return r;
+        p->secrets = strdup(secrets);
+        if (!p->secrets)
+                return -ENOMEM;
+        p->tools = (ProbeTools){ loop, p->poller, offload, p->secrets };
         r = resolver_new(&p->resolver, loop, offload);
         if (r < 0)
                 return r;
@@ -84,6 +88,7 @@ Prober *prober_free(Prober *p) {
         loop_timer_free(p->timer);
         resolver_free(p->resolver);
         poller_free(p->poller);
+        free(p->secrets);
         free(p);
         return NULL;
 }
@@ -137,7 +142,7 @@ static int probe_init(Probe *probe, ProbedService *service, const ServiceConfig 
         if (pc->interval == 0 || pc->timeout == 0 || pc->n_targets > UINT16_MAX)
                 return -EINVAL;
         if (kind->prepare) {
-                r = kind->prepare(pc, &probe->shared);
+                r = kind->prepare(&service->prober->tools, pc, &probe->shared);
                 if (r < 0)
                         return r;
         }

@@ -21,8 +21,9 @@ typedef struct ProberOwner {
         bool (*deviates)(void *userdata, uint32_t service, uint16_t probe, uint16_t target);
 } ProberOwner;
 
-int prober_new(Prober **ret, Loop *loop, Offload *offload, const ProberOwner *owner,
-               uint64_t seed) _must_check_;
+/* `secrets`: the directory that probes read secrets from; copied. */
+int prober_new(Prober **ret, Loop *loop, Offload *offload, const char *secrets,
+               const ProberOwner *owner, uint64_t seed) _must_check_;
 Prober *prober_free(Prober *p);
 DEFINE_CLEANUP(Prober *, prober_free);
 

@@ -69,6 +69,8 @@ struct ProbedService {
 struct Prober {
         Loop *loop;
         ProberOwner owner;
+        char *secrets;
+        ProbeTools tools;
         Poller *poller;
         Resolver *resolver;
         LoopTimer *timer;

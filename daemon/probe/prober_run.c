@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <math.h>
 
+#include "expectation.h"
 #include "prober_internal.h"
 
 /* Starts and deadlines handled in one turn: a connect costs some 20 us, and a turn is to stay far
@@ -89,6 +90,8 @@ static void tell_owner(Target *t, const ProbeResult *result, usec_t now) {
                                    .version = result->version[0] ? result->version : NULL,
                                    .increases = n > 0 ? increases : NULL,
                                    .n_increases = n,
+                                   .values = result->values,
+                                   .n_values = result->n_values,
                            },
                            result->words);
 
@@ -111,6 +114,9 @@ static void target_finish(Target *t, ProbeResult *result) {
         t->state = TARGET_IDLE;
         t->run = NULL;
         t->query = NULL;
+        if (result->outcome == OUTCOME_OK)
+                expectation_apply(t->probe->config,
+                                  usec_sub(usec_sub(now, t->started), stall_of(t)), result);
         excuse(t, result);
         if (result->outcome != OUTCOME_OK && t->memory && t->probe->kind->memory_renew)
                 t->probe->kind->memory_renew(t->memory);
@@ -139,8 +145,7 @@ static void start_kind(Target *t, const Address *address) {
         t->state = TARGET_RUNNING;
         int in_flight = probe->kind->start(
                 &(ProbeStart){
-                        .loop = probe->service->prober->loop,
-                        .poller = probe->service->prober->poller,
+                        .tools = &probe->service->prober->tools,
                         .config = probe->config,
                         .target = &probe->config->targets[t->index],
                         .address = address,
@@ -215,6 +220,11 @@ static void target_begin(Target *t, usec_t now) {
         t->state = TARGET_RESOLVING;
         p->counts.in_flight++;
         target_schedule(t, now);
+
+        if (!t->probe->kind->addressed) {
+                start_kind(t, NULL);
+                return;
+        }
 
         int r = resolver_ask(p->resolver, target->host, target->port, on_address, t, &address,
                              &t->query, &words);

@@ -17,6 +17,17 @@ static const struct {
         [OUTCOME_BAD_STATUS] = { TRI_BAD, "bad_status", "unexpected status" },
         [OUTCOME_BAD_BODY] = { TRI_BAD, "bad_body", "unexpected body" },
         [OUTCOME_TOO_LARGE] = { TRI_BAD, "too_large", "the body is over its size limit" },
+        [OUTCOME_BAD_HEADER] = { TRI_BAD, "bad_header", "unexpected header" },
+        [OUTCOME_BAD_VALUE] = { TRI_BAD, "bad_value", "a value is outside its limits" },
+        [OUTCOME_BAD_STATE] = { TRI_BAD, "bad_state", "not in the expected state" },
+        [OUTCOME_ERROR] = { TRI_BAD, "error", "answered with an error" },
+        [OUTCOME_SLOW] = { TRI_BAD, "slow", "answered later than expected" },
+        [OUTCOME_TLS] = { TRI_BAD, "tls", "the TLS handshake failed" },
+        [OUTCOME_TLS_UNTRUSTED] = { TRI_BAD, "tls_untrusted",
+                                    "the certificate is of no trusted authority" },
+        [OUTCOME_TLS_EXPIRED] = { TRI_BAD, "tls_expired", "the certificate is not valid now" },
+        [OUTCOME_TLS_NAME] = { TRI_BAD, "tls_name", "the certificate is of another host" },
+        [OUTCOME_TLS_VERSION] = { TRI_BAD, "tls_version", "no TLS version that both sides speak" },
         [OUTCOME_NETWORK_DOWN] = { TRI_UNKNOWN, "network_down", "our own network is down" },
         [OUTCOME_RESOURCES] = { TRI_UNKNOWN, "resources",
                                 "no descriptor, port or memory left for the probe" },
@@ -24,6 +35,8 @@ static const struct {
         [OUTCOME_NO_DATA] = { TRI_UNKNOWN, "no_data", "no usable series on the page" },
         [OUTCOME_OVERDUE] = { TRI_UNKNOWN, "overdue",
                               "our own schedule was late or the probe was cancelled" },
+        [OUTCOME_LOCAL] = { TRI_UNKNOWN, "local", "our own side of the probe does not work" },
+        [OUTCOME_DENIED] = { TRI_UNKNOWN, "denied", "our credentials were not taken" },
 };
 
 _Static_assert(ELEMENTSOF(outcomes) == _OUTCOME_MAX, "every outcome has its row");

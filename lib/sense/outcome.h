@@ -25,12 +25,24 @@ typedef enum ProbeOutcome {
         OUTCOME_BAD_STATUS,
         OUTCOME_BAD_BODY,
         OUTCOME_TOO_LARGE, /* over the body cap */
+        OUTCOME_BAD_HEADER,
+        OUTCOME_BAD_VALUE,     /* a reported value is outside its limits */
+        OUTCOME_BAD_STATE,     /* not in the wanted state: a unit, a replica's role */
+        OUTCOME_ERROR,         /* it answered that something is wrong with it */
+        OUTCOME_SLOW,          /* good, but later than expected */
+        OUTCOME_TLS,           /* the handshake failed */
+        OUTCOME_TLS_UNTRUSTED, /* no chain to a trusted root */
+        OUTCOME_TLS_EXPIRED,   /* or not valid yet */
+        OUTCOME_TLS_NAME,      /* of another host */
+        OUTCOME_TLS_VERSION,   /* no version that both speak */
         /* Ours, or nobody's: unknown. */
         OUTCOME_NETWORK_DOWN, /* ENETUNREACH, EADDRNOTAVAIL */
         OUTCOME_RESOURCES,    /* EMFILE, ENFILE, ENOBUFS, ENOMEM */
         OUTCOME_RESOLVER,     /* the name could not be resolved */
         OUTCOME_NO_DATA,      /* a page without the wanted series, or a malformed one */
         OUTCOME_OVERDUE,      /* our own schedule was late, or the probe was cancelled */
+        OUTCOME_LOCAL,  /* our side does not work: a program, a right or a secret is missing */
+        OUTCOME_DENIED, /* it does not take our credentials */
         _OUTCOME_MAX,
 } ProbeOutcome;
 

@@ -7,6 +7,13 @@
 
 /* Counters that the signals of one probe may read. */
 #define SAMPLE_VALUES_MAX 16
+#define SAMPLE_VALUE_NAME_SIZE 32 /* with the NUL */
+
+/* A number that a probe reports beside its outcome: "certificate_days", "lag". */
+typedef struct SampleValue {
+        char name[SAMPLE_VALUE_NAME_SIZE];
+        double value;
+} SampleValue;
 
 typedef struct Sample {
         uint32_t service; /* the engine's handle */
@@ -24,4 +31,6 @@ typedef struct Sample {
         /* one per operand of the probe, borrowed; NAN: no such series on the page */
         const double *increases;
         size_t n_increases;
+        const SampleValue *values; /* borrowed */
+        size_t n_values;           /* at most SAMPLE_VALUES_MAX */
 } Sample;

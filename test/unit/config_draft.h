@@ -19,6 +19,8 @@ static const Base bases[] = {
         { SECTION_PROBE, "http", "targets", EXAMPLE_TARGETS },
         { SECTION_PROBE, "tcp", "targets", "[ \"10.0.0.1:80\" ]" },
         { SECTION_PROBE, "metrics", "targets", EXAMPLE_TARGETS },
+        { SECTION_VALUE, NULL, "name", "\"lag\"" },
+        { SECTION_VALUE, NULL, "at_most", "1.5" },
         { SECTION_SIGNAL, "availability", "probe", "\"m\"" },
         { SECTION_SIGNAL, "ratio", "probe", "\"m\"" },
         { SECTION_SIGNAL, "ratio", "bad", "\"b\"" },
@@ -126,14 +128,18 @@ static inline void write_release(Draft *d) {
 }
 
 static inline void write_probes(Draft *d) {
-        const char *kind = d->section == SECTION_EXPECT ? "http" :
-                                                          kind_for(d, SECTION_PROBE, "http");
+        const char *kind = kind_for(d, SECTION_PROBE, "http");
 
         add_line(d, "p = {");
         add_keys(d, SECTION_PROBE, kind);
         if (streq(kind, "http") && !is_target(d, SECTION_PROBE, "expect")) {
                 add_line(d, "expect = {");
                 add_keys(d, SECTION_EXPECT, NULL);
+                if (!is_target(d, SECTION_EXPECT, "values")) {
+                        add_line(d, "values = ( {");
+                        add_keys(d, SECTION_VALUE, NULL);
+                        add_line(d, "} );");
+                }
                 add_line(d, "};");
         }
         add_line(d, "};");

@@ -220,7 +220,8 @@ void harness_init(Harness *h, ProbeKindId kind, uint16_t port) {
         ProberOwner owner = { .userdata = h, .on_sample = on_sample, .deviates = deviates };
         assert_int_equal(loop_new(&h->loop), 0);
         assert_int_equal(offload_new(&h->offload, h->loop, HARNESS_WORKERS, 16), 0);
-        assert_int_equal(prober_new(&h->prober, h->loop, h->offload, &owner, 42), 0);
+        assert_int_equal(prober_new(&h->prober, h->loop, h->offload, "/nonexistent", &owner, 42),
+                         0);
         assert_int_equal(loop_add_timer(h->loop, on_guard, h, "guard", &h->guard), 0);
 }
 

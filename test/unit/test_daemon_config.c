@@ -46,8 +46,9 @@ static void single_mistakes_read_as_written_here(_unused_ void **state) {
                 { PROBE("kind = \"icmp\"; targets = [ \"h\" ];"),
                   "f:2: probes.p.kind: \"icmp\" is not understood; write one of \"http\", \"tcp\", "
                   "\"metrics\"\n" },
-                { PROBE("kind = \"tcp\"; targets = [ \"h:1\" ]; expect = { };"),
-                  "f:2: probes.p.expect: is no key of kind \"tcp\"; remove it\n" },
+                { PROBE("kind = \"tcp\"; targets = [ \"h:1\" ]; "
+                        "expect = { body = \"x\"; };"),
+                  "f:2: probes.p.expect.body: is no key of kind \"tcp\"; remove it\n" },
                 { PROBE("kind = \"http\"; targets = [ \"https://h/\" ];"),
                   "f:2: probes.p.targets: \"https://h/\" needs TLS, which is not supported for "
                   "probes; use http\n" },
@@ -273,7 +274,7 @@ static void all_mistakes_of_a_file_are_told_at_once(_unused_ void **state) {
                 "f:4: probes.p.rise: 0 is too small; write at least 1\n"
                 "f:5: probes.p.fall: is a text; write a whole number without quotes, such as 3\n"
                 "f:6: probes.p.colour: unknown key; write one of kind, targets, interval, "
-                "fast_interval, timeout, rise, fall, dependency\n"
+                "fast_interval, timeout, rise, fall, dependency, expect\n"
                 "f:9: rules[1].kind: \"up\" is not understood; write one of \"down\", "
                 "\"threshold\"\n"
                 "f:8: rules[0].probe: there is no probe \"q\"\n");
@@ -349,39 +350,6 @@ static void the_timeout_is_never_longer_than_a_short_interval(_unused_ void **st
         assert_int_equal(c->probes[0].timeout, 300 * USEC_PER_MSEC);
 }
 
-static void targets_are_taken_apart(_unused_ void **state) {
-        static const struct {
-                const char *kind, *url, *host, *path;
-                uint16_t port;
-        } cases[] = {
-                { "http", "http://h", "h", "/", 80 },
-                { "http", "http://h:81?x=1", "h", "/?x=1", 81 },
-                { "http", "http://[fe80::1]:8080/a/b?c", "fe80::1", "/a/b?c", 8080 },
-                { "metrics", "http://10.0.0.1/m", "10.0.0.1", "/m", 80 },
-                { "tcp", "h.example:65535", "h.example", NULL, 65535 },
-                { "tcp", "tcp://[::1]:5432", "::1", NULL, 5432 },
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-                char text[256];
-
-                (void)snprintf(text, sizeof text,
-                               HEAD "probes = { p = { kind = \"%s\"; targets = [ \"%s\" ]; }; };",
-                               cases[i].kind, cases[i].url);
-                _cleanup_(service_config_freep) ServiceConfig *c = take(text);
-                const TargetConfig *t = &c->probes[0].targets[0];
-
-                assert_string_equal(t->url, cases[i].url);
-                assert_string_equal(t->host, cases[i].host);
-                assert_int_equal(t->port, cases[i].port);
-                assert_int_equal(t->scheme, streq(cases[i].kind, "tcp") ? TARGET_TCP : TARGET_HTTP);
-                if (cases[i].path)
-                        assert_string_equal(t->path, cases[i].path);
-                else
-                        assert_null(t->path);
-        }
-}
-
 static void equal_selectors_of_a_probe_are_one_operand(_unused_ void **state) {
         _cleanup_(service_config_freep) ServiceConfig *c = take(
                 HEAD PROBES "signals = { a = { kind = \"ratio\"; probe = \"m\"; bad = "
@@ -444,10 +412,15 @@ static void identities_change_with_what_is_measured_and_with_nothing_else(_unuse
         static const char limits[] = "enter = \"5%\"; leave = \"2%\";";
         static const char *const kept[] = { "interval = \"1s\";", "timeout = \"1s\";",
                                             "fast_interval = \"100ms\";", "max_body = \"2MiB\";" };
-        static const char *const changed[] = { "rise = 3;", "fall = 4;",
-                                               "expect = { body = \"x\"; };",
-                                               "expect = { status = [ \"200\" ]; };",
-                                               "version_header = \"V\";" };
+        static const char *const changed[] = {
+                "rise = 3;",
+                "fall = 4;",
+                "expect = { body = \"x\"; };",
+                "expect = { latency = \"1s\"; };",
+                "expect = { values = ( { name = \"a\"; at_most = 1; } ); };",
+                "expect = { status = [ \"200\" ]; };",
+                "version_header = \"V\";"
+        };
         Identities before = identities("", limits);
 
         for (size_t i = 0; i < ELEMENTSOF(kept); i++) {
@@ -489,7 +462,6 @@ int main(void) {
                 cmocka_unit_test(mistakes_beyond_twenty_are_counted),
                 cmocka_unit_test(defaults_are_those_of_the_manual),
                 cmocka_unit_test(the_timeout_is_never_longer_than_a_short_interval),
-                cmocka_unit_test(targets_are_taken_apart),
                 cmocka_unit_test(equal_selectors_of_a_probe_are_one_operand),
                 cmocka_unit_test(a_seventeenth_operand_is_refused),
                 cmocka_unit_test(identities_change_with_what_is_measured_and_with_nothing_else),

@@ -405,26 +405,27 @@ static bool shows(const char *text, const char *key) {
 
 static void the_installed_examples_are_valid_and_show_every_key(_unused_ void **state) {
         _cleanup_(freep) char *policy = read_whole("etc/policies.d/users-api.conf.example"),
+                              *kinds = read_whole("etc/policies.d/every-kind.conf.example"),
                               *conf = read_whole("etc/rollbackd.conf");
-        _cleanup_(service_config_freep) ServiceConfig *service = take_service(policy);
+        _cleanup_(service_config_freep) ServiceConfig *service = take_service(policy),
+                                                      *every_kind = take_service(kinds);
         _cleanup_(daemon_config_freep) DaemonConfig *c = NULL, *bare = NULL;
         _cleanup_(freep) char *dump = NULL, *bare_dump = NULL;
 
         assert_string_equal(service->service, "users-api");
+        assert_string_equal(every_kind->service, "every-kind");
         assert_string_equal(daemon_mistakes(conf, &c), "");
         assert_string_equal(daemon_mistakes("", &bare), "");
         dump = config_dump_daemon(c);
         bare_dump = config_dump_daemon(bare);
         assert_string_equal(dump, bare_dump);
-        for (size_t i = 0; i < config_schema_size; i++) {
-                ConfigSection s = config_schema[i].section;
-                const char *text = s == SECTION_DAEMON || s == SECTION_LEDGER || s == SECTION_HTTP ?
-                                           conf :
-                                           policy;
+        CONFIG_SCHEMA_FOREACH (k) {
+                ConfigSection s = k->section;
+                bool daemons = s == SECTION_DAEMON || s == SECTION_LEDGER || s == SECTION_HTTP;
 
-                if (!shows(text, config_schema[i].key))
-                        fail_msg("no example of %s.%s", config_section_path(s),
-                                 config_schema[i].key);
+                if (daemons ? !shows(conf, k->key) :
+                              !shows(policy, k->key) && !shows(kinds, k->key))
+                        fail_msg("no example of %s.%s", config_section_path(s), k->key);
         }
 }
 

@@ -15,6 +15,7 @@ static const char *prefix_of(ConfigSection section) {
                 [SECTION_BAKE] = "release.bake.",
                 [SECTION_PROBE] = "probes.p.",
                 [SECTION_EXPECT] = "probes.p.expect.",
+                [SECTION_VALUE] = "probes.p.expect.values[0].",
                 [SECTION_SIGNAL] = "signals.s.",
                 [SECTION_RULE] = "rules[0].",
                 [SECTION_ROLLBACK] = "rollback.",
@@ -88,8 +89,7 @@ static bool is_group(const ConfigKey *k) {
 }
 
 static void every_key_refuses_a_value_of_another_type(_unused_ void **state) {
-        for (size_t i = 0; i < config_schema_size; i++) {
-                const ConfigKey *k = &config_schema[i];
+        CONFIG_SCHEMA_FOREACH (k) {
                 bool number = k->kind == KIND_INTEGER || k->kind == KIND_NUMBER;
                 Draft d = draft(k, number ? "\"7\"" : "7");
                 STRBUF(words, 1024);
@@ -153,9 +153,7 @@ static void every_key_refuses_a_value_that_is_none(_unused_ void **state) {
                 { KIND_SECRET, "" },
         };
 
-        for (size_t i = 0; i < config_schema_size; i++) {
-                const ConfigKey *k = &config_schema[i];
-
+        CONFIG_SCHEMA_FOREACH (k) {
                 for (size_t j = 0; j < ELEMENTSOF(cases); j++) {
                         STRBUF(value, 64);
                         STRBUF(words, 1024);
@@ -188,9 +186,7 @@ static void every_list_names_its_bad_entry(_unused_ void **state) {
                 { KIND_STATUSES, "200-29" },     { KIND_STATUSES, "2xx" },
         };
 
-        for (size_t i = 0; i < config_schema_size; i++) {
-                const ConfigKey *k = &config_schema[i];
-
+        CONFIG_SCHEMA_FOREACH (k) {
                 for (size_t j = 0; j < ELEMENTSOF(cases); j++) {
                         STRBUF(value, 64);
                         STRBUF(words, 1024);
@@ -275,9 +271,8 @@ static void describe_beyond(const ConfigKey *k, const char *limit, bool above, c
 static void every_key_refuses_what_is_out_of_range(_unused_ void **state) {
         static char storage[256 * 1024];
 
-        for (size_t i = 0; i < config_schema_size; i++)
+        CONFIG_SCHEMA_FOREACH (k)
                 for (unsigned above = 0; above <= 1; above++) {
-                        const ConfigKey *k = &config_schema[i];
                         const char *limit = above ? k->maximum : k->minimum;
                         STRBUF(words, 1024);
                         Draft d = draft(k, storage);
@@ -292,8 +287,7 @@ static void every_key_refuses_what_is_out_of_range(_unused_ void **state) {
 }
 
 static void every_required_key_is_missed(_unused_ void **state) {
-        for (size_t i = 0; i < config_schema_size; i++) {
-                const ConfigKey *k = &config_schema[i];
+        CONFIG_SCHEMA_FOREACH (k) {
                 Draft d = draft(k, NULL);
                 STRBUF(words, 1024);
 
@@ -306,8 +300,7 @@ static void every_required_key_is_missed(_unused_ void **state) {
 }
 
 static void every_key_is_refused_under_a_kind_that_lacks_it(_unused_ void **state) {
-        for (size_t i = 0; i < config_schema_size; i++) {
-                const ConfigKey *k = &config_schema[i];
+        CONFIG_SCHEMA_FOREACH (k) {
                 const ConfigWords *kinds = config_section_kinds(k->section);
 
                 for (unsigned kind = 0; kinds && kind < kinds->n; kind++) {
@@ -326,8 +319,7 @@ static void every_key_is_refused_under_a_kind_that_lacks_it(_unused_ void **stat
 }
 
 static void every_key_is_suggested_when_misspelt(_unused_ void **state) {
-        for (size_t i = 0; i < config_schema_size; i++) {
-                const ConfigKey *k = &config_schema[i];
+        CONFIG_SCHEMA_FOREACH (k) {
                 char misspelt[64];
                 STRBUF(words, 128);
                 Draft d = draft(k, "7");
@@ -342,8 +334,7 @@ static void every_key_is_suggested_when_misspelt(_unused_ void **state) {
 }
 
 static void the_bare_drafts_are_valid(_unused_ void **state) {
-        for (size_t i = 0; i < config_schema_size; i++) {
-                const ConfigKey *k = &config_schema[i];
+        CONFIG_SCHEMA_FOREACH (k) {
                 const ConfigWords *kinds = config_section_kinds(k->section);
 
                 for (unsigned kind = 0; kind < (kinds ? kinds->n : 1); kind++) {
@@ -362,21 +353,23 @@ static void the_bare_drafts_are_valid(_unused_ void **state) {
 /* The rows themselves: no key twice under one kind, a line of help each, defaults within their
  * limits. */
 static void the_table_is_well_formed(_unused_ void **state) {
-        for (size_t i = 0; i < config_schema_size; i++) {
-                const ConfigKey *k = &config_schema[i];
+        size_t n = 0;
 
+        CONFIG_SCHEMA_FOREACH (k) {
                 assert_non_null(k->help);
                 assert_true(strlen(k->help) > 5 && strlen(k->help) <= 100 &&
                             !strchr(k->help, '\n'));
                 assert_false(k->required && k->fallback);
                 assert_true((k->kind == KIND_ENUM || k->kind == KIND_WORD) == (k->words != NULL));
-                for (size_t j = 0; j < i; j++)
-                        assert_false(config_schema[j].section == k->section &&
-                                     streq(config_schema[j].key, k->key) &&
-                                     (!k->kinds || !config_schema[j].kinds ||
-                                      (k->kinds & config_schema[j].kinds)));
+                n++;
+                CONFIG_SCHEMA_FOREACH (other) {
+                        if (other == k)
+                                break;
+                        assert_false(other->section == k->section && streq(other->key, k->key) &&
+                                     (!k->kinds || !other->kinds || (k->kinds & other->kinds)));
+                }
         }
-        print_message("%zu keys, %u mistakes told as promised\n", config_schema_size, n_mistakes);
+        print_message("%zu keys, %u mistakes told as promised\n", n, n_mistakes);
         assert_true(n_mistakes > 300);
 }
 

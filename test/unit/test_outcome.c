@@ -40,6 +40,16 @@ static void only_the_targets_fault_is_bad(void **state _unused_) {
                 case OUTCOME_BAD_STATUS:
                 case OUTCOME_BAD_BODY:
                 case OUTCOME_TOO_LARGE:
+                case OUTCOME_BAD_HEADER:
+                case OUTCOME_BAD_VALUE:
+                case OUTCOME_BAD_STATE:
+                case OUTCOME_ERROR:
+                case OUTCOME_SLOW:
+                case OUTCOME_TLS:
+                case OUTCOME_TLS_UNTRUSTED:
+                case OUTCOME_TLS_EXPIRED:
+                case OUTCOME_TLS_NAME:
+                case OUTCOME_TLS_VERSION:
                         expected = TRI_BAD;
                         break;
                 case OUTCOME_NETWORK_DOWN:
@@ -47,6 +57,8 @@ static void only_the_targets_fault_is_bad(void **state _unused_) {
                 case OUTCOME_RESOLVER:
                 case OUTCOME_NO_DATA:
                 case OUTCOME_OVERDUE:
+                case OUTCOME_LOCAL:
+                case OUTCOME_DENIED:
                 case _OUTCOME_MAX:
                         break;
                 }

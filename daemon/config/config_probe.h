@@ -1,0 +1,69 @@
+/* config_probe.h: the configuration of one probe: what all kinds have, and a struct for each kind
+ * that has more. Immutable once made. Knows nothing of how probes are made. A text that the file
+ * does not give is NULL, a number without a value NAN. */
+#pragma once
+
+#include "policy.h"
+#include "selector.h"
+
+#define CONFIG_STATUS_MAX 16
+
+typedef struct StatusRange {
+        uint16_t low, high;
+} StatusRange;
+
+typedef enum TargetScheme {
+        TARGET_HTTP,
+        TARGET_TCP,
+        TARGET_NAMED, /* no address: a unit, a program, this host; `url` names it */
+} TargetScheme;
+
+typedef struct TargetConfig {
+        char *url; /* as written */
+        TargetScheme scheme;
+        char *host; /* name or numeric address, without brackets; "localhost" of a unix socket */
+        uint16_t port;
+        char *socket; /* path of a unix socket, instead of host and port; NULL: none */
+        char *path;   /* of http: path and query, at least "/" */
+} TargetConfig;
+
+typedef struct OperandConfig {
+        char *text;
+        Selector selector; /* stays where it is: allocated once, not moved */
+} OperandConfig;
+
+typedef enum ProbeKindId { PROBE_HTTP, PROBE_TCP, PROBE_METRICS, _PROBE_KIND_MAX } ProbeKindId;
+
+/* A limit on one of the values that a probe reports, of any kind. */
+typedef struct ValueExpectation {
+        char *name;
+        double at_least, at_most; /* NAN: no limit */
+        unsigned line;
+} ValueExpectation;
+
+typedef struct ProbeConfig {
+        char *name;
+        ProbeKindId kind;
+        TargetConfig *targets; /* kinds without addresses have one for each thing that they ask */
+        size_t n_targets;
+        usec_t interval, fast_interval, timeout; /* fast_interval 0: none */
+        uint32_t rise, fall;
+        bool dependency;
+        usec_t latency;           /* a good answer that takes longer is bad; 0: any */
+        ValueExpectation *values; /* limits on reported values */
+        size_t n_values;
+        uint32_t reuse;      /* probes over one connection before it is renewed; 0: one each */
+        StatusRange *status; /* http: accepted ones */
+        size_t n_status;
+        char *body;           /* http: text that the body must contain; NULL: any */
+        char *version_header; /* http: header that names the version that answered; NULL: none */
+        char *version_label;  /* metrics: "metric.label"; NULL: none */
+        uint64_t max_body;    /* bytes */
+        OperandConfig **operands; /* metrics: what the signals read, each once */
+        size_t n_operands;
+        unsigned line;
+} ProbeConfig;
+
+/* Makes the next target of a kind without addresses: its name, which is copied. Returns 0 or
+ * -ENOMEM. */
+int probe_config_add_named(ProbeConfig *p, const char *name) _must_check_;

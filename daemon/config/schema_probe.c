@@ -1,0 +1,70 @@
+/* schema_probe.c: the keys of `probes`: those of every kind, and of http and metrics. */
+#include "config.h"
+#include "config_schema_rows.h"
+
+static const char *probe_kind_word(unsigned i) {
+        static const char *const words[_PROBE_KIND_MAX] = {
+                [PROBE_HTTP] = "http",
+                [PROBE_TCP] = "tcp",
+                [PROBE_METRICS] = "metrics",
+        };
+        return words[i];
+}
+
+static const ConfigWords probe_kinds = { _PROBE_KIND_MAX, probe_kind_word };
+
+static const ConfigKey rows[] = {
+        { SECTION_PROBE, "kind", KIND_ENUM, AT(ProbeConfig, kind), .words = &probe_kinds,
+          .required = true, .help = "how to probe" },
+        { SECTION_PROBE, "targets", KIND_TARGETS, ARRAY(ProbeConfig, targets), .minimum = "1",
+          .maximum = "256", .required = true, .help = "what to probe: URLs, or host:port for tcp" },
+        { SECTION_PROBE, "interval", KIND_DURATION, AT(ProbeConfig, interval), .pace = true,
+          .fallback = "5s", .minimum = "50ms", .maximum = "1h",
+          .help = "from the start of one probe to the next" },
+        { SECTION_PROBE, "fast_interval", KIND_DURATION, AT(ProbeConfig, fast_interval),
+          .pace = true, .minimum = "50ms", .maximum = "1h",
+          .help = "the interval of a target that began to deviate; none unless given" },
+        { SECTION_PROBE, "timeout", KIND_DURATION, AT(ProbeConfig, timeout), .pace = true,
+          .minimum = "1ms", .maximum = "1m",
+          .help = "for one probe as a whole; unless given 2s, or the interval if that is shorter" },
+        { SECTION_PROBE, "rise", KIND_INTEGER, AT(ProbeConfig, rise), .fallback = "2",
+          .minimum = "1", .maximum = "100",
+          .help = "good samples in a row that turn a target good" },
+        { SECTION_PROBE, "fall", KIND_INTEGER, AT(ProbeConfig, fall), .fallback = "3",
+          .minimum = "1", .maximum = "100", .help = "bad samples in a row that turn a target bad" },
+        { SECTION_PROBE, "dependency", KIND_BOOL, AT(ProbeConfig, dependency), .fallback = "false",
+          .help = "true: not the service but what it leans on; while it is bad nothing is rolled "
+                  "back" },
+        { SECTION_PROBE, "expect", KIND_SECTION, .inner = SECTION_EXPECT,
+          .help = "what a good answer looks like" },
+        { SECTION_PROBE, "version_header", KIND_HEADER, AT(ProbeConfig, version_header),
+          .kinds = BIT(PROBE_HTTP), .help = "answer's header that names the version" },
+        { SECTION_PROBE, "version_label", KIND_LABEL, AT(ProbeConfig, version_label),
+          .kinds = BIT(PROBE_METRICS), .help = "metric.label that names the version" },
+        { SECTION_PROBE, "max_body", KIND_BYTES, AT(ProbeConfig, max_body), .pace = true,
+          .kinds = BIT(PROBE_HTTP), .fallback = "1MiB", .minimum = "1KiB", .maximum = "64MiB",
+          .help = "largest body that is read" },
+        { SECTION_PROBE, "max_body", KIND_BYTES, AT(ProbeConfig, max_body), .pace = true,
+          .kinds = BIT(PROBE_METRICS), .fallback = "16MiB", .minimum = "1KiB", .maximum = "64MiB",
+          .help = "largest page that is read" },
+
+        { SECTION_EXPECT, "status", KIND_STATUSES, ARRAY(ProbeConfig, status),
+          .fallback = "200-299", .minimum = "1", .maximum = "16", .kinds = BIT(PROBE_HTTP),
+          .help = "good status codes and ranges of them" },
+        { SECTION_EXPECT, "body", KIND_TEXT, AT(ProbeConfig, body), .minimum = "1",
+          .maximum = "1024", .kinds = BIT(PROBE_HTTP),
+          .help = "text that the body must contain; any unless given" },
+        { SECTION_EXPECT, "latency", KIND_DURATION, AT(ProbeConfig, latency), .minimum = "1ms",
+          .maximum = "1m",
+          .help = "a good answer that takes longer is bad; any that comes in time unless given" },
+        { SECTION_EXPECT, "values", KIND_LIST, ARRAY(ProbeConfig, values), .inner = SECTION_VALUE,
+          .maximum = "16", .help = "limits on the values that the probe reports" },
+        { SECTION_VALUE, "name", KIND_VALUE, AT(ValueExpectation, name), .required = true,
+          .help = "the value" },
+        { SECTION_VALUE, "at_least", KIND_NUMBER, AT(ValueExpectation, at_least),
+          .help = "bad when below; no limit unless given" },
+        { SECTION_VALUE, "at_most", KIND_NUMBER, AT(ValueExpectation, at_most),
+          .help = "bad when above; no limit unless given" },
+};
+
+const ConfigTable config_schema_probe = { rows, ELEMENTSOF(rows) };

@@ -1,0 +1,82 @@
+/* Targets in all their forms, and what the keys of probes mean to each other, by the words of each
+ * mistake. */
+#include "config_support.h"
+
+#define PROBE(keys) "service = \"s\";\nprobes = { p = { " keys " }; };\n"
+
+static void mistakes_read_as_written_here(_unused_ void **state) {
+        static const struct {
+                const char *text, *mistakes;
+        } cases[] = {
+                { PROBE("kind = \"tcp\"; targets = [ \"h:1\" ]; timeout = \"1s\"; "
+                        "expect = { latency = \"2s\"; };"),
+                  "f:2: probes.p.expect.latency: is longer than the timeout, so that no answer "
+                  "could be late; write a shorter one, or remove it\n" },
+                { PROBE("kind = \"tcp\"; targets = [ \"h:1\" ]; "
+                        "expect = { values = ( { name = \"lag\"; } ); };"),
+                  "f:2: probes.p.expect.values: names a value without a limit; write at_least or "
+                  "at_most\n" },
+                { PROBE("kind = \"tcp\"; targets = [ \"h:1\" ]; "
+                        "expect = { values = ( { name = \"lag\"; at_least = 2; at_most = 1; } ); "
+                        "};"),
+                  "f:2: probes.p.expect.values: wants at least more than at most, which no value "
+                  "is; write at_least below at_most\n" },
+                { PROBE("kind = \"tcp\"; targets = [ \"unix:run/x\" ];"),
+                  "f:2: probes.p.targets: \"unix:run/x\" names no absolute path behind unix:; "
+                  "write "
+                  "unix:/run/app.sock\n" },
+                { PROBE("kind = \"tcp\"; targets = [ \"unix:/run/x\", \"unix:/run/x\" ];"),
+                  "f:2: probes.p.targets: \"unix:/run/x\" is there twice; remove one\n" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                assert_string_equal(support_refused(cases[i].text), cases[i].mistakes);
+}
+
+static void targets_are_taken_apart(_unused_ void **state) {
+        static const struct {
+                const char *kind, *url, *host, *path, *socket;
+                uint16_t port;
+        } cases[] = {
+                { "http", "http://h", "h", "/", NULL, 80 },
+                { "http", "http://h:81?x=1", "h", "/?x=1", NULL, 81 },
+                { "http", "http://[fe80::1]:8080/a/b?c", "fe80::1", "/a/b?c", NULL, 8080 },
+                { "metrics", "http://10.0.0.1/m", "10.0.0.1", "/m", NULL, 80 },
+                { "tcp", "h.example:65535", "h.example", NULL, NULL, 65535 },
+                { "tcp", "tcp://[::1]:5432", "::1", NULL, NULL, 5432 },
+                { "tcp", "unix:/run/x.sock", "localhost", NULL, "/run/x.sock", 0 },
+                { "http", "http://unix:/run/x.sock:/a?b", "localhost", "/a?b", "/run/x.sock", 80 },
+                { "http", "http://unix:/run/x.sock", "localhost", "/", "/run/x.sock", 80 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char text[256];
+
+                (void)snprintf(text, sizeof text,
+                               "service = \"s\"; probes = { p = { kind = \"%s\"; targets = [ "
+                               "\"%s\" ]; }; };",
+                               cases[i].kind, cases[i].url);
+                _cleanup_(service_config_freep) ServiceConfig *c = NULL;
+                assert_string_equal(support_mistakes(text, &c), "");
+                const TargetConfig *t = &c->probes[0].targets[0];
+
+                assert_string_equal(t->url, cases[i].url);
+                assert_string_equal(t->host, cases[i].host);
+                assert_int_equal(t->port, cases[i].port);
+                assert_int_equal(t->scheme, streq(cases[i].kind, "tcp") ? TARGET_TCP : TARGET_HTTP);
+                assert_string_equal(t->socket ?: "", cases[i].socket ?: "");
+                if (cases[i].path)
+                        assert_string_equal(t->path, cases[i].path);
+                else
+                        assert_null(t->path);
+        }
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(mistakes_read_as_written_here),
+                cmocka_unit_test(targets_are_taken_apart),
+        };
+
+        return cmocka_run_group_tests(tests, support_set_up, support_tear_down);
+}
