@@ -20,6 +20,7 @@ static void fill_status(void *userdata, ApiStatus *ret) {
                 .ledger_schema = m->ledger ? ledger_schema(m->ledger) : 0,
                 .policies_refused = m->n_refused,
                 .probes = probes.probes,
+                .samples = engine_samples(m->engine),
                 .late = probes.late,
                 .overdue = probes.overdue,
                 .targets = probes.targets,

@@ -25,7 +25,7 @@ typedef struct ApiStatus {
         double heartbeat_at, retention_at; /* unix seconds; 0: not since the start */
         uint64_t ledger_schema;            /* 0: not known */
         uint64_t policies_refused;
-        uint64_t probes, late, overdue, targets;
+        uint64_t probes, samples, late, overdue, targets;
         uint64_t commits, commits_failed, alerts_dropped, log_lost, deliveries_done,
                 deliveries_dead;
         usec_t longest_turn;

@@ -91,6 +91,8 @@ static void add_work(StrBuf *b, const ApiStatus *status) {
         single(b, "rollbackd_targets", "gauge", "Targets under probe.", (double)status->targets);
         single(b, "rollbackd_probes_total", "counter", "Probes that came to an end.",
                (double)status->probes);
+        single(b, "rollbackd_samples_total", "counter", "Results of probes that the judge took.",
+               (double)status->samples);
         single(b, "rollbackd_probes_late_total", "counter",
                "Probes that started later than a tenth of their interval.", (double)status->late);
         single(b, "rollbackd_probes_overdue_total", "counter",

@@ -136,6 +136,8 @@ void engine_feed(Engine *e, const Sample *sample) {
                 e->ignored_samples++;
                 return;
         }
+        e->samples++;
+
         ProbeState *probe = &s->probes[sample->probe];
         TargetState *t = &probe->targets[sample->target];
         Tri raw = outcome_verdict(sample->outcome);

@@ -168,6 +168,7 @@ struct Engine {
         uint32_t *ready;    /* ring of handles with effects */
         size_t ready_head, ready_n;
         uint64_t seed;
+        uint64_t samples; /* that were taken */
         uint64_t ignored_samples;
         uint64_t lost_effects; /* must stay 0: no room for what an operation had to say */
         uint64_t changes;      /* of what a glance shows */

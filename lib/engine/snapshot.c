@@ -32,6 +32,10 @@ bool engine_glance(const Engine *e, uint32_t service, ServiceGlance *ret) {
         return true;
 }
 
+uint64_t engine_samples(const Engine *e) {
+        return e->samples;
+}
+
 uint64_t engine_changes(const Engine *e) {
         return e->changes;
 }

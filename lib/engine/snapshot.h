@@ -64,6 +64,8 @@ typedef struct ServiceGlance {
 bool engine_glance(const Engine *e, uint32_t service, ServiceGlance *ret);
 /* Counts the steps after which a glance at some service showed something else. */
 uint64_t engine_changes(const Engine *e);
+/* Samples that were taken since engine_new(), without the ignored ones. */
+uint64_t engine_samples(const Engine *e);
 /* Number of slots that may hold a service; handles are 0..n-1. */
 size_t engine_service_slots(const Engine *e);
 /* Fills *ret for a present service; returns false for an empty slot. */

@@ -90,8 +90,10 @@ static void wrong_samples_are_counted_and_ignored(void **state) {
         s.outcome = _OUTCOME_MAX;
         engine_feed(world.engine, &s);
         assert_int_equal(world.engine->ignored_samples, 5);
+        assert_int_equal(engine_samples(world.engine), 0);
         engine_feed(world.engine, &good);
         assert_int_equal(world.engine->ignored_samples, 5);
+        assert_int_equal(engine_samples(world.engine), 1);
 }
 
 static void handles_come_back_late(void **state) {
