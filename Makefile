@@ -141,6 +141,7 @@ DEPS_BUILD := gcc make pkg-config libc6-dev libsystemd-dev libpq-dev libmicrohtt
 DEPS_DEMO := $(DEPS_BUILD) postgresql-15 postgresql-client-15 python3 python3-psycopg
 DEPS_CHECK := $(DEPS_DEMO) git procps libcmocka-dev python3-pytest python3-pytest-xdist python3-hypothesis systemd shellcheck universal-ctags mandoc clang-format-14 prometheus
 DEPS_BENCH := $(DEPS_DEMO) postgresql-contrib haproxy
+DEPS_PEERS := $(DEPS_DEMO) haproxy monit prometheus prometheus-blackbox-exporter openssl strace util-linux
 DEPS_DEB := $(DEPS_BUILD) git build-essential dpkg-dev debhelper lintian devscripts
 DEPS_CHECK_DEB := $(DEPS_DEB) debootstrap systemd-container python3 python3-pytest
 deps-build:
@@ -151,12 +152,14 @@ deps-check:
 	@test/deps "make check" $(DEPS_CHECK)
 deps-bench:
 	@test/deps "make bench" $(DEPS_BENCH)
+deps-peers:
+	@test/deps "make bench-peers" $(DEPS_PEERS)
 deps-deb:
 	@test/deps "make deb" $(DEPS_DEB)
 deps-check-deb:
 	@test/deps "make check-deb" $(DEPS_CHECK_DEB)
 deps: ## install every Debian package that any target needs
-	@test/deps "rollbackd" $(sort $(DEPS_CHECK) $(DEPS_BENCH) $(DEPS_CHECK_DEB))
+	@test/deps "rollbackd" $(sort $(DEPS_CHECK) $(DEPS_BENCH) $(DEPS_PEERS) $(DEPS_CHECK_DEB))
 
 # A fresh make reads pkg-config again once the packages are there; it uses every core unless -j said how many.
 MAKE_AGAIN = +$(Q)$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -208,7 +211,11 @@ $(B)/bench/%: $(B)/test/bench/%.o $(B)/libdaemon.a $(B)/librollback.a
 bench: deps-bench ## figures as JSON lines, each beside a peer or a floor of the same run
 	$(MAKE_AGAIN) M=release bench-run
 bench-run: $(PROGRAMS) $(BENCH)
-	$(Q)test/bench/run $(B)
+	$(Q)test/bench/run $(B) engine commit burst probes
+bench-peers: deps-peers ## what checking costs, beside HAProxy, monit and Prometheus in the same run, as JSON lines and a table
+	$(MAKE_AGAIN) M=release bench-peers-run
+bench-peers-run: $(PROGRAMS) $(B)/bench/bench_target
+	$(Q)test/bench/run $(B) cost rate
 
 compile_commands.json: $(call obj,$(LIB_SRC) $(DAEMON_SRC) daemon/main.c $(CTL_SRC) $(MANUAL_SRC))
 	$(Q)printf '[%s]\n' "$$(cat $(^:.o=.json) | sed '$$ s/,$$//')" >$@
@@ -280,6 +287,6 @@ clean: ## remove build/
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: format fuzz all unit clean help deb deb-again deb-next deps deps-deb deps-build deps-demo deps-check deps-check-deb deps-bench demo demo-run check check-build check-deb check-run sanitize lint bench bench-run install uninstall man
+.PHONY: format fuzz all unit clean help deb deb-again deb-next deps deps-deb deps-build deps-demo deps-check deps-check-deb deps-bench deps-peers demo demo-run check check-build check-deb check-run sanitize lint bench bench-run bench-peers bench-peers-run install uninstall man
 .SECONDARY:
 -include $(shell find $(B) -path '*/deb' -prune -o -name '*.d' -print 2>/dev/null)

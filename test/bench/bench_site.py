@@ -41,6 +41,13 @@ def percentile(values, share):
     return ordered[max(0, -(-len(ordered) * share // 100) - 1)]
 
 
+def shorten(cell):
+    """Five digits are more than any figure is worth."""
+    if isinstance(cell, list):
+        return [shorten(part) for part in cell]
+    return float(f"{cell:.5g}") if isinstance(cell, float) else cell
+
+
 class Figures:
     """Collects figures; each is a line of JSON at once, and a row of the table at the end."""
 
@@ -48,10 +55,10 @@ class Figures:
         self.rows = []
 
     def add(self, bench, figure, value, unit, *, at_most=None, at_least=None, ratio_at_most=None,
-            peer=None, peer_value=None):
+            ratio_at_least=None, peer=None, peer_value=None, ratio=None, ratio_range=None):
         """Exactly what was asked, if anything: a limit of the value, or of its ratio to the
-        peer's."""
-        ratio = value / peer_value if peer_value else None
+        peer's. `ratio`: where it is not that of both values, but of pairs of them."""
+        ratio = ratio if ratio or not peer_value else value / peer_value
         asked = met = None
         if at_most is not None:
             asked, met = f"<= {at_most:,} {unit}", value <= at_most
@@ -59,22 +66,27 @@ class Figures:
             asked, met = f">= {at_least:,} {unit}", value >= at_least
         elif ratio_at_most is not None:
             asked, met = f"<= {ratio_at_most} x", ratio <= ratio_at_most
+        elif ratio_at_least is not None:
+            asked, met = f">= {ratio_at_least} x", ratio >= ratio_at_least
         row = {"bench": bench, "figure": figure, "value": value, "unit": unit, "asked": asked,
-               "peer": peer, "peer_value": peer_value, "ratio": ratio, "met": met}
+               "peer": peer, "peer_value": peer_value, "ratio": ratio,
+               "ratio_range": ratio_range, "met": met}
         self.rows.append(row)
-        print(json.dumps({key: float(f"{cell:.5g}") if isinstance(cell, float) else cell
-                          for key, cell in row.items()}), flush=True)
+        print(json.dumps({key: shorten(cell) for key, cell in row.items()}), flush=True)
 
     def table(self):
         """All rows as text."""
         def cell(value):
             if value is None:
                 return "-"
+            if isinstance(value, list):
+                return " to ".join(f"{part:.3g}" for part in value)
             return f"{value:.4g}" if isinstance(value, float) else str(value)
         verdicts = {True: "met", False: "MISSED", None: "-"}
-        lines = [("bench", "figure", "value", "unit", "asked", "peer", "peer's", "ratio", "")]
+        lines = [("bench", "figure", "value", "unit", "asked", "peer", "peer's", "ratio", "range", "")]
         lines += [(r["bench"], r["figure"], cell(r["value"]), r["unit"], cell(r["asked"]),
-                   cell(r["peer"]), cell(r["peer_value"]), cell(r["ratio"]), verdicts[r["met"]])
+                   cell(r["peer"]), cell(r["peer_value"]), cell(r["ratio"]),
+                   cell(r["ratio_range"]), verdicts[r["met"]])
                   for r in self.rows]
         widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
         return "\n".join("  ".join(word.ljust(width) for word, width in zip(line, widths)).rstrip()
@@ -196,9 +208,9 @@ class Site:
         path.write_text(text)
         path.chmod(0o644)
 
-    def start_rollbackd(self, policies, **keywords):
-        """The daemon on these policies, {service: text}; returns its process and its URL. What was
-        there of an earlier one is replaced."""
+    def start_rollbackd(self, policies, prefix=(), **keywords):
+        """The daemon on these policies, {service: text}; returns its process. What was there of an
+        earlier one is replaced. `prefix`: the command that runs it."""
         shutil.rmtree(self.root / "policies.d", ignore_errors=True)
         (self.root / "rollbackd.log").unlink(missing_ok=True)
         (self.root / "policies.d").mkdir(mode=0o755)
@@ -210,7 +222,7 @@ http = {{ socket = ""; listen = "127.0.0.1:0"; }};
 policies = "{self.root}/policies.d";
 secrets = "{self.root}/secrets";
 """)
-        process = self.start("rollbackd", [self.build / "rollbackd", "--foreground", "--config",
+        process = self.start("rollbackd", [*prefix, self.build / "rollbackd", "--foreground", "--config",
                                            self.root / "rollbackd.conf"], **keywords)
         return process
 
