@@ -49,11 +49,18 @@ static bool probe_detail(void *userdata, uint32_t service, uint16_t probe, uint1
                          ApiProbeDetail *ret) {
         Manager *m = userdata;
         ProbeDetail detail;
+        StrBuf address;
 
         if (!prober_detail(m->prober, service, probe, target, &detail))
                 return false;
         snprintf(m->probe_words, sizeof m->probe_words, "%s", detail.words);
-        *ret = (ApiProbeDetail){ .words = m->probe_words, .duration = detail.duration };
+        strbuf_init(&address, m->probe_address, sizeof m->probe_address);
+        *ret = (ApiProbeDetail){
+                .words = m->probe_words,
+                .duration = detail.duration,
+                .address = m->probe_address,
+                .left_out = prober_address(m->prober, service, probe, target, &address),
+        };
         return true;
 }
 

@@ -33,6 +33,26 @@ static bool deviates(void *userdata, uint32_t service, uint16_t probe, uint16_t 
         return engine_target_deviates(((Manager *)userdata)->engine, service, probe, target);
 }
 
+static void on_present(void *userdata, uint32_t service, uint16_t probe, uint16_t target,
+                       bool present) {
+        Manager *m = userdata;
+
+        engine_set_target_present(m->engine, service, probe, target, present);
+        loop_timer_set(m->engine_timer, engine_deadline(m->engine));
+}
+
+static void on_left_out(void *userdata, uint32_t service, uint16_t probe, uint16_t target,
+                        unsigned n) {
+        const Manager *m = userdata;
+        const ServiceConfig *config = m->services[service].config;
+
+        log_message(SEVERITY_WARNING,
+                    "service %s: probe %s: %s has at least %u addresses more than the %u that are "
+                    "probed; name its hosts one by one",
+                    config->service, config->probes[probe].name,
+                    config->probes[probe].targets[target].url, n, TARGET_ADDRESSES_MAX);
+}
+
 static void on_jump(void *userdata, usec_t gap, usec_t now) {
         Manager *m = userdata;
 
@@ -80,7 +100,11 @@ static int add_sources(Manager *m) {
 
 /* Rooms in the order in which they lean on each other. */
 static int build(Manager *m) {
-        ProberOwner prober_owner = { .userdata = m, .on_sample = on_sample, .deviates = deviates };
+        ProberOwner prober_owner = { .userdata = m,
+                                     .on_sample = on_sample,
+                                     .deviates = deviates,
+                                     .on_present = on_present,
+                                     .on_left_out = on_left_out };
         ApiOwner api_owner;
         int r = loop_new(&m->loop);
 

@@ -88,7 +88,7 @@ struct Manager {
         bool status_awaited;                  /* status_timer is armed */
         uint64_t status_changes;              /* of the engine, when `status` was made */
         uint64_t commits, commits_failed;
-        char probe_words[160]; /* storage of the last answered probe detail */
+        char probe_words[160], probe_address[48]; /* storage of the last answered probe detail */
 };
 
 /* The fields that every sentence of events.c may name, as far as an effect knows them. */

@@ -1,5 +1,7 @@
+#include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
+#include <netinet/in.h>
 
 #include "config_check.h"
 
@@ -112,10 +114,23 @@ static int make_signal(ServiceConfig *c, const SignalConfig *s, SignalPolicy *re
         return 0;
 }
 
+bool target_config_is_name(const TargetConfig *t) {
+        struct in6_addr address;
+
+        return t->host && !t->socket && inet_pton(AF_INET, t->host, &address) != 1 &&
+               inet_pton(AF_INET6, t->host, &address) != 1;
+}
+
 static int make_probe(const ProbeConfig *p, ProbePolicy *ret) {
+        size_t n_spare = 0;
+
+        for (size_t i = 0; i < p->n_targets; i++)
+                if (target_config_is_name(&p->targets[i]))
+                        n_spare += TARGET_ADDRESSES_MAX - 1;
         *ret = (ProbePolicy){
                 .name = p->name,
-                .n_targets = (uint16_t)p->n_targets,
+                .n_targets = (uint16_t)(p->n_targets + n_spare),
+                .n_spare = (uint16_t)n_spare,
                 .rise = (uint16_t)p->rise,
                 .fall = (uint16_t)p->fall,
                 .n_operands = (uint16_t)p->n_operands,

@@ -7,6 +7,8 @@
 #include "selector.h"
 
 #define CONFIG_STATUS_MAX 16
+/* Addresses of one target that is a name which are probed. */
+#define TARGET_ADDRESSES_MAX 16
 
 typedef struct StatusRange {
         uint16_t low, high;
@@ -47,6 +49,7 @@ typedef struct ProbeConfig {
         TargetConfig *targets; /* kinds without addresses have one for each thing that they ask */
         size_t n_targets;
         usec_t interval, fast_interval, timeout; /* fast_interval 0: none */
+        usec_t name_ttl; /* of targets that are names: how long their addresses are good */
         uint32_t rise, fall;
         bool dependency;
         usec_t latency;           /* a good answer that takes longer is bad; 0: any */
@@ -64,6 +67,10 @@ typedef struct ProbeConfig {
         unsigned line;
 } ProbeConfig;
 
+/* Whether the target is a name, which may have many addresses: of the engine's targets of a probe
+ * the first ones stand for the configured targets, and then come TARGET_ADDRESSES_MAX - 1 for each
+ * name, in their order. */
+bool target_config_is_name(const TargetConfig *t);
 /* Makes the next target of a kind without addresses: its name, which is copied. Returns 0 or
  * -ENOMEM. */
 int probe_config_add_named(ProbeConfig *p, const char *name) _must_check_;

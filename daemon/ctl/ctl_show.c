@@ -111,13 +111,25 @@ static void print_rules(const Json *rules) {
         }
 }
 
+/* Of a name: which of its addresses this is, and what is missing. */
+static void print_address(const Json *target) {
+        const char *address = json_get_text(target, "address", "");
+
+        if (!strstr(json_get_text(target, "url", ""), address))
+                print_words(" at ", address, "");
+        if (json_get(target, "addresses_left_out"))
+                printf(" (the name has %lld addresses or more that are not probed)",
+                       (long long)json_get_i64(target, "addresses_left_out", 0));
+}
+
 static void print_targets(const char *probe, const Json *targets) {
         for (size_t t = 0; t < json_length(targets); t++) {
                 const Json *target = json_at(targets, t);
 
                 print_words("  probe ", probe, " ");
-                print_words("", json_get_text(target, "url", NULL), ": ");
-                print_words("", json_get_text(target, "state", NULL), "");
+                print_words("", json_get_text(target, "url", NULL), "");
+                print_address(target);
+                print_words(": ", json_get_text(target, "state", NULL), "");
                 if (json_get_i64(target, "run", 0) > 0)
                         printf(" %lld/%lld", (long long)json_get_i64(target, "run", 0),
                                (long long)json_get_i64(target, "needed", 0));

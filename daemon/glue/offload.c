@@ -5,13 +5,11 @@
 #include "offload.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define HOST_MAX 255 /* longest host name of DNS */
 #define WORKERS_MAX 16
 
 typedef enum TaskState { TASK_QUEUED, TASK_RUNNING, TASK_FINISHED } TaskState;
@@ -387,72 +385,4 @@ int offload_run(Offload *o, OffloadWork work, void *argument, OffloadFree free_a
 void offload_cancel(OffloadTask *t) {
         if (t)
                 task_disown(t);
-}
-
-typedef struct ResolveArgument {
-        char host[HOST_MAX + 1];
-        char port[sizeof "65535"];
-        AddressList *list; /* made ahead, so that the worker has no memory failure to report */
-} ResolveArgument;
-
-static void resolve_argument_free(void *p) {
-        ResolveArgument *a = p;
-
-        free(a->list);
-        free(a);
-}
-
-static void *resolve_work(void *p) {
-        const struct addrinfo hints = { .ai_family = AF_UNSPEC,
-                                        .ai_socktype = SOCK_STREAM,
-                                        .ai_flags = AI_NUMERICSERV };
-        struct addrinfo *found = NULL;
-        ResolveArgument *a = p;
-        AddressList *list = TAKE_PTR(a->list);
-
-        list->error = getaddrinfo(a->host, a->port, &hints, &found);
-        if (list->error != 0)
-                return list;
-        for (struct addrinfo *i = found; i && list->n < ELEMENTSOF(list->addresses);
-             i = i->ai_next) {
-                Address *address = &list->addresses[list->n];
-
-                if (i->ai_addrlen > sizeof address->u.storage)
-                        continue;
-                memcpy(&address->u.storage, i->ai_addr, i->ai_addrlen);
-                address->length = i->ai_addrlen;
-                list->n++;
-        }
-        freeaddrinfo(found);
-        if (list->n == 0)
-                list->error = EAI_NODATA;
-        return list;
-}
-
-int offload_resolve(Offload *o, const char *host, uint16_t port, usec_t timeout, OffloadDone done,
-                    void *userdata, OffloadTask **ret) {
-        ResolveArgument *a;
-        size_t n;
-        int r;
-
-        assert(o && host && done);
-        n = strlen(host);
-        if (n == 0 || n > HOST_MAX)
-                return -EINVAL;
-        a = calloc(1, sizeof *a);
-        if (!a)
-                return -ENOMEM;
-        memcpy(a->host, host, n);
-        (void)snprintf(a->port, sizeof a->port, "%u", (unsigned)port);
-        a->list = calloc(1, sizeof *a->list);
-        r = a->list ? offload_run(o, resolve_work, a, resolve_argument_free, free, timeout, done,
-                                  userdata, ret) :
-                      -ENOMEM;
-        if (r < 0)
-                resolve_argument_free(a);
-        return r;
-}
-
-const char *offload_resolve_words(int error) {
-        return error == 0 ? "found" : gai_strerror(error);
 }

@@ -36,14 +36,18 @@ typedef struct Address {
                 struct sockaddr_storage storage;
         } u;
         uint32_t length;
+        bool routed; /* of one that was resolved: this host has a route to it */
 } Address;
 typedef struct AddressList {
         int error; /* 0, or a getaddrinfo() code; words by offload_resolve_words() */
+        bool more; /* than there is room for */
         size_t n;
-        Address addresses[16];
+        Address addresses[64];
 } AddressList;
+/* Whether both name the same place. */
+bool address_equal(const Address *a, const Address *b);
 /* Resolves host and port (a numeric host too). done() gets an AddressList that it frees with
- * free(). */
+ * free(): each address once, in an order that does not depend on the answer's. */
 int offload_resolve(Offload *o, const char *host, uint16_t port, usec_t timeout, OffloadDone done,
                     void *userdata, OffloadTask **ret) _must_check_;
 const char *offload_resolve_words(int error);

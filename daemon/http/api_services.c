@@ -57,8 +57,34 @@ static Json *target_json(Api *a, uint32_t service, uint16_t probe, uint16_t targ
         if (a->owner.probe_detail(a->owner.userdata, service, probe, target, &detail)) {
                 json_set_text(j, "words", detail.words);
                 json_set_double(j, "duration_seconds", seconds(detail.duration));
+                json_set_text(j, "address", detail.address[0] != '\0' ? detail.address : NULL);
+                if (detail.left_out > 0)
+                        json_set_u64(j, "addresses_left_out", detail.left_out);
         }
         return j;
+}
+
+/* A name has a target for each of its addresses. */
+static Json *targets_json(Api *a, uint32_t service, uint16_t probe, const ProbeConfig *config,
+                          usec_t now) {
+        size_t spare = config->n_targets;
+        Json *list = json_new_array();
+
+        for (size_t i = 0; i < config->n_targets; i++) {
+                const TargetConfig *target = &config->targets[i];
+                TargetSnapshot t;
+
+                if (engine_snapshot_target(a->owner.engine, service, probe, (uint16_t)i, &t))
+                        json_add(list, target_json(a, service, probe, (uint16_t)i, target, now));
+                if (!target_config_is_name(target))
+                        continue;
+                for (size_t end = spare + TARGET_ADDRESSES_MAX - 1; spare < end; spare++)
+                        if (engine_snapshot_target(a->owner.engine, service, probe, (uint16_t)spare,
+                                                   &t))
+                                json_add(list, target_json(a, service, probe, (uint16_t)spare,
+                                                           target, now));
+        }
+        return list;
 }
 
 static Json *probes_json(Api *a, uint32_t service, usec_t now) {
@@ -67,15 +93,12 @@ static Json *probes_json(Api *a, uint32_t service, usec_t now) {
 
         for (size_t p = 0; config && p < config->n_probes; p++) {
                 const ProbeConfig *probe = &config->probes[p];
-                Json *j = json_new_object(), *targets = json_new_array();
+                Json *j = json_new_object();
 
                 json_set_text(j, "name", probe->name);
                 json_set_bool(j, "dependency", probe->dependency);
                 json_set_double(j, "interval_seconds", seconds(probe->interval));
-                for (size_t t = 0; t < probe->n_targets; t++)
-                        json_add(targets, target_json(a, service, (uint16_t)p, (uint16_t)t,
-                                                      &probe->targets[t], now));
-                json_set(j, "targets", targets);
+                json_set(j, "targets", targets_json(a, service, (uint16_t)p, probe, now));
                 json_add(list, j);
         }
         return list;

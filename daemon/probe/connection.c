@@ -12,17 +12,21 @@
 int connection_start(const Address *address, size_t whole) {
         static const int yes = 1, no = 0;
         const struct sockaddr *name = (const struct sockaddr *)&address->u.storage;
-        int fd = socket(name->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+        bool local = name->sa_family == AF_UNIX;
+        int fd = socket(name->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                        local ? 0 : IPPROTO_TCP);
 
         if (fd < 0)
                 return -errno;
-        if (whole > SEGMENT_LEAST)
+        if (!local && whole > SEGMENT_LEAST)
                 (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
         /* The acknowledgement that ends the handshake goes out with the request. */
-        if (whole > 0)
+        if (!local && whole > 0)
                 (void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &no, sizeof no);
         if (connect(fd, name, address->length) < 0 && errno != EINPROGRESS) {
-                int r = -errno;
+                /* Nobody takes the connections of a unix socket whose queue is full, and no event
+                 * would tell when that ends. */
+                int r = errno == EAGAIN && local ? -ETIMEDOUT : -errno;
 
                 close(fd);
                 return r;

@@ -50,7 +50,8 @@ typedef struct ProbeStart {
 
 typedef struct ProbeKind {
         const char *name;
-        bool addressed; /* its targets have addresses to be resolved */
+        bool addressed;       /* its targets have addresses to be resolved */
+        unsigned descriptors; /* that one probe in flight holds at most; 0: one */
         /* Makes what all targets of the probe share. Returns 0, -EINVAL or -E2BIG for a
          * configuration that cannot be probed, -ENOMEM. What is missing on our side is no error
          * here: each probe says it (OUTCOME_LOCAL). Both are NULL when there is nothing to

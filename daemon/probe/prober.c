@@ -1,3 +1,4 @@
+#include <arpa/inet.h>
 #include <errno.h>
 
 #include "prober_internal.h"
@@ -39,9 +40,9 @@ int prober_new(Prober **ret, Loop *loop, Offload *offload, const char *secrets,
 }
 
 static void probe_done(Probe *probe) {
+        probe_done_names(probe);
         for (size_t i = 0; probe->targets && i < probe->n_targets; i++)
-                if (probe->targets[i].memory)
-                        probe->kind->memory_free(probe->targets[i].memory);
+                target_done(&probe->targets[i]);
         free(probe->targets);
         if (probe->shared)
                 probe->kind->release(probe->shared);
@@ -61,13 +62,11 @@ ProbedService *probed_service_free(ProbedService *s) {
  * callback has returned. */
 static void service_retire(Prober *p, ProbedService *s) {
         for (size_t i = 0; i < s->n_probes; i++)
-                for (size_t j = 0; j < s->probes[i].n_targets; j++) {
-                        Target *t = &s->probes[i].targets[j];
+                for (size_t j = 0; j < probe_count_targets(&s->probes[i]); j++) {
+                        Target *t = probe_target(&s->probes[i], j);
 
-                        (void)target_cancel(t);
-                        target_leave_fast(t);
-                        wheel_remove(&p->wheel, &t->item);
-                        p->counts.targets--;
+                        if (t)
+                                target_retire(t);
                 }
         s->gone = true;
         if (p->depth == 0) {
@@ -147,17 +146,11 @@ static int probe_init(Probe *probe, ProbedService *service, const ServiceConfig 
                         return r;
         }
         for (size_t i = 0; i < pc->n_targets; i++) {
-                Target *t = &probe->targets[i];
-
-                t->probe = probe;
-                t->index = (uint16_t)i;
-                if (!kind->memory_new)
-                        continue;
-                r = kind->memory_new(pc, &t->memory);
+                r = target_init(&probe->targets[i], probe, i, i);
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return probe_init_names(probe);
 }
 
 static int service_new(ProbedService **ret, Prober *p, uint32_t handle,
@@ -189,11 +182,16 @@ static void target_inherit(Target *t, Target *old, usec_t now) {
         void *memory = t->memory;
 
         t->on_demand = target_cancel(old) || old->on_demand;
+        t->present = old->present;
+        t->reached = old->reached;
+        t->at = old->at;
         t->detail = old->detail;
         t->started = old->started;
         t->memory = old->memory;
         old->memory = memory;
-        if (interval == old->probe->config->interval) {
+        if (!t->present)
+                t->probe->service->prober->counts.targets--;
+        else if (interval == old->probe->config->interval) {
                 t->phase = old->phase;
                 t->due = old->due;
                 target_schedule(t, now);
@@ -208,6 +206,7 @@ static void probe_begin(Probe *probe, const ProbedService *old, usec_t now) {
                 if (old->probes[i].identity == probe->identity &&
                     old->probes[i].kind == probe->kind &&
                     old->probes[i].n_targets == probe->n_targets &&
+                    old->probes[i].n_names == probe->n_names &&
                     streq(old->probes[i].config->name, probe->config->name))
                         before = &old->probes[i];
         for (size_t i = 0; i < probe->n_targets; i++)
@@ -215,6 +214,7 @@ static void probe_begin(Probe *probe, const ProbedService *old, usec_t now) {
                         target_inherit(&probe->targets[i], &before->targets[i], now);
                 else
                         target_schedule_first(&probe->targets[i], now);
+        probe_begin_names(probe, before, now);
 }
 
 int prober_put_service(Prober *p, uint32_t service, const ServiceConfig *config) {
@@ -224,8 +224,11 @@ int prober_put_service(Prober *p, uint32_t service, const ServiceConfig *config)
         int r;
 
         r = service_new(&s, p, service, config);
-        if (r < 0)
+        if (r < 0) {
+                /* What it borrows is about to go. */
+                prober_remove_service(p, service);
                 return r;
+        }
         for (size_t i = 0; i < s->n_probes; i++)
                 n_targets += s->probes[i].n_targets;
         if (!old) {
@@ -268,9 +271,13 @@ void prober_remove_service(Prober *p, uint32_t service) {
 void prober_probe_now(Prober *p, uint32_t service, uint16_t probe) {
         Probe *which = find_probe(p, service, probe);
 
-        for (size_t i = 0; which && i < which->n_targets; i++) {
-                which->targets[i].on_demand = true;
-                target_schedule(&which->targets[i], loop_now(p->loop));
+        for (size_t i = 0; which && i < probe_count_targets(which); i++) {
+                Target *t = probe_target(which, i);
+
+                if (!t)
+                        continue;
+                t->on_demand = true;
+                target_schedule(t, loop_now(p->loop));
         }
         prober_arm(p);
 }
@@ -279,9 +286,11 @@ void prober_start_epoch(Prober *p, uint32_t service) {
         ProbedService *s = find_service(p, service);
 
         for (size_t i = 0; s && i < s->n_probes; i++)
-                for (size_t j = 0; j < s->probes[i].n_targets; j++) {
-                        Target *t = &s->probes[i].targets[j];
+                for (size_t j = 0; j < probe_count_targets(&s->probes[i]); j++) {
+                        Target *t = probe_target(&s->probes[i], j);
 
+                        if (!t)
+                                continue;
                         if (target_cancel(t))
                                 t->on_demand = true;
                         if (t->memory)
@@ -294,11 +303,29 @@ void prober_start_epoch(Prober *p, uint32_t service) {
 bool prober_detail(const Prober *p, uint32_t service, uint16_t probe, uint16_t target,
                    ProbeDetail *ret) {
         const Probe *which = find_probe(p, service, probe);
+        const Target *t = which ? probe_target(which, target) : NULL;
 
-        if (!which || target >= which->n_targets)
+        if (!t)
                 return false;
-        *ret = which->targets[target].detail;
+        *ret = t->detail;
         return true;
+}
+
+unsigned prober_address(const Prober *p, uint32_t service, uint16_t probe, uint16_t target,
+                        StrBuf *address) {
+        const Probe *which = find_probe(p, service, probe);
+        const Target *t = which ? probe_target(which, target) : NULL;
+        char text[INET6_ADDRSTRLEN];
+
+        if (!t)
+                return 0;
+        if (t->at.family == AF_INET)
+                strbuf_add(address,
+                           inet_ntop(AF_INET, &t->at.v4.sin_addr, text, sizeof text) ?: "");
+        else if (t->at.family == AF_INET6)
+                strbuf_add(address,
+                           inet_ntop(AF_INET6, &t->at.v6.sin6_addr, text, sizeof text) ?: "");
+        return t->name ? t->name->left_out : 0;
 }
 
 ProberCounts prober_counts(const Prober *p) {

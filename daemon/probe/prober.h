@@ -1,7 +1,7 @@
 /* prober.h: keeps the schedule of every probe of every service and turns results into samples: one
- * in flight per target, spread start, intervals from start to start, a deadline each, fast_interval
- * while the engine says that a target deviates, probes on demand. Knows nothing of verdicts; kinds
- * are reached only through their row. */
+ * in flight per address of a target, spread start, intervals from start to start, a deadline each,
+ * fast_interval while the engine says that a target deviates, probes on demand. Knows nothing of
+ * verdicts; kinds are reached only through their row. */
 #pragma once
 
 #include "config.h"
@@ -19,6 +19,13 @@ typedef struct ProberOwner {
         /* True while the target should be probed at fast_interval; asked after on_sample()
          * returned. */
         bool (*deviates)(void *userdata, uint32_t service, uint16_t probe, uint16_t target);
+        /* A name has one address more, or one less: the engine's target for it. */
+        void (*on_present)(void *userdata, uint32_t service, uint16_t probe, uint16_t target,
+                           bool present);
+        /* A name has so many addresses more than are probed; told once while that lasts. `target`
+         * is its index in the configuration. */
+        void (*on_left_out)(void *userdata, uint32_t service, uint16_t probe, uint16_t target,
+                            unsigned n);
 } ProberOwner;
 
 /* `secrets`: the directory that probes read secrets from; copied. */
@@ -28,8 +35,8 @@ Prober *prober_free(Prober *p);
 DEFINE_CLEANUP(Prober *, prober_free);
 
 /* Starts probing for `service` (the engine's handle) as `config` says, which is borrowed until
- * replaced or removed. Replacing keeps schedule, counters and last results of probes whose identity
- * is unchanged. */
+ * replaced or removed. Replacing keeps schedule, counters, addresses and last results of probes
+ * whose identity is unchanged. On an error the service is not probed any more. */
 int prober_put_service(Prober *p, uint32_t service, const ServiceConfig *config) _must_check_;
 void prober_remove_service(Prober *p, uint32_t service);
 /* Probes every target of the probe at once; a target in flight is probed again as soon as it is
@@ -46,6 +53,11 @@ typedef struct ProbeDetail {
 } ProbeDetail;
 bool prober_detail(const Prober *p, uint32_t service, uint16_t probe, uint16_t target,
                    ProbeDetail *ret);
+/* Where the engine's target is probed at: appends a numeric address without port, nothing while
+ * none is known or for what has none. Returns how many further addresses its name has that are not
+ * probed. */
+unsigned prober_address(const Prober *p, uint32_t service, uint16_t probe, uint16_t target,
+                        StrBuf *address);
 
 typedef struct ProberCounts {
         uint64_t probes, late, overdue, in_flight, targets;

@@ -1,7 +1,9 @@
-/* prober_internal.h: the prober's own values, shared by its three files: prober.c keeps the
- * services, prober_pace.c says when, prober_run.c starts and ends probes. Nobody else includes it.
- */
+/* prober_internal.h: the prober's own values, shared by its four files: prober.c keeps the
+ * services, prober_names.c the addresses of names, prober_pace.c says when, prober_run.c starts and
+ * ends probes. Nobody else includes it. */
 #pragma once
+
+#include <netinet/in.h>
 
 #include "probe_kind.h"
 #include "prober.h"
@@ -10,16 +12,18 @@
 
 typedef struct Probe Probe;
 typedef struct ProbedService ProbedService;
+typedef struct NamedTarget NamedTarget;
 
 typedef enum TargetState {
         TARGET_IDLE,
-        TARGET_WAITING, /* due, and no place is free */
-        TARGET_RESOLVING,
+        TARGET_WAITING,   /* due, and no place is free */
+        TARGET_RESOLVING, /* nothing is known of its name yet */
         TARGET_RUNNING
 } TargetState;
 
-/* One target. While idle its wheel item stands at the next start, else at the deadline: one item
- * for each, one timer for all. Starts stand on a grid, so that lateness never adds up:
+/* One address of one target. While idle its wheel item stands at the next start, else at the
+ * deadline: one item for each, one timer for all. Starts stand on a grid, so that lateness never
+ * adds up:
  *
  *      phase        +interval     +interval     +interval
  *        |-- probe --| |- probe -| |-- probe ----|
@@ -27,8 +31,12 @@ typedef enum TargetState {
 typedef struct Target {
         WheelItem item; /* first, so that an item is its target */
         Probe *probe;
-        uint16_t index;
+        NamedTarget *name;   /* NULL: no name, one address */
+        uint16_t index;      /* the engine's */
+        uint16_t configured; /* index in the configuration's targets */
         TargetState state;
+        bool present;   /* else it is in no schedule */
+        bool reached;   /* any probe told whether it is good */
         bool fast;      /* holds one of the places for fast_interval */
         bool on_demand; /* asked for: starts as soon as it is free */
         Ring in_queue;  /* while waiting: the prober's `queue` */
@@ -37,13 +45,32 @@ typedef struct Target {
         usec_t due;     /* next regular start */
         usec_t slot;    /* the instant that the last start was due at, unless it was late */
         usec_t started, deadline;
-        usec_t stalled;      /* loop_stalled() when it started */
-        usec_t repaid;       /* of what the loop stalled since then, put on the deadline */
-        ResolveQuery *query; /* while resolving */
-        void *run;           /* the kind's, while running */
-        void *memory;        /* the kind's, kept from probe to probe */
+        usec_t stalled; /* loop_stalled() when it started */
+        usec_t repaid;  /* of what the loop stalled since then, put on the deadline */
+        void *run;      /* the kind's, while running */
+        void *memory;   /* the kind's, kept from probe to probe */
+        /* Where it is probed at; family 0: not known, or the configuration says it otherwise. */
+        union {
+                sa_family_t family;
+                struct sockaddr_in v4;
+                struct sockaddr_in6 v6;
+        } at;
         ProbeDetail detail;
 } Target;
+
+/* A target that is a name. An address keeps its place while the name has it: the place is the
+ * engine's target. The first place is the configured target's own, and stands for the name until an
+ * address is known. */
+struct NamedTarget {
+        ResolveWatch watch; /* first, so that a watch is its name */
+        Probe *probe;
+        uint16_t index; /* in the probe's names */
+        uint16_t configured;
+        uint16_t left_out;                      /* addresses that found no place */
+        bool answered;                          /* anything is known of the name */
+        const char *failure;                    /* static words, or NULL */
+        Target *more[TARGET_ADDRESSES_MAX - 1]; /* NULL: absent */
+};
 
 struct Probe {
         ProbedService *service;
@@ -52,8 +79,10 @@ struct Probe {
         uint64_t identity;
         void *shared; /* the kind's */
         uint16_t index;
-        Target *targets;
+        Target *targets; /* one for each configured one */
         size_t n_targets;
+        NamedTarget *names;
+        size_t n_names;
 };
 
 struct ProbedService {
@@ -78,7 +107,8 @@ struct Prober {
         Wheel wheel;
         Ring queue;    /* targets that wait for a place, in the order of their due time */
         Ring slow;     /* targets that wait for fast_interval, longest first */
-        size_t places; /* probes that may be in flight at once */
+        size_t places; /* descriptors that probes may have at once */
+        size_t taken;  /* of them */
         ProbedService **services; /* by handle, ascending */
         size_t n_services;
         ProbedService *gone;
@@ -89,11 +119,33 @@ struct Prober {
         ProberCounts counts;
 };
 
+/* prober_names.c: the targets of the engine that a probe has places for, and one of them; NULL: it
+ * is absent. */
+size_t probe_count_targets(const Probe *probe);
+Target *probe_target(const Probe *probe, size_t index);
+/* Makes the names of a probe whose targets are made. Returns 0 or -ENOMEM. */
+int probe_init_names(Probe *probe) _must_check_;
+/* Watches the names; `before`, or NULL, is the probe whose addresses and schedule are taken over.
+ */
+void probe_begin_names(Probe *probe, Probe *before, usec_t now);
+/* Frees the names; nothing of theirs is in a schedule. */
+void probe_done_names(Probe *probe);
+/* Makes what a kind keeps for the target. */
+int target_init(Target *t, Probe *probe, size_t index, size_t configured) _must_check_;
+/* Frees what the kind keeps. */
+void target_done(Target *t);
+/* Takes it out of every schedule, without a sample. */
+void target_retire(Target *t);
+/* The address to probe, or NULL when the target has none. */
+const Address *target_address(const Target *t, Address *storage);
+
 /* Frees a service that is in no schedule and has nothing in flight. */
 ProbedService *probed_service_free(ProbedService *s);
 DEFINE_CLEANUP(ProbedService *, probed_service_free);
 /* The timer's callback: ends what is overdue, starts what is due. */
 void prober_run(void *userdata, usec_t now);
+/* Whether the first of those that wait for a place has one. */
+bool prober_may_serve_queue(const Prober *p);
 /* Sets the timer to what is due first. */
 void prober_arm(Prober *p);
 /* The first point of a target's grid after `now`. */

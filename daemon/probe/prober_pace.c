@@ -46,7 +46,7 @@ void target_schedule(Target *t, usec_t now) {
 }
 
 void prober_arm(Prober *p) {
-        bool place = !ring_is_empty(&p->queue) && p->counts.in_flight < p->places;
+        bool place = prober_may_serve_queue(p);
         usec_t at;
 
         /* Once at the end of a turn, however many results it had. */

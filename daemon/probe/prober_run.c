@@ -10,6 +10,23 @@
 /* What our loop was away for longer than this may be why a target did not do its part. */
 #define STALL_MAX (500 * USEC_PER_MSEC)
 
+/* The descriptors that one probe of the target has at once. */
+static size_t descriptors_of(const Target *t) {
+        const Prober *p = t->probe->service->prober;
+
+        return MIN((size_t)MAX(t->probe->kind->descriptors, 1U), p->places);
+}
+
+static void give_back(const Target *t) {
+        t->probe->service->prober->taken -= descriptors_of(t);
+}
+
+static bool has_place(const Target *t) {
+        const Prober *p = t->probe->service->prober;
+
+        return p->taken + descriptors_of(t) <= p->places;
+}
+
 bool target_cancel(Target *t) {
         TargetState state = t->state;
 
@@ -21,10 +38,10 @@ bool target_cancel(Target *t) {
                 ring_remove(&t->in_queue);
                 return true;
         case TARGET_RESOLVING:
-                resolver_cancel(TAKE_PTR(t->query));
                 break;
         case TARGET_RUNNING:
                 t->probe->kind->cancel(TAKE_PTR(t->run));
+                give_back(t);
                 break;
         }
         t->probe->service->prober->counts.in_flight--;
@@ -111,12 +128,14 @@ static void target_finish(Target *t, ProbeResult *result) {
 
         if (t->state != TARGET_WAITING)
                 p->counts.in_flight--;
+        if (t->state == TARGET_RUNNING)
+                give_back(t);
         t->state = TARGET_IDLE;
         t->run = NULL;
-        t->query = NULL;
         if (result->outcome == OUTCOME_OK)
                 expectation_apply(t->probe->config,
                                   usec_sub(usec_sub(now, t->started), stall_of(t)), result);
+        t->reached = t->reached || outcome_verdict(result->outcome) != TRI_UNKNOWN;
         excuse(t, result);
         if (result->outcome != OUTCOME_OK && t->memory && t->probe->kind->memory_renew)
                 t->probe->kind->memory_renew(t->memory);
@@ -138,17 +157,19 @@ static void on_kind_done(void *userdata, const ProbeResult *result) {
         target_finish(userdata, &copy);
 }
 
-static void start_kind(Target *t, const Address *address) {
+static void start_kind(Target *t) {
         Probe *probe = t->probe;
         ProbeResult result = {};
+        Address address;
 
         t->state = TARGET_RUNNING;
+        probe->service->prober->taken += descriptors_of(t);
         int in_flight = probe->kind->start(
                 &(ProbeStart){
                         .tools = &probe->service->prober->tools,
                         .config = probe->config,
-                        .target = &probe->config->targets[t->index],
-                        .address = address,
+                        .target = &probe->config->targets[t->configured],
+                        .address = target_address(t, &address),
                         .shared = probe->shared,
                         .memory = t->memory,
                         .done = on_kind_done,
@@ -164,21 +185,11 @@ static void finish_unresolved(Target *t, const char *why) {
         STRBUF(words, PROBE_WORDS_SIZE);
 
         strbuf_add(&words, "cannot resolve ");
-        strbuf_add(&words, t->probe->config->targets[t->index].host);
+        strbuf_add(&words, t->probe->config->targets[t->configured].host);
         strbuf_add(&words, ": ");
         strbuf_add(&words, why);
         probe_result_set(&result, OUTCOME_RESOLVER, words.text);
         target_finish(t, &result);
-}
-
-static void on_address(void *userdata, const Address *address, const char *words) {
-        Target *t = userdata;
-
-        t->query = NULL;
-        if (address)
-                start_kind(t, address);
-        else
-                finish_unresolved(t, words);
 }
 
 /* A probe that may take as long as its interval ends in time for the next one: what this one was
@@ -209,9 +220,6 @@ static void take_due(Target *t, usec_t now) {
 
 static void target_begin(Target *t, usec_t now) {
         Prober *p = t->probe->service->prober;
-        const TargetConfig *target = &t->probe->config->targets[t->index];
-        const char *words = NULL;
-        Address address;
 
         take_due(t, now);
         t->started = now;
@@ -221,19 +229,10 @@ static void target_begin(Target *t, usec_t now) {
         p->counts.in_flight++;
         target_schedule(t, now);
 
-        if (!t->probe->kind->addressed) {
-                start_kind(t, NULL);
-                return;
-        }
-
-        int r = resolver_ask(p->resolver, target->host, target->port, on_address, t, &address,
-                             &t->query, &words);
-        if (r > 0)
-                start_kind(t, &address);
-        else if (r < 0)
-                finish_unresolved(t, words        ? words :
-                                     r == -ENFILE ? "too many names are in use" :
-                                                    "out of memory");
+        if (t->name && t->name->failure)
+                finish_unresolved(t, t->name->failure);
+        else if (!t->name || t->at.family != 0)
+                start_kind(t);
 }
 
 /* Starts a target that is due, or lets it queue: a probe that found no descriptor would say nothing
@@ -241,7 +240,7 @@ static void target_begin(Target *t, usec_t now) {
 static void target_start(Target *t, usec_t now) {
         Prober *p = t->probe->service->prober;
 
-        if (ring_is_empty(&p->queue) && p->counts.in_flight < p->places) {
+        if (ring_is_empty(&p->queue) && has_place(t)) {
                 target_begin(t, now);
                 return;
         }
@@ -322,7 +321,6 @@ static void expire_query(Target *t) {
         ProbeResult result = {};
         STRBUF(words, PROBE_WORDS_SIZE);
 
-        resolver_cancel(TAKE_PTR(t->query));
         strbuf_add(&words, "no answer of the name server within ");
         strbuf_add_usec_words(&words, t->probe->config->timeout);
         probe_result_set(&result, OUTCOME_RESOLVER, words.text);
@@ -346,6 +344,11 @@ static void target_serve(Target *t, usec_t now, bool told) {
         }
 }
 
+bool prober_may_serve_queue(const Prober *p) {
+        return !ring_is_empty(&p->queue) &&
+               has_place(RING_ITEM(p->queue.next, const Target, in_queue));
+}
+
 void prober_run(void *userdata, usec_t now) {
         Prober *p = userdata;
         unsigned acts = 0;
@@ -356,8 +359,7 @@ void prober_run(void *userdata, usec_t now) {
         p->armed = USEC_INFINITY;
         /* What has come in time is no timeout, however late we look. */
         told = poller_serve(p->poller);
-        while (acts++ < ACTS_PER_TURN && !ring_is_empty(&p->queue) &&
-               p->counts.in_flight < p->places) {
+        while (acts++ < ACTS_PER_TURN && prober_may_serve_queue(p)) {
                 Target *t = RING_ITEM(p->queue.next, Target, in_queue);
 
                 ring_remove(&t->in_queue);

@@ -1,62 +1,77 @@
+/* A name's answer in time:
+ *
+ *      answered                 due            until                  given up
+ *         |------- served -------|-- look-up ---|---- still served ----|
+ *                                '-- RESOLVE_LEAD                      '-- RESOLVE_TIMEOUT
+ *
+ * A look-up that fails before `until` is made again and changes nothing until then. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "resolve.h"
+#include "wheel.h"
 
-#define BUCKETS 1024
+#define BUCKETS 4096
 
-typedef struct Name Name;
-
-struct ResolveQuery {
-        Name *name;
-        ResolveQuery *next,
-                **link; /* among those who wait for the name; link points at whoever points here */
-        ResolveDone done;
-        void *userdata;
-};
-
-struct Name {
+struct ResolveName {
+        WheelItem item; /* first, so that an item is its name */
         Resolver *resolver;
-        Name *next;      /* in the bucket */
-        Name *next_idle; /* among those whose look-up waits for its turn */
-        OffloadTask *task;
-        bool pending; /* looked up, or waiting for it, or telling the answer */
-        bool known;
-        Address address;
-        const char *failure; /* static words, when not known */
-        usec_t until;
-        ResolveQuery *waiting;
+        ResolveName *next; /* in the bucket */
+        Ring in_queue;     /* among those whose look-up waits for its turn */
+        Ring watches;
+        OffloadTask *task; /* while a worker has it */
+        bool telling;
+        bool failed; /* the last look-up */
+        bool more;
+        bool in_failed_lane; /* of the look-up that runs */
         uint16_t port;
+        Address *addresses;
+        size_t n;
+        const char *failure; /* static words, when there are no addresses */
+        usec_t until;        /* the time of the addresses; later ones are awaited a while longer */
+        usec_t asked;        /* when the look-up was wanted, then when it began */
+        usec_t retry;        /* after the next failure */
         char host[];
 };
 
 struct Resolver {
         Loop *loop;
         Offload *offload;
-        Name *buckets[BUCKETS];
+        LoopTimer *timer;
+        Wheel wheel;
+        ResolveName *buckets[BUCKETS];
         size_t n_names;
-        Name *idle, **idle_end;
-        unsigned n_running;
+        Ring fresh, failed; /* names that wait for a worker */
+        unsigned n_running, n_failed_running;
 };
 
+static void on_timer(void *userdata, usec_t now);
+
 int resolver_new(Resolver **ret, Loop *loop, Offload *offload) {
-        Resolver *r = calloc(1, sizeof *r);
+        _cleanup_(resolver_freep) Resolver *r = calloc(1, sizeof *r);
+        int k;
 
         if (!r)
                 return -ENOMEM;
         r->loop = loop;
         r->offload = offload;
-        r->idle_end = &r->idle;
-        *ret = r;
+        ring_init(&r->fresh);
+        ring_init(&r->failed);
+        wheel_init(&r->wheel, loop_now(loop));
+        k = loop_add_timer(loop, on_timer, r, "resolver", &r->timer);
+        if (k < 0)
+                return k;
+        *ret = TAKE_PTR(r);
         return 0;
 }
 
-static void name_free(Name *n) {
-        while (n->waiting)
-                resolver_cancel(n->waiting);
+static void name_free(ResolveName *n) {
         if (n->task)
                 offload_cancel(n->task);
+        free(n->addresses);
         free(n);
 }
 
@@ -64,15 +79,22 @@ Resolver *resolver_free(Resolver *r) {
         if (!r)
                 return NULL;
         for (size_t i = 0; i < BUCKETS; i++)
-                for (Name *n = r->buckets[i], *next; n; n = next) {
+                for (ResolveName *n = r->buckets[i], *next; n; n = next) {
                         next = n->next;
+                        while (!ring_is_empty(&n->watches)) {
+                                ResolveWatch *w = RING_ITEM(n->watches.next, ResolveWatch, link);
+
+                                ring_remove(&w->link);
+                                w->name = NULL;
+                        }
                         name_free(n);
                 }
+        loop_timer_free(r->timer);
         free(r);
         return NULL;
 }
 
-static bool numeric_address(const char *host, uint16_t port, Address *ret) {
+bool resolve_numeric(const char *host, uint16_t port, Address *ret) {
         struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port) };
         struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
 
@@ -89,7 +111,7 @@ static bool numeric_address(const char *host, uint16_t port, Address *ret) {
         return false;
 }
 
-static Name **bucket_of(Resolver *r, const char *host, uint16_t port) {
+static ResolveName **bucket_of(Resolver *r, const char *host, uint16_t port) {
         uint32_t hash = 2166136261u ^ port;
 
         for (; *host; host++)
@@ -97,42 +119,24 @@ static Name **bucket_of(Resolver *r, const char *host, uint16_t port) {
         return &r->buckets[hash % BUCKETS];
 }
 
-/* Names that nobody needs any more make room. */
-static void forget_expired(Resolver *r, usec_t now) {
-        for (size_t i = 0; i < BUCKETS; i++)
-                for (Name **p = &r->buckets[i]; *p;) {
-                        Name *n = *p;
-
-                        if (n->pending || n->until > now) {
-                                p = &n->next;
-                                continue;
-                        }
-                        *p = n->next;
-                        name_free(n);
-                        r->n_names--;
-                }
-}
-
-static int find_name(Resolver *r, const char *host, uint16_t port, usec_t now, Name **ret) {
-        Name **bucket = bucket_of(r, host, port);
+static int find_name(Resolver *r, const char *host, uint16_t port, ResolveName **ret) {
+        ResolveName **bucket = bucket_of(r, host, port), *n;
         size_t length = strlen(host);
 
-        for (Name *n = *bucket; n; n = n->next)
+        for (n = *bucket; n; n = n->next)
                 if (n->port == port && streq(n->host, host)) {
                         *ret = n;
                         return 0;
                 }
         if (r->n_names >= RESOLVE_NAMES_MAX)
-                forget_expired(r, now);
-        if (r->n_names >= RESOLVE_NAMES_MAX)
                 return -ENFILE;
-
-        Name *n = calloc(1, sizeof *n + length + 1);
+        n = calloc(1, sizeof *n + length + 1);
         if (!n)
                 return -ENOMEM;
         n->resolver = r;
         n->port = port;
         memcpy(n->host, host, length + 1);
+        ring_init(&n->watches);
         n->next = *bucket;
         *bucket = n;
         r->n_names++;
@@ -140,114 +144,225 @@ static int find_name(Resolver *r, const char *host, uint16_t port, usec_t now, N
         return 0;
 }
 
-static void start_idle(Resolver *r);
+/* Frees a name that nobody watches, unless a worker still has it: it counts among those that are
+ * busy until it is back. */
+static void drop_unwatched(ResolveName *n) {
+        Resolver *r = n->resolver;
+        ResolveName **p = bucket_of(r, n->host, n->port);
 
-static void take_answer(Name *n, int r, const AddressList *list) {
-        n->known = false;
-        n->failure = r < 0        ? "the name server did not answer" :
-                     !list        ? "no memory for the answer" :
-                     list->error  ? offload_resolve_words(list->error) :
-                     list->n == 0 ? "the name has no address" :
-                                    NULL;
-        if (!n->failure) {
-                n->known = true;
-                n->address = list->addresses[0];
-        }
-        n->until = usec_add(loop_now(n->resolver->loop),
-                            n->known ? RESOLVE_TTL : RESOLVE_FAILED_TTL);
+        if (n->telling || n->task || !ring_is_empty(&n->watches))
+                return;
+        while (*p != n)
+                p = &(*p)->next;
+        *p = n->next;
+        ring_remove(&n->in_queue);
+        wheel_remove(&r->wheel, &n->item);
+        r->n_names--;
+        name_free(n);
 }
 
-static void on_resolved(void *userdata, int r, void *value) {
-        Name *n = userdata;
+static ResolveAnswer answer_of(const ResolveName *n) {
+        return (ResolveAnswer){ n->addresses, n->n, n->more, n->n == 0 ? n->failure : NULL };
+}
+
+/* Whoever is told may remove watches and add some: these have the answer already. */
+static void tell(ResolveName *n) {
+        ResolveAnswer answer = answer_of(n);
+        Ring left;
+
+        ring_init(&left);
+        n->telling = true;
+        while (!ring_is_empty(&n->watches)) {
+                Ring *link = n->watches.next;
+
+                ring_remove(link);
+                ring_append(&left, link);
+        }
+        while (!ring_is_empty(&left)) {
+                ResolveWatch *w = RING_ITEM(left.next, ResolveWatch, link);
+
+                ring_remove(&w->link);
+                ring_append(&n->watches, &w->link);
+                w->on_answer(w, &answer);
+        }
+        n->telling = false;
+        drop_unwatched(n);
+}
+
+static usec_t ttl_of(const ResolveName *n) {
+        usec_t ttl = USEC_PER_HOUR;
+
+        for (const Ring *link = n->watches.next; link != &n->watches; link = link->next)
+                ttl = MIN(ttl, RING_ITEM(link, const ResolveWatch, link)->ttl);
+        return ttl;
+}
+
+static void set_due(ResolveName *n, usec_t ttl) {
+        wheel_set(&n->resolver->wheel, &n->item, n->until - MIN(ttl / 2, RESOLVE_LEAD));
+}
+
+/* Until when the old answer is used while a new one is awaited. */
+static void set_patience(ResolveName *n) {
+        usec_t from = n->task ? n->asked : MAX(n->asked, n->until);
+
+        wheel_set(&n->resolver->wheel, &n->item, MAX(usec_add(from, RESOLVE_TIMEOUT), n->until));
+}
+
+static void forget(ResolveName *n, const char *why) {
+        n->failure = why;
+        n->n = 0;
+}
+
+static void take_failure(ResolveName *n, const char *why, usec_t now) {
+        usec_t ttl = ttl_of(n);
+
+        n->failed = true;
+        n->retry = MIN(MAX(n->retry * 2, RESOLVE_FAILED_TTL), MAX(ttl, RESOLVE_FAILED_TTL));
+        wheel_set(&n->resolver->wheel, &n->item, usec_add(now, n->retry));
+        if (n->until <= now)
+                forget(n, why);
+}
+
+static const char *take_answer(ResolveName *n, const AddressList *list, usec_t now) {
+        Address *addresses;
+
+        if (!list)
+                return "no memory for the answer";
+        if (list->error != 0)
+                return offload_resolve_words(list->error);
+        addresses = reallocarray(n->addresses, list->n, sizeof *addresses);
+        if (!addresses)
+                return "no memory for the answer";
+        memcpy(addresses, list->addresses, list->n * sizeof *addresses);
+        n->addresses = addresses;
+        n->n = list->n;
+        n->more = list->more;
+        n->failed = false;
+        n->retry = 0;
+        n->until = usec_add(now, ttl_of(n));
+        set_due(n, ttl_of(n));
+        return NULL;
+}
+
+static void start_waiting(Resolver *r);
+static void arm(Resolver *r);
+
+static void on_resolved(void *userdata, int r _unused_, void *value) {
+        ResolveName *n = userdata;
         Resolver *resolver = n->resolver;
-        ResolveQuery *q;
+        usec_t now = loop_now(resolver->loop);
+        const char *why;
 
         n->task = NULL;
         resolver->n_running--;
-        take_answer(n, r, value);
+        resolver->n_failed_running -= n->in_failed_lane;
+        why = take_answer(n, value, now);
         free(value);
-
-        /* Whoever is told may cancel others who wait, or ask again, and then hears at once. */
-        while ((q = n->waiting)) {
-                ResolveDone done = q->done;
-                void *owner = q->userdata;
-
-                resolver_cancel(q);
-                done(owner, n->known ? &n->address : NULL, n->failure);
-        }
-        n->pending = false;
-        start_idle(resolver);
+        if (why)
+                take_failure(n, why, now);
+        tell(n);
+        start_waiting(resolver);
+        arm(resolver);
 }
 
-/* Starts look-ups that wait for their turn; what offload has no room for waits on. */
-static void start_idle(Resolver *r) {
-        while (r->idle && r->n_running < RESOLVE_CONCURRENT) {
-                Name *n = r->idle;
+static int start(ResolveName *n) {
+        Resolver *r = n->resolver;
+        int k = offload_resolve(r->offload, n->host, n->port, USEC_INFINITY, on_resolved, n,
+                                &n->task);
 
-                if (offload_resolve(r->offload, n->host, n->port, RESOLVE_TIMEOUT, on_resolved, n,
-                                    &n->task) < 0)
+        if (k < 0)
+                return k;
+        ring_remove(&n->in_queue);
+        n->asked = loop_now(r->loop);
+        n->in_failed_lane = n->failed;
+        r->n_running++;
+        r->n_failed_running += n->failed;
+        set_patience(n);
+        return 0;
+}
+
+/* What offload has no room for waits for the next look-up that ends, or the next turn of the timer.
+ */
+static void start_waiting(Resolver *r) {
+        while (r->n_running < RESOLVE_CONCURRENT) {
+                bool failed = ring_is_empty(&r->fresh);
+                Ring *queue = failed ? &r->failed : &r->fresh;
+
+                if (ring_is_empty(queue) ||
+                    (failed && r->n_failed_running >= RESOLVE_CONCURRENT - 1) ||
+                    start(RING_ITEM(queue->next, ResolveName, in_queue)) < 0)
                         return;
-                r->n_running++;
-                r->idle = n->next_idle;
-                if (!r->idle)
-                        r->idle_end = &r->idle;
-                n->next_idle = NULL;
         }
 }
 
-static int wait_for_name(Name *n, ResolveDone done, void *userdata, ResolveQuery **ret) {
-        ResolveQuery *q = calloc(1, sizeof *q);
+static void want_look_up(ResolveName *n, usec_t now) {
+        Resolver *r = n->resolver;
 
-        if (!q)
-                return -ENOMEM;
-        *q = (ResolveQuery){ .name = n,
-                             .next = n->waiting,
-                             .link = &n->waiting,
-                             .done = done,
-                             .userdata = userdata };
-        if (q->next)
-                q->next->link = &q->next;
-        n->waiting = q;
-        *ret = q;
-        return 0;
+        n->asked = now;
+        ring_append(n->failed ? &r->failed : &r->fresh, &n->in_queue);
+        set_patience(n);
 }
 
-int resolver_ask(Resolver *r, const char *host, uint16_t port, ResolveDone done, void *userdata,
-                 Address *ret_address, ResolveQuery **ret_query, const char **reterr_words) {
+static void give_up_for_now(ResolveName *n) {
+        n->failed = true;
+        forget(n, n->task ? "the name server did not answer" :
+                            "the name server keeps other names waiting");
+        tell(n);
+}
+
+static void arm(Resolver *r) {
+        usec_t at = wheel_next(&r->wheel);
+
+        if (r->n_running == 0 && !(ring_is_empty(&r->fresh) && ring_is_empty(&r->failed)))
+                at = MIN(at, usec_add(loop_now(r->loop), RESOLVE_FAILED_TTL));
+        loop_timer_set(r->timer, at);
+}
+
+static void on_timer(void *userdata, usec_t now) {
+        Resolver *r = userdata;
+        WheelItem *item;
+
+        while ((item = wheel_take(&r->wheel, now))) {
+                ResolveName *n = (ResolveName *)item;
+
+                if (n->task || ring_has(&n->in_queue))
+                        give_up_for_now(n);
+                else
+                        want_look_up(n, now);
+        }
+        start_waiting(r);
+        arm(r);
+}
+
+int resolver_watch(Resolver *r, ResolveWatch *w, const char *host, uint16_t port, usec_t ttl,
+                   void (*on_answer)(ResolveWatch *w, const ResolveAnswer *answer),
+                   ResolveAnswer *ret) {
         usec_t now = loop_now(r->loop);
-        Name *n;
-        int k;
+        ResolveName *n;
+        int k = find_name(r, host, port, &n);
 
-        if (numeric_address(host, port, ret_address))
-                return 1;
-        k = find_name(r, host, port, now, &n);
         if (k < 0)
                 return k;
-        if (n->until > now) {
-                if (!n->known) {
-                        *reterr_words = n->failure;
-                        return -ENOENT;
-                }
-                *ret_address = n->address;
-                return 1;
-        }
-        k = wait_for_name(n, done, userdata, ret_query);
-        if (k < 0)
-                return k;
-        if (!n->pending) {
-                n->pending = true;
-                *r->idle_end = n;
-                r->idle_end = &n->next_idle;
-        }
-        start_idle(r);
+        *w = (ResolveWatch){ .name = n, .ttl = ttl, .on_answer = on_answer };
+        ring_append(&n->watches, &w->link);
+        if (n->n > 0 && n->until > usec_add(now, ttl)) {
+                n->until = usec_add(now, ttl);
+                if (!n->task && !ring_has(&n->in_queue))
+                        set_due(n, ttl);
+        } else if (!n->task && !ring_has(&n->in_queue) && !ring_has(&n->item.link))
+                want_look_up(n, now);
+        start_waiting(r);
+        arm(r);
+        *ret = answer_of(n);
         return 0;
 }
 
-void resolver_cancel(ResolveQuery *q) {
-        if (!q)
+void resolver_unwatch(ResolveWatch *w) {
+        ResolveName *n = w->name;
+
+        if (!n)
                 return;
-        *q->link = q->next;
-        if (q->next)
-                q->next->link = q->link;
-        free(q);
+        ring_remove(&w->link);
+        w->name = NULL;
+        drop_unwatched(n);
 }

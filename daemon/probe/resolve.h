@@ -1,35 +1,55 @@
-/* resolve.h: the addresses that targets are probed at. A numeric host is an address at once; a name
- * is looked up in offload, once for all who ask, and kept for RESOLVE_TTL. Of several addresses the
- * first one is used. Knows nothing of probes. */
+/* resolve.h: the addresses of names, kept fresh: a name is looked up in offload, once for all who
+ * watch it, and again before its time is over, so that nobody waits for a look-up but the first
+ * time. Knows nothing of probes. */
 #pragma once
 
 #include "offload.h"
+#include "ring.h"
 
-#define RESOLVE_TTL (30 * USEC_PER_SEC)
-/* A failure is kept too, so that a dead name server is not asked for every target. */
+/* A failed look-up is made again after so long, the time of an answer that is still good aside. */
 #define RESOLVE_FAILED_TTL (2 * USEC_PER_SEC)
-/* Longer than most deadlines of those who ask: a slow answer still serves the next one. */
+/* A look-up begins so long before the old answer's time is over, or halfway if that is later. */
+#define RESOLVE_LEAD (5 * USEC_PER_SEC)
+/* A look-up that takes longer has failed for now; its answer is still taken when it comes. An old
+ * answer is used so long past its time while the next one is awaited. */
 #define RESOLVE_TIMEOUT (10 * USEC_PER_SEC)
-#define RESOLVE_NAMES_MAX 4096
-/* Look-ups at once: offload's workers are others' too. */
+#define RESOLVE_NAMES_MAX 65536
+/* Workers that look up at once, those that a dead name server holds included: offload's workers are
+ * others' too. Names that failed get one of them at most. */
 #define RESOLVE_CONCURRENT 2
 
 typedef struct Resolver Resolver;
-typedef struct ResolveQuery ResolveQuery;
+typedef struct ResolveName ResolveName;
 
-/* The answer: NULL and why, or an address borrowed for the call. The query is gone when it is
- * called. Never called from resolver_ask(). */
-typedef void (*ResolveDone)(void *userdata, const Address *address, const char *words);
+/* What is known of a name; borrowed until the next call. */
+typedef struct ResolveAnswer {
+        const Address *addresses; /* each once */
+        size_t n;                 /* 0: none is known that is still good */
+        bool more;                /* the answer had more addresses than AddressList holds */
+        const char *failure;      /* static words why n is 0; NULL: not known yet */
+} ResolveAnswer;
+
+/* Embedded in whoever wants to know a name's addresses. */
+typedef struct ResolveWatch {
+        Ring link;
+        ResolveName *name; /* NULL: watches nothing */
+        usec_t ttl;
+        /* The answer has changed, or was confirmed. Any watch may be added or removed from within.
+         */
+        void (*on_answer)(struct ResolveWatch *w, const ResolveAnswer *answer);
+} ResolveWatch;
 
 int resolver_new(Resolver **ret, Loop *loop, Offload *offload) _must_check_;
-/* Not from within a callback of its own. Whoever still waits hears nothing. */
+/* Not from within a callback of its own. Nobody watches any more. */
 Resolver *resolver_free(Resolver *r);
 DEFINE_CLEANUP(Resolver *, resolver_free);
-/* Returns 1 with *ret_address when it is known; 0 when done() will be called, with *ret_query;
- * -ENOENT with *reterr_words (static) when the name is known not to resolve; -ENFILE when more than
- * RESOLVE_NAMES_MAX names are in use; -ENOMEM. */
-int resolver_ask(Resolver *r, const char *host, uint16_t port, ResolveDone done, void *userdata,
-                 Address *ret_address, ResolveQuery **ret_query,
-                 const char **reterr_words) _must_check_;
-/* The caller does not want the answer any more. */
-void resolver_cancel(ResolveQuery *q);
+/* Whether the host is a numeric address, with *ret if so. */
+bool resolve_numeric(const char *host, uint16_t port, Address *ret);
+/* Watches a name from now on, looked up again after `ttl`: the shortest of all who watch it.
+ * Returns 0 with what is known now, -ENFILE when more than RESOLVE_NAMES_MAX names are watched, or
+ * -ENOMEM. */
+int resolver_watch(Resolver *r, ResolveWatch *w, const char *host, uint16_t port, usec_t ttl,
+                   void (*on_answer)(ResolveWatch *w, const ResolveAnswer *answer),
+                   ResolveAnswer *ret) _must_check_;
+/* Nothing more is told. One that watches nothing stays so. */
+void resolver_unwatch(ResolveWatch *w);

@@ -56,6 +56,8 @@ static const struct {
         { ENETUNREACH, OUTCOME_NETWORK_DOWN },
         { ENETDOWN, OUTCOME_NETWORK_DOWN },
         { EADDRNOTAVAIL, OUTCOME_NETWORK_DOWN },
+        { EACCES, OUTCOME_LOCAL }, /* a unix socket, or a packet filter of this host */
+        { EPERM, OUTCOME_LOCAL },
         { EMFILE, OUTCOME_RESOURCES },
         { ENFILE, OUTCOME_RESOURCES },
         { ENOBUFS, OUTCOME_RESOURCES },

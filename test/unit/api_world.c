@@ -29,7 +29,9 @@ static const char web_policy[] =
 
 static const char shop_policy[] =
         "service = \"shop\";\n"
-        "probes = { port = { kind = \"tcp\"; targets = [ \"10.0.0.3:80\" ]; }; };\n"
+        "probes = { port = { kind = \"tcp\"; targets = [ \"10.0.0.3:80\" ]; };\n"
+        " names = { kind = \"tcp\"; targets = [ \"10.0.0.4:80\", \"shop.example:80\", "
+        "\"other.example:80\" ]; }; };\n"
         "rules = ( { name = \"down\"; kind = \"down\"; probe = \"port\"; at_least = \"100%\"; hold "
         "= \"20s\"; } );\n";
 
@@ -100,10 +102,15 @@ static const ServiceConfig *find_config(_unused_ void *userdata, uint32_t servic
                                               NULL;
 }
 
-static bool probe_detail(_unused_ void *userdata, _unused_ uint32_t service, uint16_t probe,
-                         uint16_t target, ApiProbeDetail *ret) {
+static bool probe_detail(_unused_ void *userdata, uint32_t service, uint16_t probe, uint16_t target,
+                         ApiProbeDetail *ret) {
+        static char address[16];
+
+        snprintf(address, sizeof address, "10.0.0.%u", (unsigned)target);
         *ret = (ApiProbeDetail){ .words = probe == 0 && target == 1 ? "connection refused" : "",
-                                 .duration = 2500 };
+                                 .duration = 2500,
+                                 .address = address,
+                                 .left_out = service == 1 ? 3 : 0 };
         return true;
 }
 
@@ -244,6 +251,9 @@ static void make_world(bool ledger_up, size_t n_others) {
         engine_set_ledger_reachable(world.engine, ledger_up, NOW - 100 * USEC_PER_SEC);
         add_service(&world.web->policy, 0, true);
         add_service(&world.shop->policy, 1, false);
+        /* Of two names the first has one address more, and the second too. */
+        engine_set_target_present(world.engine, 1, 1, 4, true);
+        engine_set_target_present(world.engine, 1, 1, 18, true);
         world.others = calloc(n_others, sizeof *world.others);
         world.names = calloc(n_others, sizeof *world.names);
         for (size_t i = 0; i < n_others; i++) {

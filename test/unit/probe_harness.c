@@ -156,6 +156,22 @@ static void on_sample(void *userdata, const Sample *s, const char *words) {
                 h->react(h, r);
 }
 
+static void on_present(void *userdata, uint32_t service _unused_, uint16_t probe _unused_,
+                       uint16_t target, bool present) {
+        Harness *h = userdata;
+
+        assert_true(target < HARNESS_PLACES);
+        assert_true(h->absent[target] == present);
+        h->absent[target] = !present;
+        if (h->on_present)
+                h->on_present(h);
+}
+
+static void on_left_out(void *userdata, uint32_t service _unused_, uint16_t probe _unused_,
+                        uint16_t target _unused_, unsigned n) {
+        ((Harness *)userdata)->left_out = n;
+}
+
 static bool deviates(void *userdata, uint32_t service _unused_, uint16_t probe _unused_,
                      uint16_t target) {
         return target < 64 && ((Harness *)userdata)->deviating >> target & 1;
@@ -203,6 +219,7 @@ void harness_init(Harness *h, ProbeKindId kind, uint16_t port) {
                 .targets = h->targets,
                 .interval = 60 * USEC_PER_SEC,
                 .timeout = 20 * USEC_PER_SEC,
+                .name_ttl = 30 * USEC_PER_SEC,
                 .rise = 1,
                 .fall = 1,
                 .status = &h->status,
@@ -217,7 +234,11 @@ void harness_init(Harness *h, ProbeKindId kind, uint16_t port) {
         h->config.policy.n_probes = 1;
         harness_add_target(h, "127.0.0.1", port);
 
-        ProberOwner owner = { .userdata = h, .on_sample = on_sample, .deviates = deviates };
+        ProberOwner owner = { .userdata = h,
+                              .on_sample = on_sample,
+                              .deviates = deviates,
+                              .on_present = on_present,
+                              .on_left_out = on_left_out };
         assert_int_equal(loop_new(&h->loop), 0);
         assert_int_equal(offload_new(&h->offload, h->loop, HARNESS_WORKERS, 16), 0);
         assert_int_equal(prober_new(&h->prober, h->loop, h->offload, "/nonexistent", &owner, 42),
@@ -226,6 +247,8 @@ void harness_init(Harness *h, ProbeKindId kind, uint16_t port) {
 }
 
 void harness_begin(Harness *h) {
+        for (size_t i = 0; i < HARNESS_PLACES; i++)
+                h->absent[i] = i >= h->probe.n_targets;
         assert_int_equal(prober_put_service(h->prober, SERVICE, &h->config), 0);
         prober_probe_now(h->prober, SERVICE, 0);
 }

@@ -10,6 +10,7 @@
 #define HARNESS_RESULTS_MAX 1024
 #define HARNESS_TARGETS_MAX 256
 #define HARNESS_WORKERS 2
+#define HARNESS_PLACES (2 * HARNESS_TARGETS_MAX)
 
 /* Plays one connection, number n from 0, in the child; blocking. The connection is closed when it
  * returns. */
@@ -70,6 +71,9 @@ struct Harness {
         uint64_t deviating;                              /* bit i: target i (below 64) deviates */
         void (*react)(Harness *h, const Result *result); /* or NULL; after each result, from within
                                                             the prober's callback */
+        bool absent[HARNESS_PLACES];    /* by the engine's target, as the prober told it */
+        void (*on_present)(Harness *h); /* or NULL; after each such word */
+        unsigned left_out;              /* addresses, as the prober told it */
         void *extra;
 };
 

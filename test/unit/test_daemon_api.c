@@ -139,11 +139,34 @@ static void test_one_service(void **state) {
         assert_string_equal(json_get_text(target, "state", ""), "bad");
         assert_string_equal(json_get_text(target, "words", ""), "connection refused");
         assert_true(json_get_double(target, "duration_seconds", 0) == 0.0025);
+        assert_string_equal(json_get_text(target, "address", ""), "10.0.0.1");
+        assert_null(json_get(target, "addresses_left_out"));
         guard = api_find(json_get(w->json, "guards"), "guard", "mode");
         assert_string_equal(json_get_text(guard, "answer", ""), "passes");
         assert_true(json_get_double(w->json, "bake_left_seconds", 0) > 0);
         assert_int_equal(api_get(w, "/api/v1/services/nobody"), 404);
         api_assert_problem(w, 404, "no service of that name");
+}
+
+static void test_addresses_of_names(void **state) {
+        static const char *const wanted[][2] = {
+                { "10.0.0.4:80", "10.0.0.0" },       { "shop.example:80", "10.0.0.1" },
+                { "shop.example:80", "10.0.0.4" },   { "other.example:80", "10.0.0.2" },
+                { "other.example:80", "10.0.0.18" },
+        };
+        ApiWorld *w = *state;
+        const Json *targets;
+
+        assert_int_equal(api_get(w, "/api/v1/services/shop"), 200);
+        targets = json_get(api_find(json_get(w->json, "probes"), "name", "names"), "targets");
+        assert_int_equal(json_length(targets), ELEMENTSOF(wanted));
+        for (size_t i = 0; i < ELEMENTSOF(wanted); i++) {
+                const Json *target = json_at(targets, i);
+
+                assert_string_equal(json_get_text(target, "url", ""), wanted[i][0]);
+                assert_string_equal(json_get_text(target, "address", ""), wanted[i][1]);
+                assert_int_equal(json_get_i64(target, "addresses_left_out", 0), 3);
+        }
 }
 
 static void test_explain(void **state) {
@@ -366,6 +389,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_a_crowd, api_world_start_crowded,
                                                 api_world_stop),
                 cmocka_unit_test_setup_teardown(test_one_service, api_world_start, api_world_stop),
+                cmocka_unit_test_setup_teardown(test_addresses_of_names, api_world_start,
+                                                api_world_stop),
                 cmocka_unit_test_setup_teardown(test_explain, api_world_start, api_world_stop),
                 cmocka_unit_test_setup_teardown(test_lists, api_world_start, api_world_stop),
                 cmocka_unit_test_setup_teardown(test_one_operation, api_world_start,

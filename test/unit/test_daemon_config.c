@@ -274,7 +274,7 @@ static void all_mistakes_of_a_file_are_told_at_once(_unused_ void **state) {
                 "f:4: probes.p.rise: 0 is too small; write at least 1\n"
                 "f:5: probes.p.fall: is a text; write a whole number without quotes, such as 3\n"
                 "f:6: probes.p.colour: unknown key; write one of kind, targets, interval, "
-                "fast_interval, timeout, rise, fall, dependency, expect\n"
+                "fast_interval, timeout, name_ttl, rise, fall, dependency, expect\n"
                 "f:9: rules[1].kind: \"up\" is not understood; write one of \"down\", "
                 "\"threshold\"\n"
                 "f:8: rules[0].probe: there is no probe \"q\"\n");
