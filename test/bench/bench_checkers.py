@@ -6,6 +6,7 @@ import re
 import resource
 import socket
 import statistics
+import subprocess
 import time
 
 from bench_site import BenchError, fetch, read_metrics, wait_until
@@ -50,6 +51,11 @@ def allow_descriptors():
     """As many as this machine's root may have; the installed unit asks for more than are used."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(DESCRIPTORS, hard), hard))
+
+
+def piped(lines):
+    """How a program is started whose words somebody reads."""
+    return {"stderr": subprocess.PIPE} if lines else {}
 
 
 def cpu_of(pids):
@@ -112,12 +118,14 @@ class Rollbackd:
     COUNTS = [f"rollbackd_{word}_total" for word in ("probes", "probes_late", "probes_overdue",
                                                     "samples")]
 
-    def __init__(self, site, target, policies, prefix=(), environment=None):
+    def __init__(self, site, target, policies, prefix=(), environment=None, lines=None):
+        """`lines`: what reads the daemon's log, if anybody does."""
         self.site, self.target = site, target
         self.before = int(fetch(f"{target}/count"))
         self.silent_before = int(fetch(f"{target}/silent"))
         site.start_rollbackd(policies, prefix=prefix, preexec_fn=allow_descriptors,
-                             env={**os.environ, **(environment or {})})
+                             env={**os.environ, **(environment or {})}, **piped(lines))
+        self.lines = lines and lines(site, "rollbackd")
         self.pid = site.processes["rollbackd"].pid
         self.url = site.find_in_log("rollbackd", r"(http://127\.0\.0\.1:\d+)")
         self.watched = Watched(target, [self.pid], self.counts)
@@ -168,7 +176,7 @@ class Haproxy:
     """HAProxy on one thread. Backends: {name: (path, count)}."""
 
     def __init__(self, site, port, backends, inter="1s", timeout="800ms", words="", globals_="",
-                 prefix=()):
+                 prefix=(), lines=None):
         self.site = site
         target = f"http://127.0.0.1:{port}"
         texts = []
@@ -183,7 +191,8 @@ class Haproxy:
         self.before = int(fetch(f"{target}/count"))
         self.target = target
         site.start("haproxy", [*prefix, "/usr/sbin/haproxy", "-db", "-f",
-                               site.root / "haproxy.cfg"], preexec_fn=allow_descriptors)
+                               site.root / "haproxy.cfg"], preexec_fn=allow_descriptors, **piped(lines))
+        self.lines = lines and lines(site, "haproxy")
         self.pid = site.processes["haproxy"].pid
         self.watched = Watched(target, [self.pid])
 
