@@ -14,6 +14,8 @@ import struct
 import sys
 import threading
 
+from waiting import idle
+
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
 HEAD = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -63,12 +65,12 @@ class Client:
         """Until the client does not want it any more."""
         while not self.writer.is_closing():
             await self.send(data)
-            await asyncio.sleep(0)
+            await idle(0)
 
     async def drip(self, data):
         for i in range(len(data)):
             await self.send(data[i:i + 1])
-            await asyncio.sleep(1)
+            await idle(1)
 
     async def forever(self):
         """Reads what comes until the client goes."""
@@ -160,7 +162,7 @@ async def drips_headers(client):
     await client.answer(HEAD)
     while True:
         await client.send(b"X: y\r\n")
-        await asyncio.sleep(0.05)
+        await idle(0.05)
 
 
 @behaviour
@@ -168,7 +170,7 @@ async def drips_interim(client):
     await client.request()
     while True:
         await client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-        await asyncio.sleep(0.05)
+        await idle(0.05)
 
 
 @behaviour
@@ -176,7 +178,7 @@ async def drips_chunks(client):
     await client.answer(CHUNKED)
     while True:
         await client.send(b"1\r\nx\r\n")
-        await asyncio.sleep(0.05)
+        await idle(0.05)
 
 
 says_and_waits("stops_in_the_body", HEAD + b"Content-Length: 10000000000\r\n\r\nok")
@@ -385,7 +387,7 @@ class Hostile:
             for task in asyncio.all_tasks():
                 if task is not asyncio.current_task():
                     task.cancel()
-            await asyncio.sleep(0)
+            await idle(0)
         asyncio.run_coroutine_threadsafe(end(), self.loop).result(30)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()

@@ -81,6 +81,7 @@ class Daemon:
         self.manager = ServiceManager(folder / "notify")
         self.process = None
         self.environment = {}   # beside that of the tests
+        self.prefix = []        # of the command: a host of the test's own
         self.expected = False   # that it answers
         self.starts = 0
         self.unanswered = []
@@ -98,7 +99,7 @@ class Daemon:
         environment.pop("WATCHDOG_PID", None)
         self.offset = self.log_path.stat().st_size if self.log_path.exists() else 0
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([BUILD / "rollbackd", "--config", self.conf, "--foreground"],
+            self.process = subprocess.Popen([*self.prefix, BUILD / "rollbackd", "--config", self.conf, "--foreground"],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=environment, cwd="/")
         self.starts += 1

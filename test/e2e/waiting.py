@@ -1,4 +1,5 @@
 """Waiting for a condition: the only place of the tests that may sleep."""
+import asyncio
 import time
 
 
@@ -23,3 +24,8 @@ def stays(condition, what, seconds=1.0):
 def pause(seconds):
     """Until a moment that a test has drawn at random, because anything may be happening then."""
     time.sleep(seconds)
+
+
+async def idle(seconds):
+    """What a slow server does between two bytes."""
+    await asyncio.sleep(seconds)
