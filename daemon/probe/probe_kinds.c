@@ -29,7 +29,7 @@ void probe_result_set_errno(ProbeResult *r, int error) {
         const char *name = strerrorname_np(error);
         STRBUF(words, PROBE_WORDS_SIZE);
 
-        strbuf_add(&words, outcome_words(outcome));
+        strbuf_add(&words, outcome_errno_words(error));
         /* What is our own fault is for our own operator, who wants the cause. */
         if (outcome_verdict(outcome) == TRI_UNKNOWN) {
                 strbuf_add(&words, " (");

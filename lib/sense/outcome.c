@@ -56,12 +56,24 @@ static const struct {
         { ENETUNREACH, OUTCOME_NETWORK_DOWN },
         { ENETDOWN, OUTCOME_NETWORK_DOWN },
         { EADDRNOTAVAIL, OUTCOME_NETWORK_DOWN },
-        { EACCES, OUTCOME_LOCAL }, /* a unix socket, or a packet filter of this host */
+        { EACCES, OUTCOME_LOCAL },
         { EPERM, OUTCOME_LOCAL },
+        { EINVAL, OUTCOME_LOCAL },
         { EMFILE, OUTCOME_RESOURCES },
         { ENFILE, OUTCOME_RESOURCES },
         { ENOBUFS, OUTCOME_RESOURCES },
         { ENOMEM, OUTCOME_RESOURCES },
+};
+
+/* Where the outcome's own words say too little to our operator. */
+static const struct {
+        int error;
+        const char *words;
+} errno_words[] = {
+        { EADDRNOTAVAIL, "no address or port of ours is left for it" },
+        { EACCES, "a route, packet filter or file mode here forbids it" },
+        { EPERM, "a packet filter here forbids it" },
+        { EINVAL, "our system refuses the address, as behind a blackhole route" },
 };
 
 Tri outcome_verdict(ProbeOutcome o) {
@@ -90,7 +102,14 @@ ProbeOutcome outcome_from_errno(int error) {
         for (size_t i = 0; i < ELEMENTSOF(errors); i++)
                 if (errors[i].error == error)
                         return errors[i].outcome;
-        return OUTCOME_RESOURCES;
+        return OUTCOME_LOCAL;
+}
+
+const char *outcome_errno_words(int error) {
+        for (size_t i = 0; i < ELEMENTSOF(errno_words); i++)
+                if (errno_words[i].error == error)
+                        return errno_words[i].words;
+        return outcome_words(outcome_from_errno(error));
 }
 
 const char *tri_to_string(Tri t) {

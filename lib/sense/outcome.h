@@ -55,7 +55,9 @@ const char *outcome_words(ProbeOutcome o);
 /* The outcome that code names, or -EINVAL. */
 int outcome_from_code(const char *code);
 /* The outcome of a positive errno of connect, send or recv; an errno that the table does not
- * know is OUTCOME_RESOURCES (unknown, never bad). */
+ * know is OUTCOME_LOCAL (unknown, never bad). */
 ProbeOutcome outcome_from_errno(int error);
+/* Words for people that go with it. */
+const char *outcome_errno_words(int error);
 /* "unknown", "good", "bad". */
 const char *tri_to_string(Tri t);

@@ -109,14 +109,18 @@ class World:
         return f"host=127.0.0.1 port={self.proxy.port} dbname={self.database} user={user} sslmode=disable " \
                "gssencmode=disable"
 
-    def write_conf(self):
-        path = self.root / "rollbackd.conf"
-        path.write_text(text_of({
+    def settings(self):
+        """rollbackd.conf, as a value."""
+        return {
             "ledger": {"conninfo": self.conninfo(), "password_file": "ledger"},
             "http": {"socket": str(self.root / "rollbackd.sock"), "listen": "127.0.0.1:0"},
             "alerts": [{"kind": "webhook", "url": f"{self.receiver.url}/oncall", "secret_file": "oncall"}],
             "policies": str(self.root / "policies.d"),
-            "secrets": str(self.root / "secrets")}))
+            "secrets": str(self.root / "secrets")}
+
+    def write_conf(self):
+        path = self.root / "rollbackd.conf"
+        path.write_text(text_of(self.settings()))
         path.chmod(0o644)
         return path
 

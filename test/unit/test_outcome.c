@@ -88,14 +88,21 @@ static void each_error_of_a_socket_names_whose_fault_it_is(void **state _unused_
                 { ENOMEM, OUTCOME_RESOURCES },
                 { EACCES, OUTCOME_LOCAL },
                 { EPERM, OUTCOME_LOCAL },
-                { EAGAIN, OUTCOME_RESOURCES },
-                { 0, OUTCOME_RESOURCES },
-                { -1, OUTCOME_RESOURCES },
-                { 100000, OUTCOME_RESOURCES },
+                { EINVAL, OUTCOME_LOCAL },
+                { EAGAIN, OUTCOME_LOCAL },
+                { 0, OUTCOME_LOCAL },
+                { -1, OUTCOME_LOCAL },
+                { 100000, OUTCOME_LOCAL },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++)
                 assert_int_equal(outcome_from_errno(rows[i].error), rows[i].outcome);
+        /* The operator of rollbackd is told which of his things it is. */
+        assert_string_equal(outcome_errno_words(ENETUNREACH), "our own network is down");
+        assert_string_equal(outcome_errno_words(EADDRNOTAVAIL),
+                            "no address or port of ours is left for it");
+        assert_string_equal(outcome_errno_words(EACCES),
+                            "a route, packet filter or file mode here forbids it");
 }
 
 static void no_error_that_the_table_does_not_list_is_bad(void **state _unused_) {
