@@ -22,6 +22,7 @@ struct HttpExchange {
         bool answered; /* a byte has come */
         size_t sent;
         HttpResponse response;
+        char line[]; /* for the response, of setup.line_size */
 };
 
 static void on_ready(PollItem *item, uint32_t events);
@@ -102,15 +103,18 @@ static bool take_body(HttpExchange *x, Slice body) {
  * on. */
 static bool take_bytes(HttpExchange *x, const char *data, size_t n, bool more) {
         while (n > 0) {
-                Slice body = {};
-                ssize_t used = http_response_feed(&x->response, data, n, &body);
+                HttpPiece piece;
+                ssize_t used = http_response_feed(&x->response, data, n, &piece);
 
                 /* Nothing taken and nothing said would be asked again for ever. */
                 if (used < 0 || (used == 0 && !x->response.done)) {
                         finish_protocol(x, (Slice){ .p = data, .n = n });
                         return false;
                 }
-                if (!take_body(x, body))
+                if (piece.header != SIZE_MAX)
+                        x->setup.on_header(x->setup.userdata, piece.header, piece.value,
+                                           piece.whole);
+                if (!take_body(x, piece.body))
                         return false;
                 data += used;
                 n -= (size_t)used;
@@ -239,7 +243,8 @@ static void on_ready(PollItem *item, uint32_t events) {
 }
 
 int http_exchange_start(HttpExchange **ret, const HttpExchangeSetup *setup) {
-        _cleanup_(http_exchange_freep) HttpExchange *x = malloc(sizeof *x);
+        size_t line_size = MAX(setup->line_size, (size_t)HTTP_LINE_MAX);
+        _cleanup_(http_exchange_freep) HttpExchange *x = malloc(sizeof *x + line_size);
         int r = 0;
 
         if (!x)
@@ -254,7 +259,11 @@ int http_exchange_start(HttpExchange **ret, const HttpExchangeSetup *setup) {
         x->answered = false;
         x->body_size = 0;
         x->last = (HttpRequest){};
-        http_response_init(&x->response, setup->request->head, setup->capture);
+        http_response_init(&x->response, &(HttpResponseSetup){ .head = setup->request->head,
+                                                               .wanted = setup->headers,
+                                                               .n_wanted = setup->n_headers,
+                                                               .line = x->line,
+                                                               .line_size = line_size });
         if (x->used) {
                 r = begin_on_stream(x);
                 if (is_gone(r))

@@ -16,10 +16,15 @@ typedef struct HttpExchangeSetup {
         Poller *poller;
         const Address *address;
         const HttpRequest *request;
-        HttpPeer *peer; /* what is kept of the target */
-        uint32_t reuse; /* exchanges that a connection is used for; 0: one, and it is not kept */
-        const char *capture; /* a header to keep, or NULL */
-        uint64_t max_body;   /* bytes, after the transfer coding */
+        HttpPeer *peer;    /* what is kept of the target */
+        uint32_t reuse;    /* exchanges that a connection is used for; 0: one, and it is not kept */
+        uint64_t max_body; /* bytes, after the transfer coding */
+        /* Headers that are wanted, told as they come with the index of their name; `whole` false:
+         * only the beginning of the value had room. No header when n_headers is 0. */
+        const char *const *headers;
+        size_t n_headers;
+        size_t line_size; /* room for the line of a wanted header; 0: HTTP_LINE_MAX */
+        void (*on_header)(void *userdata, size_t header, Slice value, bool whole);
         /* Body bytes, borrowed for the call. False: enough has been seen, end well. */
         bool (*on_body)(void *userdata, Slice body);
         /* The end, once, with the transport's outcome and words; the exchange may be freed from
@@ -33,7 +38,7 @@ int http_exchange_start(HttpExchange **ret, const HttpExchangeSetup *setup) _mus
 /* Closes, without a word to on_done(). */
 HttpExchange *http_exchange_free(HttpExchange *x);
 DEFINE_CLEANUP(HttpExchange *, http_exchange_free);
-/* The answer so far: status (0: none yet) and captured header. */
+/* The answer so far: its status (0: none yet) and how it is framed. */
 const HttpResponse *http_exchange_response(const HttpExchange *x);
 /* Adds "the BODY came as Content-Encoding gzip, which nobody asked for" when it did, and returns
  * whether: then its bytes are not what they stand for. */

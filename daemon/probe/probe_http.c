@@ -22,6 +22,10 @@ typedef struct HttpRun {
         const ProbeConfig *config;
         const HttpShared *shared;
         size_t matched; /* bytes of the text that the body ends with so far; all of them: found */
+        const char *header;      /* the wanted one, or NULL */
+        char version[NAME_SIZE]; /* that the answer names */
+        size_t version_length;   /* from NAME_SIZE on: too long */
+        bool several;            /* it names more than one */
         void (*done)(void *userdata, const ProbeResult *result);
         void *userdata;
 } HttpRun;
@@ -131,22 +135,26 @@ static void judge_answer(const HttpRun *run, ProbeResult *result) {
         }
 }
 
-static void take_version(const HttpResponse *response, ProbeResult *result) {
-        switch (response->captured) {
-        case HTTP_CAPTURED_NONE:
+static void on_header(void *userdata, _unused_ size_t header, Slice value, bool whole) {
+        HttpRun *run = userdata;
+
+        if (whole && value.n == 0)
                 return;
-        case HTTP_CAPTURED_WHOLE:
-                probe_result_set_version(result, response->capture, strlen(response->capture));
-                return;
-        case HTTP_CAPTURED_TOO_LONG:
-                probe_result_set_version(result, response->capture, HTTP_CAPTURE_MAX);
-                return;
-        case HTTP_CAPTURED_SEVERAL:
-                if (result->outcome == OUTCOME_OK)
-                        probe_result_set(result, OUTCOME_OK,
-                                         "the answer names more than one version: none is used");
+        if (run->version_length > 0) {
+                run->several |= value.n != run->version_length ||
+                                memcmp(run->version, value.p, value.n) != 0;
                 return;
         }
+        run->version_length = whole ? MIN(value.n, sizeof run->version) : sizeof run->version;
+        memcpy(run->version, value.p, MIN(value.n, sizeof run->version));
+}
+
+static void take_version(const HttpRun *run, ProbeResult *result) {
+        if (run->several && result->outcome == OUTCOME_OK)
+                probe_result_set(result, OUTCOME_OK,
+                                 "the answer names more than one version: none is used");
+        else if (run->version_length > 0 && !run->several)
+                probe_result_set_version(result, run->version, run->version_length);
 }
 
 static void on_done(void *userdata, ProbeOutcome outcome, const char *words) {
@@ -158,7 +166,7 @@ static void on_done(void *userdata, ProbeOutcome outcome, const char *words) {
                 probe_result_set(&result, outcome, words);
         else
                 judge_answer(run, &result);
-        take_version(response, &result);
+        take_version(run, &result);
 
         void (*done)(void *, const ProbeResult *) = run->done;
         void *owner = run->userdata;
@@ -178,6 +186,7 @@ static int http_start(const ProbeStart *start, ProbeResult *ret, void **ret_run)
         *run = (HttpRun){
                 .config = start->config,
                 .shared = start->shared,
+                .header = start->config->version_header,
                 .done = start->done,
                 .userdata = start->userdata,
         };
@@ -189,8 +198,10 @@ static int http_start(const ProbeStart *start, ProbeResult *ret, void **ret_run)
                                                         .request = &run->shared->requests[target],
                                                         .peer = start->memory,
                                                         .reuse = start->config->reuse,
-                                                        .capture = start->config->version_header,
                                                         .max_body = start->config->max_body,
+                                                        .headers = &run->header,
+                                                        .n_headers = run->header != NULL,
+                                                        .on_header = on_header,
                                                         .on_body = on_body,
                                                         .on_done = on_done,
                                                         .userdata = run,

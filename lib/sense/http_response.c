@@ -34,8 +34,9 @@ static int finish(HttpResponse *r) {
         return 0;
 }
 
-void http_response_init(HttpResponse *r, bool head, const char *capture_name) {
-        *r = (HttpResponse){ .head = head, .capture_name = capture_name };
+void http_response_init(HttpResponse *r, const HttpResponseSetup *setup) {
+        assert(setup->line_size >= HTTP_LINE_MAX);
+        *r = (HttpResponse){ .setup = *setup };
 }
 
 static char lower(char c) {
@@ -134,25 +135,6 @@ static int take_coding(HttpResponse *r, Slice value) {
         return 0;
 }
 
-/* Our own limits on the header that we want are no fault of the answer: it goes without. */
-static void take_capture(HttpResponse *r, Slice value, bool whole) {
-        if (!whole || value.n >= sizeof r->capture)
-                r->captured = HTTP_CAPTURED_TOO_LONG;
-        else if (value.n == 0 ||
-                 (r->captured == HTTP_CAPTURED_WHOLE && strlen(r->capture) == value.n &&
-                  memcmp(r->capture, value.p, value.n) == 0))
-                return;
-        else if (r->captured != HTTP_CAPTURED_NONE)
-                r->captured = HTTP_CAPTURED_SEVERAL;
-        else {
-                memcpy(r->capture, value.p, value.n);
-                r->capture[value.n] = '\0';
-                r->captured = HTTP_CAPTURED_WHOLE;
-                return;
-        }
-        r->capture[0] = '\0';
-}
-
 static void take_content_coding(HttpResponse *r, Slice value) {
         size_t n = MIN(value.n, sizeof r->coding - 1);
 
@@ -169,12 +151,22 @@ static void take_connection(HttpResponse *r, Slice value) {
                 r->close = false;
 }
 
+static void hand_out(const HttpResponse *r, Slice name, Slice value, HttpPiece *ret) {
+        for (size_t i = 0; i < r->setup.n_wanted; i++)
+                if (slice_is(name, r->setup.wanted[i])) {
+                        ret->header = i;
+                        ret->value = value;
+                        ret->whole = r->line_length <= r->setup.line_size;
+                        return;
+                }
+}
+
 /* A header or trailer line that is not empty. Only the first bytes of a long one are there: enough
  * for its name. */
-static int take_header(HttpResponse *r, Slice line) {
+static int take_header(HttpResponse *r, Slice line, HttpPiece *ret) {
         const char *colon = memchr(line.p, ':', line.n);
-        bool whole = r->line_length <= sizeof r->line, framing, capture;
         Slice name, value;
+        bool length, coding, connection;
 
         if (is_blank(line.p[0]))
                 return fail(r, "header folded over two lines");
@@ -184,21 +176,20 @@ static int take_header(HttpResponse *r, Slice line) {
                 return 0;
         name = (Slice){ .p = line.p, .n = (size_t)(colon - line.p) };
         value = trim((Slice){ .p = colon + 1, .n = line.n - name.n - 1 });
-        framing = slice_is(name, "content-length") || slice_is(name, "transfer-encoding") ||
-                  slice_is(name, "connection");
-        capture = r->capture_name && slice_is(name, r->capture_name);
-        if (!whole && framing)
+        length = slice_is(name, "content-length");
+        coding = slice_is(name, "transfer-encoding");
+        connection = slice_is(name, "connection");
+        if (r->line_length > HTTP_LINE_MAX && (length || coding || connection))
                 return fail(r, "a header that is needed is longer than 1024 bytes");
         if (slice_is(name, "content-encoding"))
                 take_content_coding(r, value);
-        if (slice_is(name, "connection"))
+        if (connection)
                 take_connection(r, value);
-        if (slice_is(name, "content-length") && take_length(r, value) < 0)
+        if (length && take_length(r, value) < 0)
                 return -EBADMSG;
-        if (slice_is(name, "transfer-encoding") && take_coding(r, value) < 0)
+        if (coding && take_coding(r, value) < 0)
                 return -EBADMSG;
-        if (capture)
-                take_capture(r, value, whole);
+        hand_out(r, name, value, ret);
         return 0;
 }
 
@@ -212,7 +203,7 @@ static int end_headers(HttpResponse *r) {
         if (r->chunked && r->has_length)
                 return fail(r, "Content-Length beside Transfer-Encoding");
         r->close |= r->must_close;
-        if (r->head || r->status == 204 || r->status == 304)
+        if (r->setup.head || r->status == 204 || r->status == 304)
                 return finish(r);
         if (r->chunked)
                 r->state = STATE_CHUNK_SIZE;
@@ -254,12 +245,12 @@ static int take_chunk_size(HttpResponse *r, Slice line) {
 }
 
 /* A whole line, without its end. */
-static int take_line(HttpResponse *r, Slice line) {
+static int take_line(HttpResponse *r, Slice line, HttpPiece *ret) {
         switch ((State)r->state) {
         case STATE_STATUS:
                 return take_status(r, line);
         case STATE_HEADER:
-                return line.n > 0 ? take_header(r, line) : end_headers(r);
+                return line.n > 0 ? take_header(r, line, ret) : end_headers(r);
         case STATE_CHUNK_SIZE:
                 return r->cr ? take_chunk_size(r, line) :
                                fail(r, "chunk size line without carriage return");
@@ -269,7 +260,7 @@ static int take_line(HttpResponse *r, Slice line) {
                 r->state = STATE_CHUNK_SIZE;
                 return 0;
         case STATE_TRAILER:
-                return line.n > 0 ? take_header(r, line) : finish(r);
+                return line.n > 0 ? take_header(r, line, ret) : finish(r);
         case STATE_BODY_LENGTH:
         case STATE_BODY_CLOSE:
         case STATE_CHUNK_DATA:
@@ -280,10 +271,11 @@ static int take_line(HttpResponse *r, Slice line) {
         return fail(r, "a line where none belongs");
 }
 
-/* Checks a piece of a line (without the newline) and keeps what there is room for. */
-static int add_piece(HttpResponse *r, Slice piece) {
+/* Checks a piece of a line (without the newline); unless it is all of it, keeps what there is room
+ * for. */
+static int add_piece(HttpResponse *r, Slice piece, bool keep) {
         const char *cr;
-        size_t room = r->line_length < sizeof r->line ? sizeof r->line - r->line_length : 0;
+        size_t room = r->line_length < r->setup.line_size ? r->setup.line_size - r->line_length : 0;
 
         if (piece.n == 0)
                 return 0;
@@ -298,8 +290,8 @@ static int add_piece(HttpResponse *r, Slice piece) {
                 r->cr = true;
                 piece.n--;
         }
-        if (piece.n > 0 && room > 0)
-                memcpy(r->line + r->line_length, piece.p, MIN(piece.n, room));
+        if (keep && piece.n > 0 && room > 0)
+                memcpy(r->setup.line + r->line_length, piece.p, MIN(piece.n, room));
         r->line_length += piece.n;
         return 0;
 }
@@ -319,11 +311,12 @@ static int check_beginning(HttpResponse *r, Slice piece) {
 }
 
 /* Consumes at most one line, or as much of it as there is. Returns the bytes consumed. */
-static ssize_t feed_line(HttpResponse *r, const char *data, size_t n) {
+static ssize_t feed_line(HttpResponse *r, const char *data, size_t n, HttpPiece *ret) {
         const char *newline = memchr(data, '\n', n);
         size_t piece = newline ? (size_t)(newline - data) : n, used = piece + (newline != NULL);
         bool counted = r->state == STATE_STATUS || r->state == STATE_HEADER ||
                        r->state == STATE_TRAILER;
+        bool parted = !newline || r->line_length > 0 || r->cr;
         int error;
 
         if (counted) {
@@ -333,15 +326,18 @@ static ssize_t feed_line(HttpResponse *r, const char *data, size_t n) {
         }
         if (r->state == STATE_STATUS && check_beginning(r, (Slice){ .p = data, .n = piece }) < 0)
                 return -EBADMSG;
-        if (add_piece(r, (Slice){ .p = data, .n = piece }) < 0)
+        if (add_piece(r, (Slice){ .p = data, .n = piece }, parted) < 0)
                 return -EBADMSG;
         if (r->state == STATE_CHUNK_END && r->line_length > 0)
                 return fail(r, "chunk longer than its size");
-        if (!counted && r->line_length > sizeof r->line)
+        if (!counted && r->line_length > HTTP_LINE_MAX)
                 return fail(r, "chunk size line longer than 1024 bytes");
         if (!newline)
                 return (ssize_t)used;
-        error = take_line(r, (Slice){ .p = r->line, .n = MIN(r->line_length, sizeof r->line) });
+        error = take_line(r,
+                          (Slice){ .p = parted ? r->setup.line : data,
+                                   .n = MIN(r->line_length, r->setup.line_size) },
+                          ret);
         r->line_length = 0;
         r->cr = false;
         return error < 0 ? error : (ssize_t)used;
@@ -361,18 +357,18 @@ static size_t feed_body(HttpResponse *r, const char *data, size_t n, Slice *ret_
         return n;
 }
 
-ssize_t http_response_feed(HttpResponse *r, const char *data, size_t n, Slice *ret_body) {
+ssize_t http_response_feed(HttpResponse *r, const char *data, size_t n, HttpPiece *ret) {
         size_t used = 0;
         ssize_t piece;
 
-        *ret_body = (Slice){ .p = data };
+        *ret = (HttpPiece){ .body.p = data, .header = SIZE_MAX };
         if (r->state == STATE_FAILED)
                 return -EBADMSG;
-        while (used < n && !r->done) {
+        while (used < n && !r->done && ret->header == SIZE_MAX) {
                 if (r->state == STATE_BODY_LENGTH || r->state == STATE_BODY_CLOSE ||
                     r->state == STATE_CHUNK_DATA)
-                        return (ssize_t)(used + feed_body(r, data + used, n - used, ret_body));
-                piece = feed_line(r, data + used, n - used);
+                        return (ssize_t)(used + feed_body(r, data + used, n - used, &ret->body));
+                piece = feed_line(r, data + used, n - used, ret);
                 if (piece < 0)
                         return piece;
                 used += (size_t)piece;

@@ -2,26 +2,34 @@
  * headers, Content-Length, chunked with trailers, close-delimited, 1xx passed over, no body on
  * 204, 304 and HEAD). A line may end with a bare newline except within chunked framing; folded
  * headers, NUL bytes, lone carriage returns, two lengths and two framings are refused. Body
- * bytes are handed out as slices of what was fed. Keeps no header but the one that it is asked
- * to capture, and the name of a content coding, which it never undoes. Knows nothing of sockets. */
+ * bytes and the headers that are wanted are handed out as slices. Keeps nothing of them but the
+ * name of a content coding, which it never undoes. Knows nothing of sockets. */
 #pragma once
 
 #include "exposition.h"
 
 #define HTTP_HEADERS_MAX (32 * 1024) /* bytes of status lines, headers and trailers together */
-#define HTTP_CAPTURE_MAX 64          /* bytes of the captured header with its NUL */
 /* bytes of a line that are looked at: a header of framing or a chunk size must fit, any other
  * may be longer */
 #define HTTP_LINE_MAX 1024
 #define HTTP_CODING_MAX 16 /* bytes of a content coding's name that are kept, with the NUL */
 
-/* What became of the header to capture; only a whole one has a value. */
-typedef enum HttpCaptured {
-        HTTP_CAPTURED_NONE,
-        HTTP_CAPTURED_WHOLE,
-        HTTP_CAPTURED_TOO_LONG,
-        HTTP_CAPTURED_SEVERAL, /* it stands more than once, with different values */
-} HttpCaptured;
+/* A piece of an answer; borrowed until the next call. */
+typedef struct HttpPiece {
+        Slice body;    /* body bytes, may be none */
+        size_t header; /* of the wanted ones: whose value has come; SIZE_MAX: none */
+        Slice value;
+        bool whole; /* false: only the beginning of the value had room */
+} HttpPiece;
+
+/* What to read; borrowed until the end. */
+typedef struct HttpResponseSetup {
+        bool head;                 /* the request was HEAD */
+        const char *const *wanted; /* names of headers (any case) to hand out */
+        size_t n_wanted;
+        char *line;       /* storage for a line that comes in parts */
+        size_t line_size; /* at least HTTP_LINE_MAX; a wanted header's line should fit */
+} HttpResponseSetup;
 
 typedef struct HttpResponse {
         /* result */
@@ -31,13 +39,10 @@ typedef struct HttpResponse {
         bool close;        /* the connection cannot be used again */
         const char *error; /* static text after -EBADMSG */
         bool foreign;      /* the error is that it does not even begin like HTTP/1 */
-        HttpCaptured captured;
-        char capture[HTTP_CAPTURE_MAX]; /* its value, or "" */
         /* Content-Encoding, cut; "" when there is none. We ask for none. */
         char coding[HTTP_CODING_MAX];
         /* inner state: http_response.c alone reads it */
-        bool head;
-        const char *capture_name;
+        HttpResponseSetup setup;
         unsigned state;
         size_t header_bytes;
         uint64_t remaining;
@@ -45,18 +50,16 @@ typedef struct HttpResponse {
         bool old;        /* HTTP/1.0 */
         bool must_close; /* the peer said so */
         bool cr;         /* the line so far ends with a carriage return */
-        char line[HTTP_LINE_MAX];
         size_t line_length;
 } HttpResponse;
 
-/* Starts. `head`: the request was HEAD. `capture_name`: a header to keep (any case), borrowed
- * until the end, or NULL. */
-void http_response_init(HttpResponse *r, bool head, const char *capture_name);
+/* Starts. */
+void http_response_init(HttpResponse *r, const HttpResponseSetup *setup);
 /* Consumes a prefix of data. Returns the number of bytes consumed (>= 1 for n >= 1 until
- * r->done) and sets *ret_body to the body bytes among them (may be empty); call again with the
- * rest until it consumes everything or r->done. -EBADMSG, now and ever after: not HTTP/1.x, or
- * over a limit. */
-ssize_t http_response_feed(HttpResponse *r, const char *data, size_t n, Slice *ret_body);
+ * r->done) and sets *ret to what is among them: at most one wanted header or some body bytes;
+ * call again with the rest until it consumes everything or r->done. -EBADMSG, now and ever
+ * after: not HTTP/1.x, or over a limit. */
+ssize_t http_response_feed(HttpResponse *r, const char *data, size_t n, HttpPiece *ret);
 /* The peer closed. Returns 0 when that ends the message properly, -EBADMSG with r->error when it
  * is cut short. */
 int http_response_close(HttpResponse *r) _must_check_;
