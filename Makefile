@@ -14,7 +14,7 @@ SAY = @$(if $(filter 1,$(V)),true,printf '  %-7s %s\n')
 VERSION := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 # The ledger's schema that the programs are built for: what the newest migration that defines the view says.
 SCHEMA := 2
-PACKAGES := libsystemd libpq libmicrohttpd libconfig jansson libcrypto libpcre2-8 libcurl
+PACKAGES := libsystemd libpq libmicrohttpd libconfig jansson libssl libcrypto libpcre2-8 libcurl
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Wvla \
 	-Wformat=2 -Wpointer-arith -Wwrite-strings -Wundef -Werror

@@ -20,6 +20,8 @@ struct HttpExchange {
         HttpRequest last; /* the request in the words that end the connection; else empty */
         bool used;     /* the connection was used before: its end before an answer tells nothing */
         bool answered; /* a byte has come */
+        bool has_days;
+        double days; /* until the certificate expires */
         size_t sent;
         HttpResponse response;
         char line[]; /* for the response, of setup.line_size */
@@ -31,7 +33,13 @@ static bool is_gone(ssize_t error) {
         return error == -EPIPE || error == -ECONNRESET;
 }
 
+static void note_certificate(HttpExchange *x) {
+        if (x->stream && x->stream->tls)
+                x->has_days = tls_stream_certificate_days(x->stream->tls, &x->days);
+}
+
 static void finish(HttpExchange *x, ProbeOutcome outcome, const char *words) {
+        note_certificate(x);
         if (x->stream)
                 poller_remove(x->setup.poller, &x->stream->item);
         /* The exchange may be gone after this. */
@@ -40,7 +48,14 @@ static void finish(HttpExchange *x, ProbeOutcome outcome, const char *words) {
 
 static void finish_errno(HttpExchange *x, int error) {
         ProbeResult result = {};
+        const char *words;
 
+        if (error == -EPROTO && x->stream && x->stream->tls) {
+                ProbeOutcome outcome = tls_stream_fault(x->stream->tls, &words);
+
+                finish(x, outcome, words);
+                return;
+        }
         probe_result_set_errno(&result, error);
         finish(x, result.outcome, result.words);
 }
@@ -65,13 +80,16 @@ static void finish_protocol(HttpExchange *x, Slice rest) {
 static void finish_answer(HttpExchange *x, size_t left, bool more) {
         const HttpResponse *response = &x->response;
 
+        note_certificate(x);
         if (left == 0 && !more && !response->close && x->stream->uses < x->setup.reuse)
                 http_peer_keep(x->setup.peer, TAKE_PTR(x->stream));
         finish(x, OUTCOME_OK, "");
 }
 
-static void finish_closed(HttpExchange *x) {
-        if (http_response_close(&x->response) >= 0)
+/* `n`: what receiving said. An end that TLS was not told of may be anybody's work: it ends nothing
+ * properly. */
+static void finish_closed(HttpExchange *x, ssize_t n) {
+        if (n == 0 && http_response_close(&x->response) >= 0)
                 finish(x, OUTCOME_OK, "");
         else
                 finish(x, OUTCOME_CLOSED,
@@ -126,6 +144,20 @@ static bool take_bytes(HttpExchange *x, const char *data, size_t n, bool more) {
         return true;
 }
 
+/* For whoever looks at a single probe: how far a send has brought it. */
+static void note_progress(HttpExchange *x, const HttpRequest *request, ssize_t sent) {
+        ProbeTrace *trace = x->setup.trace;
+        const char *owed = stream_waiting_for(x->stream);
+
+        if (sent > 0 || (owed && streq(owed, STREAM_OWES_HANDSHAKE)))
+                probe_trace_mark(trace, MOMENT_CONNECTED);
+        if (sent <= 0 || x->sent > 0)
+                return;
+        if (x->stream->tls)
+                probe_trace_mark(trace, MOMENT_TLS);
+        http_request_show(request, trace);
+}
+
 /* Sends what is left. Returns 0 when nothing is, -EAGAIN, or why it cannot be sent. */
 static int send_rest(HttpExchange *x) {
         const HttpRequest *request = x->last.text ? &x->last : x->setup.request;
@@ -134,6 +166,8 @@ static int send_rest(HttpExchange *x) {
                 ssize_t n = stream_send(x->stream, request->text + x->sent,
                                         request->length - x->sent);
 
+                if (x->setup.trace)
+                        note_progress(x, request, n);
                 if (n >= 0) {
                         x->sent += (size_t)n;
                         x->state = EXCHANGE_SENDING;
@@ -141,10 +175,11 @@ static int send_rest(HttpExchange *x) {
                 }
                 /* A server may answer and close without reading: what it said decides, and reading
                  * tells the error if it said nothing. */
-                if (x->state == EXCHANGE_SENDING && is_gone(n))
+                if (is_gone(n) && (x->state == EXCHANGE_SENDING || !stream_waiting_for(x->stream)))
                         break;
                 return (int)n;
         }
+        probe_trace_mark(x->setup.trace, MOMENT_SENT);
         x->state = EXCHANGE_READING;
         return 0;
 }
@@ -163,7 +198,7 @@ static int begin_on_stream(HttpExchange *x) {
         r = send_rest(x);
         if (r < 0 && r != -EAGAIN)
                 return r;
-        return stream_watch(x->stream, on_ready, x, r < 0);
+        return stream_watch(x->stream, on_ready, x);
 }
 
 static int begin_anew(HttpExchange *x, const Address *address) {
@@ -171,7 +206,13 @@ static int begin_anew(HttpExchange *x, const Address *address) {
 
         http_request_done(&x->last);
         x->used = false;
-        r = stream_new(&x->stream, x->setup.poller, address, x->setup.request->length);
+        r = stream_new(&x->stream, &(StreamSetup){ .poller = x->setup.poller,
+                                                   .address = address,
+                                                   .whole = x->setup.request->length,
+                                                   .tls = x->setup.tls,
+                                                   .name = x->setup.name,
+                                                   .session = http_peer_session(x->setup.peer),
+                                                   .now = x->setup.now });
         return r < 0 ? r : begin_on_stream(x);
 }
 
@@ -195,19 +236,21 @@ static bool read_more(HttpExchange *x) {
 
         if (n == -EAGAIN)
                 return false;
-        if (x->used && !x->answered && (n == 0 || is_gone(n))) {
+        if (x->used && !x->answered && (n == 0 || n == -ENODATA || is_gone(n))) {
                 (void)begin_again(x);
+                return false;
+        }
+        if (n == 0 || n == -ENODATA) {
+                finish_closed(x, n);
                 return false;
         }
         if (n < 0) {
                 finish_errno(x, (int)n);
                 return false;
         }
-        if (n == 0) {
-                finish_closed(x);
-                return false;
-        }
         x->answered = true;
+        probe_trace_mark(x->setup.trace, MOMENT_FIRST_BYTE);
+        probe_trace_received(x->setup.trace, buffer, (size_t)n);
 
         bool more = stream_may_have_more(x->stream, n, sizeof buffer);
         return take_bytes(x, buffer, (size_t)n, more) && more;
@@ -227,11 +270,13 @@ static void on_ready(PollItem *item, uint32_t events) {
         Stream *s = (Stream *)item;
         HttpExchange *x = s->owner;
 
-        s->ended |= events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+        stream_wake(s, events);
         if (x->state != EXCHANGE_READING) {
                 int r = send_rest(x);
 
                 if (r == -EAGAIN)
+                        r = stream_watch(s, on_ready, x);
+                if (r == 0 && x->state != EXCHANGE_READING)
                         return;
                 if (r < 0) {
                         finish_errno(x, r);
@@ -254,10 +299,11 @@ int http_exchange_start(HttpExchange **ret, const HttpExchangeSetup *setup) {
         /* A policy that was read anew may ask for it no more. */
         if (setup->reuse == 0)
                 http_peer_renew(setup->peer);
-        x->stream = http_peer_take(setup->peer, setup->address);
+        x->stream = http_peer_take(setup->peer, setup->address, setup->tls);
         x->used = x->stream;
         x->answered = false;
         x->body_size = 0;
+        x->has_days = false;
         x->last = (HttpRequest){};
         http_response_init(&x->response, &(HttpResponseSetup){ .head = setup->request->head,
                                                                .wanted = setup->headers,
@@ -303,8 +349,16 @@ bool http_exchange_add_coding(const HttpExchange *x, const char *body, StrBuf *b
         return true;
 }
 
+bool http_exchange_certificate_days(const HttpExchange *x, double *ret_days) {
+        if (x->has_days)
+                *ret_days = x->days;
+        return x->has_days;
+}
+
 const char *http_exchange_waiting_for(const HttpExchange *x) {
-        if (x->state == EXCHANGE_CONNECTING)
-                return "connection";
+        const char *owed = x->state == EXCHANGE_CONNECTING ? stream_waiting_for(x->stream) : NULL;
+
+        if (owed)
+                return owed;
         return x->answered ? "end of the answer" : "answer";
 }

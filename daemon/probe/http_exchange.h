@@ -15,6 +15,10 @@ typedef struct HttpExchange HttpExchange;
 typedef struct HttpExchangeSetup {
         Poller *poller;
         const Address *address;
+        TlsContext *tls;  /* NULL: without TLS */
+        const char *name; /* with TLS: of the peer */
+        usec_t now;
+        ProbeTrace *trace; /* or NULL */
         const HttpRequest *request;
         HttpPeer *peer;    /* what is kept of the target */
         uint32_t reuse;    /* exchanges that a connection is used for; 0: one, and it is not kept */
@@ -43,5 +47,7 @@ const HttpResponse *http_exchange_response(const HttpExchange *x);
 /* Adds "the BODY came as Content-Encoding gzip, which nobody asked for" when it did, and returns
  * whether: then its bytes are not what they stand for. */
 bool http_exchange_add_coding(const HttpExchange *x, const char *body, StrBuf *b);
-/* What the target still owes: "connection", "answer", "end of the answer". */
+/* Days until the target's certificate expires. False: not known, or there is none. */
+bool http_exchange_certificate_days(const HttpExchange *x, double *ret_days);
+/* What the target still owes: "connection", "TLS handshake", "answer", "end of the answer". */
 const char *http_exchange_waiting_for(const HttpExchange *x);

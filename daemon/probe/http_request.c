@@ -159,6 +159,35 @@ void http_request_done(HttpRequest *r) {
         *r = (HttpRequest){};
 }
 
+static bool is_secret(Slice line) {
+        static const char *const names[] = { "Authorization:", "Proxy-Authorization:", "Cookie:",
+                                             "X-Api-Key:" };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (line.n > strlen(names[i]) &&
+                    strncasecmp(line.p, names[i], strlen(names[i])) == 0)
+                        return true;
+        return false;
+}
+
+void http_request_show(const HttpRequest *r, ProbeTrace *trace) {
+        const char *p = r->text, *end = r->text + r->headers_length;
+
+        while (p < end) {
+                const char *newline = memchr(p, '\n', (size_t)(end - p));
+                Slice line = { .p = p, .n = (size_t)((newline ? newline + 1 : end) - p) };
+                const char *colon = memchr(p, ':', line.n);
+
+                if (is_secret(line)) {
+                        probe_trace_sent(trace, p, (size_t)(colon + 1 - p));
+                        probe_trace_sent(trace, " ***\r\n", 6);
+                } else
+                        probe_trace_sent(trace, p, line.n);
+                p += line.n;
+        }
+        probe_trace_sent(trace, end, r->length - r->headers_length);
+}
+
 int http_requests_new(HttpRequest **ret, const ProbeConfig *config, const HttpRequestParts *parts) {
         HttpRequest *requests = calloc(MAX(config->n_targets, (size_t)1), sizeof *requests);
 

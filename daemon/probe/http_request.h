@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "exposition.h"
+#include "probe_trace.h"
 
 #define HTTP_REQUEST_MAX 8192                     /* bytes of a request's line and headers */
 #define HTTP_REQUEST_BODY_MAX ((size_t)64 * 1024) /* bytes of its body */
@@ -39,6 +40,8 @@ int http_request_build(HttpRequest *ret, const TargetConfig *target,
 /* The same request, asking the peer to close the connection after its answer. */
 int http_request_build_last(HttpRequest *ret, const HttpRequest *request) _must_check_;
 void http_request_done(HttpRequest *r);
+/* Writes it into a trace, with *** in place of what proves who asks. */
+void http_request_show(const HttpRequest *r, ProbeTrace *trace);
 /* One for each target of a probe, in their order, or as http_request_build(). */
 int http_requests_new(HttpRequest **ret, const ProbeConfig *config,
                       const HttpRequestParts *parts) _must_check_;

@@ -87,6 +87,10 @@ static void http_memory_free(void *memory) {
         http_peer_free(memory);
 }
 
+static void http_memory_start_epoch(void *memory) {
+        http_peer_start_epoch(memory);
+}
+
 static void http_memory_renew(void *memory) {
         http_peer_renew(memory);
 }
@@ -195,6 +199,8 @@ static int http_start(const ProbeStart *start, ProbeResult *ret, void **ret_run)
         r = http_exchange_start(&run->exchange, &(HttpExchangeSetup){
                                                         .poller = start->tools->poller,
                                                         .address = start->address,
+                                                        .now = loop_now(start->tools->loop),
+                                                        .trace = start->trace,
                                                         .request = &run->shared->requests[target],
                                                         .peer = start->memory,
                                                         .reuse = start->config->reuse,
@@ -232,7 +238,7 @@ const ProbeKind probe_kind_http = {
         .release = http_release,
         .memory_new = http_memory_new,
         .memory_free = http_memory_free,
-        .memory_start_epoch = http_memory_renew,
+        .memory_start_epoch = http_memory_start_epoch,
         .memory_renew = http_memory_renew,
         .start = http_start,
         .waiting_for = http_waiting_for,

@@ -110,8 +110,10 @@ static void memory_renew(void *memory) {
 }
 
 static void memory_start_epoch(void *memory) {
-        ((MetricsTarget *)memory)->counters->epoch = true;
-        memory_renew(memory);
+        MetricsTarget *t = memory;
+
+        t->counters->epoch = true;
+        http_peer_start_epoch(t->peer);
 }
 
 static void finish(MetricsRun *run) {
@@ -219,6 +221,8 @@ static int metrics_start(const ProbeStart *start, ProbeResult *ret, void **ret_r
         r = http_exchange_start(&run->exchange, &(HttpExchangeSetup){
                                                         .poller = start->tools->poller,
                                                         .address = start->address,
+                                                        .now = loop_now(start->tools->loop),
+                                                        .trace = start->trace,
                                                         .request = &shared->requests[target],
                                                         .peer = memory->peer,
                                                         .reuse = start->config->reuse,
