@@ -60,9 +60,11 @@ static const struct {
         TargetScheme scheme;
         const char *wanted;
 } targets_of[_PROBE_KIND_MAX] = {
-        [PROBE_HTTP] = { TARGET_HTTP, " is no http URL; write http://host:port/path" },
+        [PROBE_HTTP] = { TARGET_HTTP,
+                         " is no http URL; write http://host:port/path or https://host/path" },
         [PROBE_TCP] = { TARGET_TCP, " is no target of kind \"tcp\"; write host:port" },
-        [PROBE_METRICS] = { TARGET_HTTP, " is no http URL; write http://host:port/path" },
+        [PROBE_METRICS] = { TARGET_HTTP,
+                            " is no http URL; write http://host:port/path or https://host/path" },
 };
 
 int probe_config_add_named(ProbeConfig *p, const char *name) {
@@ -80,7 +82,7 @@ int probe_config_add_named(ProbeConfig *p, const char *name) {
 }
 
 static bool is_same_target(const TargetConfig *a, const TargetConfig *b) {
-        return a->port == b->port && a->scheme == b->scheme &&
+        return a->port == b->port && a->scheme == b->scheme && a->tls == b->tls &&
                strcasecmp(a->host ?: a->url, b->host ?: b->url) == 0 &&
                streq(a->socket ?: "", b->socket ?: "") && streq(a->path ?: "", b->path ?: "");
 }
@@ -119,6 +121,40 @@ static void check_values(const ProbeConfig *p, ConfigErrors *e) {
         }
 }
 
+static bool has_tls_keys(const TlsConfig *t) {
+        return !t->verify || t->ca_file || t->certificate_file || t->key_file || t->server_name ||
+               t->minimum_version != TLS_VERSION_1_2;
+}
+
+static bool has_https(const ProbeConfig *p) {
+        for (size_t i = 0; i < p->n_targets; i++)
+                if (p->targets[i].tls)
+                        return true;
+        return false;
+}
+
+static void check_tls(const ProbeConfig *p, ConfigErrors *e) {
+        const TlsConfig *t = &p->tls;
+
+        if (p->kind != PROBE_HTTP && p->kind != PROBE_METRICS)
+                return;
+        if (has_tls_keys(t) && !has_https(p))
+                refuse_named(e, p->line, "probes", p->name, "tls",
+                             "is there, but no target is an https URL; write https:// in targets, "
+                             "or remove it");
+        if (t->key_file && !t->certificate_file)
+                refuse_named(e, p->line, "probes", p->name, "tls.key_file",
+                             "is there without its certificate; write certificate_file, or remove "
+                             "it");
+        if (!t->verify && t->ca_file)
+                refuse_named(e, p->line, "probes", p->name, "tls.ca_file",
+                             "says who may sign, but verify is false; remove one of the two");
+        if (t->server_name && t->server_name[strcspn(t->server_name, " \t/:@")] &&
+            !strchr(t->server_name, ':'))
+                refuse_named(e, p->line, "probes", p->name, "tls.server_name",
+                             "is no host name; write it without scheme, path or port");
+}
+
 static void check_probe(ProbeConfig *p, ConfigErrors *e) {
         if (p->timeout == 0)
                 p->timeout = MIN(p->interval, TIMEOUT_DEFAULT);
@@ -135,6 +171,7 @@ static void check_probe(ProbeConfig *p, ConfigErrors *e) {
                              "shorter one, or remove it");
         check_values(p, e);
         check_targets(p, e);
+        check_tls(p, e);
 }
 
 /* The regular expressions of a selector, which its parser leaves alone. */

@@ -123,6 +123,11 @@ static void add_list(const ConfigKey *k, const void *base, StrBuf *b) {
 static void add_integer(const ConfigKey *k, uint64_t value, StrBuf *b) {
         if (k->kind == KIND_ENUM) {
                 config_add_quoted(b, k->words->word((unsigned)value));
+        } else if (k->kind == KIND_CONNECTION) {
+                strbuf_add(b, value > 0 ? "\"reuse:" : "\"fresh");
+                if (value > 0)
+                        strbuf_add_u64(b, value);
+                strbuf_add_char(b, '"');
         } else if (k->kind == KIND_BYTES) {
                 strbuf_add_char(b, '"');
                 add_bytes(b, value);

@@ -217,23 +217,24 @@ static int parse_http_socket(const char *text, TargetConfig *t, const char **ret
         const char *end;
         int r = parse_socket(text, t, &end, reterr_why);
 
-        t->port = 80;
+        t->port = t->tls ? 443 : 80;
         if (r < 0)
                 return r;
         return copy_path(end + (*end == ':' ? 1 : 0), t);
 }
 
 static int parse_http_target(const char *text, TargetConfig *t, const char **reterr_why) {
-        const char *authority = text + strlen("http://"), *end;
+        const char *authority = strstr(text, "://") + 3, *end;
         int r;
 
+        t->tls = strncmp(text, "https", 5) == 0;
         t->scheme = TARGET_HTTP;
         r = check_url(text, authority, reterr_why);
         if (r < 0)
                 return r;
         if (strncmp(authority, "unix:", 5) == 0)
                 return parse_http_socket(authority + 5, t, reterr_why);
-        r = parse_destination(authority, 80, t, &end);
+        r = parse_destination(authority, t->tls ? 443 : 80, t, &end);
         if (r < 0)
                 return r;
         if (*end && *end != '/' && *end != '?')
@@ -247,11 +248,7 @@ int config_parse_target(const char *text, TargetConfig *ret, const char **reterr
         const char *end = "";
         int r;
 
-        if (strncmp(text, "https://", 8) == 0) {
-                *reterr_why = "needs TLS, which is not supported for probes; use http";
-                return -EINVAL;
-        }
-        if (strncmp(text, "http://", 7) == 0) {
+        if (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0) {
                 r = parse_http_target(text, &t, reterr_why);
         } else if (strncmp(text, "unix:", 5) == 0) {
                 t.scheme = TARGET_TCP;
@@ -271,6 +268,28 @@ int config_parse_target(const char *text, TargetConfig *ret, const char **reterr
                 return r;
         }
         *ret = t;
+        return 0;
+}
+
+int config_parse_connection(const char *text, uint64_t *ret_reuse, const char **reterr_why) {
+        static const char reuse[] = "reuse:";
+        const char *digits = text + sizeof reuse - 1;
+        uint64_t n;
+
+        if (streq(text, "fresh")) {
+                *ret_reuse = 0;
+                return 0;
+        }
+        if (strncmp(text, reuse, sizeof reuse - 1) != 0 ||
+            number_parse_u64(digits, strlen(digits), &n) < 0)
+                return -EINVAL;
+        if (n < 2 || n > CONFIG_REUSE_MAX) {
+                *reterr_why =
+                        "is no number of probes over one connection; write \"fresh\" for one, "
+                        "or from 2 to 1000000";
+                return -EINVAL;
+        }
+        *ret_reuse = n;
         return 0;
 }
 

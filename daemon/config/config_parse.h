@@ -13,6 +13,9 @@ int config_parse_identifier(const char *text, const char **reterr_why) _must_che
 int config_parse_table(const char *text, const char **reterr_why) _must_check_;
 int config_parse_header(const char *text, const char **reterr_why) _must_check_;
 int config_parse_selector(const char *text, const char **reterr_why) _must_check_;
+/* "fresh" is 0. */
+int config_parse_connection(const char *text, uint64_t *ret_reuse,
+                            const char **reterr_why) _must_check_;
 int config_parse_label(const char *text, const char **reterr_why) _must_check_;
 int config_parse_conninfo(const char *text, const char **reterr_why) _must_check_;
 int config_parse_url(const char *text, const char **reterr_why) _must_check_;

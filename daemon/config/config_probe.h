@@ -5,8 +5,10 @@
 
 #include "policy.h"
 #include "selector.h"
+#include "tls.h"
 
 #define CONFIG_STATUS_MAX 16
+#define CONFIG_REUSE_MAX 1000000
 /* Addresses of one target that is a name which are probed. */
 #define TARGET_ADDRESSES_MAX 16
 
@@ -27,6 +29,7 @@ typedef struct TargetConfig {
         uint16_t port;
         char *socket; /* path of a unix socket, instead of host and port; NULL: none */
         char *path;   /* of http: path and query, at least "/" */
+        bool tls;     /* of http: https */
 } TargetConfig;
 
 typedef struct OperandConfig {
@@ -43,6 +46,16 @@ typedef struct ValueExpectation {
         unsigned line;
 } ValueExpectation;
 
+/* http, metrics: how their https targets are spoken to. */
+typedef struct TlsConfig {
+        bool verify;            /* false: any certificate will do */
+        char *ca_file;          /* NULL: those that the host trusts */
+        char *certificate_file; /* NULL: none */
+        char *key_file;         /* name of a secret; NULL: certificate_file holds the key */
+        TlsVersion minimum_version;
+        char *server_name; /* NULL: the target's host */
+} TlsConfig;
+
 typedef struct ProbeConfig {
         char *name;
         ProbeKindId kind;
@@ -55,7 +68,8 @@ typedef struct ProbeConfig {
         usec_t latency;           /* a good answer that takes longer is bad; 0: any */
         ValueExpectation *values; /* limits on reported values */
         size_t n_values;
-        uint32_t reuse;      /* probes over one connection before it is renewed; 0: one each */
+        uint32_t reuse; /* probes over one connection before it is renewed; 0: one each */
+        TlsConfig tls;
         StatusRange *status; /* http: accepted ones */
         size_t n_status;
         char *body;           /* http: text that the body must contain; NULL: any */

@@ -2,8 +2,8 @@
 #include "config_schema_rows.h"
 
 static const ConfigTable *const tables[] = {
-        &config_schema_service, &config_schema_probe,  &config_schema_judge,
-        &config_schema_step,    &config_schema_daemon,
+        &config_schema_service, &config_schema_probe, &config_schema_judge,
+        &config_schema_tls,     &config_schema_step,  &config_schema_daemon,
 };
 
 #define NO_LINE SIZE_MAX
@@ -19,6 +19,7 @@ static const struct {
         [SECTION_BAKE] = { "release.bake", NO_LINE, SECTION_BAKE },
         [SECTION_PROBE] = { "probes.*", offsetof(ProbeConfig, line), SECTION_PROBE },
         [SECTION_EXPECT] = { "probes.*.expect", NO_LINE, SECTION_PROBE },
+        [SECTION_TLS] = { "probes.*.tls", NO_LINE, SECTION_PROBE },
         [SECTION_VALUE] = { "probes.*.expect.values[]", offsetof(ValueExpectation, line),
                             SECTION_VALUE },
         [SECTION_SIGNAL] = { "signals.*", offsetof(SignalConfig, line), SECTION_SIGNAL },

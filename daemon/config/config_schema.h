@@ -12,6 +12,7 @@ typedef enum ConfigSection {
         SECTION_BAKE,
         SECTION_PROBE,
         SECTION_EXPECT,
+        SECTION_TLS,
         SECTION_VALUE, /* one of expect.values */
         SECTION_SIGNAL,
         SECTION_RULE,
@@ -52,6 +53,7 @@ typedef enum ConfigKind {
         KIND_PATH,       /* absolute path */
         KIND_SOCKET,     /* absolute path of at most 107 bytes, or "" */
         KIND_SECRET,     /* name of a file under the secrets directory */
+        KIND_CONNECTION, /* uint32_t: "fresh" or "reuse:N" */
         KIND_TARGETS,    /* list of TargetConfig */
         KIND_STATUSES,   /* list of StatusRange */
         _CONFIG_KIND_MAX,

@@ -21,6 +21,7 @@ typedef struct ConfigTable {
 
 extern const ConfigTable config_schema_service;
 extern const ConfigTable config_schema_probe;
+extern const ConfigTable config_schema_tls;
 extern const ConfigTable config_schema_judge;
 extern const ConfigTable config_schema_step;
 extern const ConfigTable config_schema_daemon;

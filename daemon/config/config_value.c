@@ -90,6 +90,9 @@ static const KindRow kinds[_CONFIG_KIND_MAX] = {
                           "the name of a secret in quotes, a file name without slash, such as "
                           "\"oncall\"",
                           config_parse_secret },
+        [KIND_CONNECTION] = { FORM_INTEGER, CONFIG_TEXT,
+                              "\"fresh\", or \"reuse:10\" for ten probes over one connection",
+                              NULL },
         [KIND_TARGETS] = { FORM_LIST, CONFIG_LIST,
                            "a list of targets in quotes, such as [ "
                            "\"http://10.0.0.11:8080/healthz\" ] or, for tcp, [ \"10.0.0.11:5432\" "
@@ -175,6 +178,8 @@ static int parse_value(const ConfigKey *k, const char *text, Value *ret, const c
         case FORM_INTEGER:
                 if (k->kind == KIND_ENUM)
                         return parse_word(k, text, &ret->integer);
+                if (k->kind == KIND_CONNECTION)
+                        return config_parse_connection(text, &ret->integer, why);
                 if (k->kind == KIND_BYTES)
                         return number_parse_bytes(text, &ret->integer);
                 return number_parse_u64(text, strlen(text), &ret->integer);

@@ -39,6 +39,13 @@ static const ConfigKey rows[] = {
         { SECTION_PROBE, "dependency", KIND_BOOL, AT(ProbeConfig, dependency), .fallback = "false",
           .help = "true: not the service but what it leans on; while it is bad nothing is rolled "
                   "back" },
+        { SECTION_PROBE, "connection", KIND_CONNECTION, AT(ProbeConfig, reuse), .pace = true,
+          .kinds = BIT(PROBE_HTTP) | BIT(PROBE_METRICS), .fallback = "fresh",
+          .help = "\"fresh\": a new connection for each probe; \"reuse:10\": a new one for every "
+                  "tenth, after any failure and at a release" },
+        { SECTION_PROBE, "tls", KIND_SECTION, .inner = SECTION_TLS,
+          .kinds = BIT(PROBE_HTTP) | BIT(PROBE_METRICS),
+          .help = "how https targets are spoken to" },
         { SECTION_PROBE, "expect", KIND_SECTION, .inner = SECTION_EXPECT,
           .help = "what a good answer looks like" },
         { SECTION_PROBE, "version_header", KIND_HEADER, AT(ProbeConfig, version_header),

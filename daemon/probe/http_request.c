@@ -63,7 +63,7 @@ static void add_host(StrBuf *b, const TargetConfig *target) {
         strbuf_add(b, brackets ? "Host: [" : "Host: ");
         strbuf_add(b, target->host);
         strbuf_add(b, brackets ? "]" : "");
-        if (target->port != 80) {
+        if (target->port != (target->tls ? 443 : 80)) {
                 strbuf_add(b, ":");
                 strbuf_add_u64(b, target->port);
         }
