@@ -149,8 +149,7 @@ static void check_tls(const ProbeConfig *p, ConfigErrors *e) {
         if (!t->verify && t->ca_file)
                 refuse_named(e, p->line, "probes", p->name, "tls.ca_file",
                              "says who may sign, but verify is false; remove one of the two");
-        if (t->server_name && t->server_name[strcspn(t->server_name, " \t/:@")] &&
-            !strchr(t->server_name, ':'))
+        if (t->server_name && strpbrk(t->server_name, " \t/@"))
                 refuse_named(e, p->line, "probes", p->name, "tls.server_name",
                              "is no host name; write it without scheme, path or port");
 }

@@ -41,8 +41,7 @@ static const ConfigKey rows[] = {
                   "back" },
         { SECTION_PROBE, "connection", KIND_CONNECTION, AT(ProbeConfig, reuse), .pace = true,
           .kinds = BIT(PROBE_HTTP) | BIT(PROBE_METRICS), .fallback = "fresh",
-          .help = "\"fresh\": a new connection for each probe; \"reuse:10\": a new one for every "
-                  "tenth, after any failure and at a release" },
+          .help = "\"fresh\": each probe has its own; \"reuse:10\": ten in a row share one" },
         { SECTION_PROBE, "tls", KIND_SECTION, .inner = SECTION_TLS,
           .kinds = BIT(PROBE_HTTP) | BIT(PROBE_METRICS),
           .help = "how https targets are spoken to" },

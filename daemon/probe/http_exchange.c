@@ -349,10 +349,9 @@ bool http_exchange_add_coding(const HttpExchange *x, const char *body, StrBuf *b
         return true;
 }
 
-bool http_exchange_certificate_days(const HttpExchange *x, double *ret_days) {
+void http_exchange_add_values(const HttpExchange *x, ProbeResult *result) {
         if (x->has_days)
-                *ret_days = x->days;
-        return x->has_days;
+                (void)probe_result_add_value(result, "certificate_days", x->days);
 }
 
 const char *http_exchange_waiting_for(const HttpExchange *x) {

@@ -47,7 +47,8 @@ const HttpResponse *http_exchange_response(const HttpExchange *x);
 /* Adds "the BODY came as Content-Encoding gzip, which nobody asked for" when it did, and returns
  * whether: then its bytes are not what they stand for. */
 bool http_exchange_add_coding(const HttpExchange *x, const char *body, StrBuf *b);
-/* Days until the target's certificate expires. False: not known, or there is none. */
-bool http_exchange_certificate_days(const HttpExchange *x, double *ret_days);
+/* Adds what the connection itself reports: with TLS `certificate_days`, until the target's
+ * certificate expires. */
+void http_exchange_add_values(const HttpExchange *x, ProbeResult *result);
 /* What the target still owes: "connection", "TLS handshake", "answer", "end of the answer". */
 const char *http_exchange_waiting_for(const HttpExchange *x);

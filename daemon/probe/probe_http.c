@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "http_exchange.h"
+#include "http_tls.h"
 
 #define ACCEPT "*/*"
 
@@ -12,6 +13,7 @@
 typedef struct HttpShared {
         HttpRequest *requests; /* one for each target */
         size_t n_requests;
+        HttpTls *tls; /* NULL: no target wants it */
         size_t length;
         uint32_t *fallback; /* [i]: length of the longest proper prefix of the text that ends at its
                                byte i */
@@ -36,12 +38,12 @@ static void http_release(void *shared) {
         if (!s)
                 return;
         http_requests_free(s->requests, s->n_requests);
+        http_tls_free(s->tls);
         free(s->fallback);
         free(s);
 }
 
-static int http_prepare(_unused_ const ProbeTools *tools, const ProbeConfig *config,
-                        void **ret_shared) {
+static int http_prepare(const ProbeTools *tools, const ProbeConfig *config, void **ret_shared) {
         HttpShared *s = calloc(1, sizeof *s);
         int r;
 
@@ -54,6 +56,11 @@ static int http_prepare(_unused_ const ProbeTools *tools, const ProbeConfig *con
                 return r;
         }
         s->n_requests = config->n_targets;
+        r = http_tls_new(&s->tls, tools, config);
+        if (r < 0) {
+                http_release(s);
+                return r;
+        }
         s->length = config->body ? strlen(config->body) : 0;
         s->fallback = calloc(s->length + 1, sizeof *s->fallback);
         if (!s->fallback) {
@@ -171,6 +178,7 @@ static void on_done(void *userdata, ProbeOutcome outcome, const char *words) {
         else
                 judge_answer(run, &result);
         take_version(run, &result);
+        http_exchange_add_values(run->exchange, &result);
 
         void (*done)(void *, const ProbeResult *) = run->done;
         void *owner = run->userdata;
@@ -196,11 +204,18 @@ static int http_start(const ProbeStart *start, ProbeResult *ret, void **ret_run)
         };
 
         size_t target = (size_t)(start->target - start->config->targets);
+        TlsContext *tls;
+        const char *name;
+
+        if (!http_tls_choose(run->shared->tls, start->config, start->target, &tls, &name, ret))
+                return 0;
         r = http_exchange_start(&run->exchange, &(HttpExchangeSetup){
                                                         .poller = start->tools->poller,
                                                         .address = start->address,
                                                         .now = loop_now(start->tools->loop),
                                                         .trace = start->trace,
+                                                        .tls = tls,
+                                                        .name = name,
                                                         .request = &run->shared->requests[target],
                                                         .peer = start->memory,
                                                         .reuse = start->config->reuse,

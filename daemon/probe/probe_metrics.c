@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "http_exchange.h"
+#include "http_tls.h"
 #include "metrics_page.h"
 
 #define ACCEPT "text/plain;version=0.0.4,*/*;q=0.1"
@@ -12,6 +13,7 @@
 typedef struct MetricsShared {
         HttpRequest *requests; /* one for each target */
         size_t n_requests;
+        HttpTls *tls; /* NULL: no target wants it */
         MetricsWanted *wanted;
 } MetricsShared;
 
@@ -53,12 +55,12 @@ static void metrics_release(void *shared) {
         if (!s)
                 return;
         http_requests_free(s->requests, s->n_requests);
+        http_tls_free(s->tls);
         metrics_wanted_free(s->wanted);
         free(s);
 }
 
-static int metrics_prepare(_unused_ const ProbeTools *tools, const ProbeConfig *config,
-                           void **ret_shared) {
+static int metrics_prepare(const ProbeTools *tools, const ProbeConfig *config, void **ret_shared) {
         MetricsShared *s = calloc(1, sizeof *s);
         int r;
 
@@ -70,6 +72,8 @@ static int metrics_prepare(_unused_ const ProbeTools *tools, const ProbeConfig *
                 s->n_requests = config->n_targets;
                 r = metrics_wanted_new(&s->wanted, config);
         }
+        if (r >= 0)
+                r = http_tls_new(&s->tls, tools, config);
         if (r < 0) {
                 metrics_release(s);
                 return r;
@@ -185,6 +189,7 @@ static void on_done(void *userdata, ProbeOutcome outcome, const char *words) {
         bool coded = http_exchange_add_coding(run->exchange, "page", &coding);
 
         run->result.status = (uint16_t)http_exchange_response(run->exchange)->status;
+        http_exchange_add_values(run->exchange, &run->result);
         run->exchange = http_exchange_free(run->exchange);
         if (outcome != OUTCOME_OK)
                 probe_result_set(&run->result, outcome, words);
@@ -207,12 +212,16 @@ static int metrics_start(const ProbeStart *start, ProbeResult *ret, void **ret_r
         const MetricsShared *shared = start->shared;
         const MetricsTarget *memory = start->memory;
         size_t target = (size_t)(start->target - start->config->targets);
+        TlsContext *tls;
+        const char *name;
         int r;
 
         if (!run) {
                 probe_result_set_errno(ret, ENOMEM);
                 return 0;
         }
+        if (!http_tls_choose(shared->tls, start->config, start->target, &tls, &name, ret))
+                return 0;
         run->loop = start->tools->loop;
         run->wanted = shared->wanted;
         run->memory = memory->counters;
@@ -223,6 +232,8 @@ static int metrics_start(const ProbeStart *start, ProbeResult *ret, void **ret_r
                                                         .address = start->address,
                                                         .now = loop_now(start->tools->loop),
                                                         .trace = start->trace,
+                                                        .tls = tls,
+                                                        .name = name,
                                                         .request = &shared->requests[target],
                                                         .peer = memory->peer,
                                                         .reuse = start->config->reuse,

@@ -12,7 +12,7 @@ typedef struct Base {
         const char *key, *value;
 } Base;
 
-#define EXAMPLE_TARGETS "[ \"http://10.0.0.1:80/\" ]"
+#define EXAMPLE_TARGETS "[ \"http://10.0.0.1:80/\", \"https://10.0.0.1/\" ]"
 
 static const Base bases[] = {
         { SECTION_SERVICE, NULL, "service", "\"s\"" },
@@ -140,6 +140,11 @@ static inline void write_probes(Draft *d) {
                         add_keys(d, SECTION_VALUE, NULL);
                         add_line(d, "} );");
                 }
+                add_line(d, "};");
+        }
+        if (!streq(kind, "tcp") && !is_target(d, SECTION_PROBE, "tls")) {
+                add_line(d, "tls = {");
+                add_keys(d, SECTION_TLS, NULL);
                 add_line(d, "};");
         }
         add_line(d, "};");

@@ -49,9 +49,6 @@ static void single_mistakes_read_as_written_here(_unused_ void **state) {
                 { PROBE("kind = \"tcp\"; targets = [ \"h:1\" ]; "
                         "expect = { body = \"x\"; };"),
                   "f:2: probes.p.expect.body: is no key of kind \"tcp\"; remove it\n" },
-                { PROBE("kind = \"http\"; targets = [ \"https://h/\" ];"),
-                  "f:2: probes.p.targets: \"https://h/\" needs TLS, which is not supported for "
-                  "probes; use http\n" },
                 { PROBE("kind = \"http\"; targets = [ \"http://u:p@h/\" ];"),
                   "f:2: probes.p.targets: \"http://u:p@h/\" names a user; write the URL without "
                   "user and password\n" },
@@ -64,7 +61,8 @@ static void single_mistakes_read_as_written_here(_unused_ void **state) {
                 { PROBE("kind = \"http\"; targets = [ \"http://h/\", \"http://H:80/\" ];"),
                   "f:2: probes.p.targets: \"http://H:80/\" is there twice; remove one\n" },
                 { PROBE("kind = \"http\"; targets = [ \"h:1\" ];"),
-                  "f:2: probes.p.targets: \"h:1\" is no http URL; write http://host:port/path\n" },
+                  "f:2: probes.p.targets: \"h:1\" is no http URL; write http://host:port/path or "
+                  "https://host/path\n" },
                 { PROBE("kind = \"tcp\"; targets = [ \"http://h/\" ];"),
                   "f:2: probes.p.targets: \"http://h/\" is no target of kind \"tcp\"; write "
                   "host:port\n" },

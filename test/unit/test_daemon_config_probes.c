@@ -27,6 +27,34 @@ static void mistakes_read_as_written_here(_unused_ void **state) {
                   "unix:/run/app.sock\n" },
                 { PROBE("kind = \"tcp\"; targets = [ \"unix:/run/x\", \"unix:/run/x\" ];"),
                   "f:2: probes.p.targets: \"unix:/run/x\" is there twice; remove one\n" },
+                { PROBE("kind = \"http\"; targets = [ \"http://h/\" ]; connection = \"reuse:1\";"),
+                  "f:2: probes.p.connection: \"reuse:1\" is no number of probes over one "
+                  "connection; write \"fresh\" for one, or from 2 to 1000000\n" },
+                { PROBE("kind = \"http\"; targets = [ \"http://h/\" ]; connection = \"kept\";"),
+                  "f:2: probes.p.connection: \"kept\" is not understood; write \"fresh\", or "
+                  "\"reuse:10\" for ten probes over one connection\n" },
+                { PROBE("kind = \"tcp\"; targets = [ \"h:1\" ]; connection = \"fresh\";"),
+                  "f:2: probes.p.connection: is no key of kind \"tcp\"; remove it\n" },
+                { PROBE("kind = \"http\"; targets = [ \"http://h/\" ]; "
+                        "tls = { verify = false; };"),
+                  "f:2: probes.p.tls: is there, but no target is an https URL; write https:// in "
+                  "targets, or remove it\n" },
+                { PROBE("kind = \"http\"; targets = [ \"https://h/\" ]; "
+                        "tls = { key_file = \"k\"; };"),
+                  "f:2: probes.p.tls.key_file: is there without its certificate; write "
+                  "certificate_file, or remove it\n" },
+                { PROBE("kind = \"http\"; targets = [ \"https://h/\" ]; "
+                        "tls = { verify = false; ca_file = \"/x\"; };"),
+                  "f:2: probes.p.tls.ca_file: says who may sign, but verify is false; remove one "
+                  "of the two\n" },
+                { PROBE("kind = \"metrics\"; targets = [ \"https://h/\" ]; "
+                        "tls = { server_name = \"a b\"; };"),
+                  "f:2: probes.p.tls.server_name: is no host name; write it without scheme, path "
+                  "or port\n" },
+                { PROBE("kind = \"http\"; targets = [ \"https://h/\" ]; "
+                        "tls = { minimum_version = \"1.1\"; };"),
+                  "f:2: probes.p.tls.minimum_version: \"1.1\" is not understood; write one of "
+                  "\"1.2\", \"1.3\"\n" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)
@@ -46,6 +74,8 @@ static void targets_are_taken_apart(_unused_ void **state) {
                 { "tcp", "tcp://[::1]:5432", "::1", NULL, NULL, 5432 },
                 { "tcp", "unix:/run/x.sock", "localhost", NULL, "/run/x.sock", 0 },
                 { "http", "http://unix:/run/x.sock:/a?b", "localhost", "/a?b", "/run/x.sock", 80 },
+                { "http", "https://h.example", "h.example", "/", NULL, 443 },
+                { "metrics", "https://[::1]:8443/m", "::1", "/m", NULL, 8443 },
                 { "http", "http://unix:/run/x.sock", "localhost", "/", "/run/x.sock", 80 },
         };
 
@@ -65,6 +95,7 @@ static void targets_are_taken_apart(_unused_ void **state) {
                 assert_int_equal(t->port, cases[i].port);
                 assert_int_equal(t->scheme, streq(cases[i].kind, "tcp") ? TARGET_TCP : TARGET_HTTP);
                 assert_string_equal(t->socket ?: "", cases[i].socket ?: "");
+                assert_int_equal(t->tls, strncmp(cases[i].url, "https", 5) == 0);
                 if (cases[i].path)
                         assert_string_equal(t->path, cases[i].path);
                 else

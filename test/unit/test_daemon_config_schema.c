@@ -15,6 +15,7 @@ static const char *prefix_of(ConfigSection section) {
                 [SECTION_BAKE] = "release.bake.",
                 [SECTION_PROBE] = "probes.p.",
                 [SECTION_EXPECT] = "probes.p.expect.",
+                [SECTION_TLS] = "probes.p.tls.",
                 [SECTION_VALUE] = "probes.p.expect.values[0].",
                 [SECTION_SIGNAL] = "signals.s.",
                 [SECTION_RULE] = "rules[0].",
