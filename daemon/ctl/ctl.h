@@ -58,6 +58,7 @@ typedef enum Option {
         OPTION_DRY_RUN,
         OPTION_OLDER_THAN,
         OPTION_FILE,
+        OPTION_POLICY,
         _OPTION_MAX,
         OPTION_NONE = -1,
 } Option;
@@ -124,6 +125,8 @@ void print_text(const char *text, int width);
 /* The same line by line, each behind `before`, to stdout and to stderr. */
 void print_paragraph(const char *before, const char *text);
 void print_failure(const char *before, const char *text);
+/* The same for n bytes, at most so many lines of them, to stdout; lines may end as a protocol's. */
+void print_bytes(const char *before, const char *data, size_t n, size_t lines_max);
 void print_json(const Json *value);
 
 /* ctl_sql.c */
@@ -200,6 +203,9 @@ ExitCode run_explain(const Verb *verb, const CommandLine *line);
 
 /* ctl_check.c */
 ExitCode run_check(const Verb *verb, const CommandLine *line);
+
+/* ctl_probe.c */
+ExitCode run_probe(const Verb *verb, const CommandLine *line);
 
 /* ctl_drill.c */
 ExitCode run_drill(const Verb *verb, const CommandLine *line);

@@ -79,6 +79,8 @@ static const struct {
         [OPTION_DRY_RUN] = { "dry-run", FORM_FLAG, "print what would be done, and do nothing" },
         [OPTION_OLDER_THAN] = { "older-than", FORM_DURATION, "only what is older" },
         [OPTION_FILE] = { "file", FORM_PATH, "the file to write" },
+        [OPTION_POLICY] = { "policy", FORM_PATH,
+                            "this policy file, instead of the service's in the directory" },
 };
 
 const char *option_name(Option o) {
@@ -156,8 +158,9 @@ void verb_print_options(const Verb *verb, FILE *f) {
 static const struct {
         const char *words, *help;
 } exit_codes[_EXIT_CODE_MAX] = {
-        [EXIT_OK] = { "ok", "done; of check: everything is good" },
-        [EXIT_FAILED] = { "failed", "something else went wrong; of check: something is not good" },
+        [EXIT_OK] = { "ok", "done; of check and probe: everything is good" },
+        [EXIT_FAILED] = { "failed",
+                          "something else went wrong; of check and probe: something is not good" },
         [EXIT_USAGE] = { "usage", "the command line is wrong" },
         [EXIT_UNREACHABLE] = { "unreachable", "the daemon or the database does not answer" },
         [EXIT_REFUSED] = { "refused",

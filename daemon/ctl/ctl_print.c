@@ -44,6 +44,23 @@ void print_failure(const char *before, const char *text) {
         print_lines(stderr, before, text ?: "-");
 }
 
+void print_bytes(const char *before, const char *data, size_t n, size_t lines_max) {
+        for (size_t lines = 0; n > 0; lines++) {
+                const char *end = memchr(data, '\n', n);
+                size_t length = end ? (size_t)(end - data) : n;
+
+                if (lines == lines_max) {
+                        printf("%s... and %zu bytes more\n", before, n);
+                        return;
+                }
+                fputs(before, stdout);
+                print_escaped(stdout, data, length - (length > 0 && data[length - 1] == '\r'), 0);
+                fputc('\n', stdout);
+                data += length + (end ? 1 : 0);
+                n -= length + (end ? 1 : 0);
+        }
+}
+
 void print_json(const Json *value) {
         _cleanup_(freep) char *text = json_text_pretty(value);
 

@@ -8,6 +8,7 @@ typedef struct TcpRun {
         PollItem item; /* first, so that an item is its run */
         Poller *poller;
         int fd;
+        ProbeTrace *trace;
         void (*done)(void *userdata, const ProbeResult *result);
         void *userdata;
 } TcpRun;
@@ -33,6 +34,8 @@ static void on_ready(PollItem *item, uint32_t events _unused_) {
                 return;
         if (r < 0)
                 probe_result_set_errno(&result, r);
+        else
+                probe_trace_mark(run->trace, MOMENT_CONNECTED);
 
         void (*done)(void *, const ProbeResult *) = run->done;
         void *owner = run->userdata;
@@ -50,6 +53,7 @@ static int tcp_start(const ProbeStart *start, ProbeResult *ret, void **ret_run) 
         }
         run->item.fd = -1;
         run->poller = start->tools->poller;
+        run->trace = start->trace;
         run->done = start->done;
         run->userdata = start->userdata;
         r = run->fd = connection_start(start->address, 0);
@@ -58,6 +62,7 @@ static int tcp_start(const ProbeStart *start, ProbeResult *ret, void **ret_run) 
         if (r == -EAGAIN)
                 r = poller_add(run->poller, &run->item, run->fd, EPOLLOUT, on_ready);
         else if (r == 0) {
+                probe_trace_mark(start->trace, MOMENT_CONNECTED);
                 ret->outcome = OUTCOME_OK;
                 return 0;
         }

@@ -11,6 +11,7 @@
 typedef enum ProbeMoment {
         MOMENT_STARTED,
         MOMENT_RESOLVED,
+        MOMENT_BEGUN, /* by its kind: any name is resolved */
         MOMENT_CONNECTED,
         MOMENT_TLS, /* the handshake is done */
         MOMENT_SENT,
