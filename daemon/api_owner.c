@@ -61,6 +61,7 @@ static bool probe_detail(void *userdata, uint32_t service, uint16_t probe, uint1
                 .address = m->probe_address,
                 .left_out = prober_address(m->prober, service, probe, target, &address),
         };
+        ret->n_values = prober_values(m->prober, service, probe, target, &ret->values);
         return true;
 }
 

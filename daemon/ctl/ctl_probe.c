@@ -1,5 +1,5 @@
-/* probe: makes the probes of a policy once, from here and now, and shows what went out, what came back
- * and when. Asks no daemon: it works before a policy is in force, and with the daemon dead. */
+/* probe: makes the probes of a policy once, from here and now, and shows what went out, what came
+ * back and when. Asks no daemon: it works before a policy is in force, and with the daemon dead. */
 #include <errno.h>
 
 #include "config_schema.h"
@@ -29,8 +29,7 @@ static void on_done(void *userdata) {
         ((Session *)userdata)->done = true;
 }
 
-static int session_run(Session *s, const char *secrets, const ServiceConfig *config,
-                       size_t probe) {
+static int session_run(Session *s, const char *secrets, const ServiceConfig *config, size_t probe) {
         int r = loop_new(&s->loop);
 
         if (r >= 0)
@@ -38,8 +37,7 @@ static int session_run(Session *s, const char *secrets, const ServiceConfig *con
         if (r >= 0)
                 r = poller_new(&s->poller, s->loop, NULL, NULL);
         if (r >= 0)
-                r = survey_new(&s->survey,
-                               &(ProbeTools){ s->loop, s->poller, s->offload, secrets },
+                r = survey_new(&s->survey, &(ProbeTools){ s->loop, s->poller, s->offload, secrets },
                                config, probe, on_done, s);
         return r < 0 ? r : loop_run_until(s->loop, &s->done);
 }
@@ -90,8 +88,7 @@ static void print_values(const ProbeResult *result) {
 /* Whether the page of metrics has what the signals read; a single page tells no increase. */
 static void print_operands(const SurveyEntry *e) {
         for (size_t i = 0; i < e->probe->n_operands; i++) {
-                bool there = i < e->result.n_increases &&
-                             !__builtin_isnan(e->result.increases[i]);
+                bool there = i < e->result.n_increases && !__builtin_isnan(e->result.increases[i]);
 
                 printf("  counter  ");
                 print_text(e->probe->operands[i]->text, 0);
@@ -196,8 +193,7 @@ static bool show(const CommandLine *line, const ServiceConfig *config, const Sur
         return good == n;
 }
 
-static ExitCode read_policy(const CommandLine *line, const char *policies,
-                            ServiceConfig **ret) {
+static ExitCode read_policy(const CommandLine *line, const char *policies, ServiceConfig **ret) {
         const char *service = line->arguments[0], *path = line->values[OPTION_POLICY];
         STRBUF(error, CONFIG_ERROR_SIZE);
         PolicyFile *files = NULL;
@@ -230,8 +226,8 @@ static ExitCode read_policy(const CommandLine *line, const char *policies,
         }
         policy_files_free(files, n);
         if (code == EXIT_NOT_FOUND)
-                fprintf(stderr, "rollbackctl: no policy in %s is of the service %s\n",
-                        policies, service);
+                fprintf(stderr, "rollbackctl: no policy in %s is of the service %s\n", policies,
+                        service);
         return code;
 }
 

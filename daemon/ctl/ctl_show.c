@@ -122,6 +122,20 @@ static void print_address(const Json *target) {
                        (long long)json_get_i64(target, "addresses_left_out", 0));
 }
 
+static void print_values(const Json *values) {
+        const Json *value;
+        const char *name;
+        void *at = NULL;
+
+        while ((name = json_next(values, &at, &value))) {
+                print_words(", ", name, " ");
+                if (json_is_number(value))
+                        printf("%g", json_number_value(value));
+                else
+                        printf("-");
+        }
+}
+
 static void print_targets(const char *probe, const Json *targets) {
         for (size_t t = 0; t < json_length(targets); t++) {
                 const Json *target = json_at(targets, t);
@@ -137,6 +151,8 @@ static void print_targets(const char *probe, const Json *targets) {
                         print_words(", version ", json_get_text(target, "version", NULL), "");
                 if (json_get_text(target, "words", "")[0] != '\0')
                         print_words(", ", json_get_text(target, "words", NULL), "");
+                if (json_get(target, "values"))
+                        print_values(json_get(target, "values"));
                 printf("%s\n", json_get_bool(target, "straggler", false) ?
                                        ", still on another version" :
                                        "");

@@ -39,8 +39,10 @@ typedef struct ApiUnconfigured { /* a policy file that was refused */
 typedef struct ApiProbeDetail {
         const char *words; /* borrowed until the next call */
         usec_t duration;
-        const char *address; /* that is probed, likewise; "": none, or not known yet */
-        unsigned left_out;   /* further addresses of the name, which are not probed */
+        const char *address;       /* that is probed, likewise; "": none, or not known yet */
+        unsigned left_out;         /* further addresses of the name, which are not probed */
+        const SampleValue *values; /* that the last result reported, likewise */
+        size_t n_values;
 } ApiProbeDetail;
 
 typedef struct ApiOwner {

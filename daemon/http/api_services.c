@@ -37,6 +37,14 @@ static Json *rule_json(const RuleSnapshot *rule) {
         return j;
 }
 
+static Json *values_json(const SampleValue *values, size_t n) {
+        Json *j = json_new_object();
+
+        for (size_t i = 0; i < n; i++)
+                json_set_double(j, values[i].name, values[i].value);
+        return j;
+}
+
 static Json *target_json(Api *a, uint32_t service, uint16_t probe, uint16_t target,
                          const TargetConfig *config, usec_t now) {
         Json *j = json_new_object();
@@ -60,6 +68,8 @@ static Json *target_json(Api *a, uint32_t service, uint16_t probe, uint16_t targ
                 json_set_text(j, "address", detail.address[0] != '\0' ? detail.address : NULL);
                 if (detail.left_out > 0)
                         json_set_u64(j, "addresses_left_out", detail.left_out);
+                if (detail.n_values > 0)
+                        json_set(j, "values", values_json(detail.values, detail.n_values));
         }
         return j;
 }

@@ -189,6 +189,8 @@ static void target_inherit(Target *t, Target *old, usec_t now) {
         t->started = old->started;
         t->memory = old->memory;
         old->memory = memory;
+        t->values = TAKE_PTR(old->values);
+        t->n_values = old->n_values;
         if (!t->present)
                 t->probe->service->prober->counts.targets--;
         else if (interval == old->probe->config->interval) {
@@ -309,6 +311,15 @@ bool prober_detail(const Prober *p, uint32_t service, uint16_t probe, uint16_t t
                 return false;
         *ret = t->detail;
         return true;
+}
+
+size_t prober_values(const Prober *p, uint32_t service, uint16_t probe, uint16_t target,
+                     const SampleValue **ret) {
+        const Probe *which = find_probe(p, service, probe);
+        const Target *t = which ? probe_target(which, target) : NULL;
+
+        *ret = t ? t->values : NULL;
+        return t ? t->n_values : 0;
 }
 
 unsigned prober_address(const Prober *p, uint32_t service, uint16_t probe, uint16_t target,

@@ -53,6 +53,9 @@ typedef struct ProbeDetail {
 } ProbeDetail;
 bool prober_detail(const Prober *p, uint32_t service, uint16_t probe, uint16_t target,
                    ProbeDetail *ret);
+/* The values that the target's last result reported; borrowed until the next turn of the loop. */
+size_t prober_values(const Prober *p, uint32_t service, uint16_t probe, uint16_t target,
+                     const SampleValue **ret);
 /* Where the engine's target is probed at: appends a numeric address without port, nothing while
  * none is known or for what has none. Returns how many further addresses its name has that are not
  * probed. */

@@ -45,10 +45,12 @@ typedef struct Target {
         usec_t due;     /* next regular start */
         usec_t slot;    /* the instant that the last start was due at, unless it was late */
         usec_t started, deadline;
-        usec_t stalled; /* loop_stalled() when it started */
-        usec_t repaid;  /* of what the loop stalled since then, put on the deadline */
-        void *run;      /* the kind's, while running */
-        void *memory;   /* the kind's, kept from probe to probe */
+        usec_t stalled;      /* loop_stalled() when it started */
+        usec_t repaid;       /* of what the loop stalled since then, put on the deadline */
+        void *run;           /* the kind's, while running */
+        void *memory;        /* the kind's, kept from probe to probe */
+        SampleValue *values; /* of the last result; NULL: it had none */
+        size_t n_values;
         /* Where it is probed at; family 0: not known, or the configuration says it otherwise. */
         union {
                 sa_family_t family;

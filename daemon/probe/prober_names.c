@@ -80,6 +80,8 @@ void target_done(Target *t) {
         if (t->memory)
                 t->probe->kind->memory_free(t->memory);
         t->memory = NULL;
+        free(TAKE_PTR(t->values));
+        t->n_values = 0;
 }
 
 void target_retire(Target *t) {

@@ -120,6 +120,19 @@ static void tell_owner(Target *t, const ProbeResult *result, usec_t now) {
                 target_choose_pace(t, deviates, now);
 }
 
+/* For whoever looks later; most probes report nothing. What memory is short for is not kept. */
+static void keep_values(Target *t, const ProbeResult *result) {
+        size_t size = result->n_values * sizeof *t->values;
+
+        if (result->n_values != t->n_values) {
+                free(t->values);
+                t->values = result->n_values > 0 ? malloc(size) : NULL;
+                t->n_values = t->values ? result->n_values : 0;
+        }
+        if (t->values)
+                memcpy(t->values, result->values, size);
+}
+
 /* The one end of every probe that is not cancelled. */
 static void target_finish(Target *t, ProbeResult *result) {
         Prober *p = t->probe->service->prober;
@@ -145,6 +158,7 @@ static void target_finish(Target *t, ProbeResult *result) {
         t->detail.duration = usec_sub(now, t->started);
         strbuf_init(&words, t->detail.words, sizeof t->detail.words);
         strbuf_add(&words, result->words);
+        keep_values(t, result);
         target_schedule(t, now);
         tell_owner(t, result, now);
         bury(p);

@@ -138,8 +138,7 @@ static void on_deadline(void *userdata, usec_t now) {
 }
 
 static int prepare_run(Item *item) {
-        int r = loop_add_timer(item->survey->tools.loop, on_deadline, item, "survey",
-                               &item->timer);
+        int r = loop_add_timer(item->survey->tools.loop, on_deadline, item, "survey", &item->timer);
 
         if (r >= 0 && item->kind->memory_new)
                 r = item->kind->memory_new(item->entry.probe, &item->memory);

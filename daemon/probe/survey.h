@@ -1,6 +1,6 @@
-/* survey.h: makes the probes of a policy once, now and outside any schedule, and keeps what each came
- * to with its trace. For a person who asks; the daemon has the prober. Knows nothing of how it is
- * shown. */
+/* survey.h: makes the probes of a policy once, now and outside any schedule, and keeps what each
+ * came to with its trace. For a person who asks; the daemon has the prober. Knows nothing of how it
+ * is shown. */
 #pragma once
 
 #include "config.h"
@@ -22,8 +22,8 @@ typedef struct SurveyEntry {
 } SurveyEntry;
 
 /* Starts the probe with that index, or SURVEY_ALL, of every target at each of its addresses.
- * `on_done` is called once, from the loop, when the last one has ended. Everything is borrowed until
- * survey_free(). Returns 0, -ENOMEM, or what ProbeKind.prepare() refused with. */
+ * `on_done` is called once, from the loop, when the last one has ended. Everything is borrowed
+ * until survey_free(). Returns 0, -ENOMEM, or what ProbeKind.prepare() refused with. */
 int survey_new(Survey **ret, const ProbeTools *tools, const ServiceConfig *config, size_t probe,
                void (*on_done)(void *userdata), void *userdata) _must_check_;
 Survey *survey_free(Survey *s);

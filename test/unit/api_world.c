@@ -104,13 +104,16 @@ static const ServiceConfig *find_config(_unused_ void *userdata, uint32_t servic
 
 static bool probe_detail(_unused_ void *userdata, uint32_t service, uint16_t probe, uint16_t target,
                          ApiProbeDetail *ret) {
+        static const SampleValue values[] = { { "lag", 1.5 }, { "queue", __builtin_nan("") } };
         static char address[16];
 
         snprintf(address, sizeof address, "10.0.0.%u", (unsigned)target);
         *ret = (ApiProbeDetail){ .words = probe == 0 && target == 1 ? "connection refused" : "",
                                  .duration = 2500,
                                  .address = address,
-                                 .left_out = service == 1 ? 3 : 0 };
+                                 .left_out = service == 1 ? 3 : 0,
+                                 .values = values,
+                                 .n_values = probe == 0 && target == 1 ? ELEMENTSOF(values) : 0 };
         return true;
 }
 

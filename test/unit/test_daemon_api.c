@@ -134,7 +134,10 @@ static void test_one_service(void **state) {
         assert_string_equal(json_get_text(target, "state", ""), "good");
         assert_string_equal(json_get_text(target, "version", ""), "2.0");
         assert_true(json_get_double(target, "age_seconds", 0) == 1);
+        assert_null(json_get(target, "values"));
         target = json_at(json_get(live, "targets"), 1);
+        assert_true(json_get_double(json_get(target, "values"), "lag", 0) == 1.5);
+        assert_null(json_get(json_get(target, "values"), "queue"));
         assert_string_equal(json_get_text(target, "url", ""), "http://10.0.0.2:80/");
         assert_string_equal(json_get_text(target, "state", ""), "bad");
         assert_string_equal(json_get_text(target, "words", ""), "connection refused");
