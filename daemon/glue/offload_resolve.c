@@ -123,5 +123,16 @@ int offload_resolve(Offload *o, const char *host, uint16_t port, usec_t timeout,
 }
 
 const char *offload_resolve_words(int error) {
-        return error == 0 ? "found" : gai_strerror(error);
+        switch (error) {
+        case 0:
+                return "found";
+        case EAI_NONAME:
+                return "the name does not exist";
+        case EAI_NODATA:
+                return "the name has no address";
+        case EAI_AGAIN:
+                return "the name server is silent, or says that it failed";
+        default:
+                return gai_strerror(error);
+        }
 }

@@ -1,5 +1,6 @@
 """The world of a test, and its promises afterwards."""
 import pytest
+from names import NameServer
 from world import World
 
 
@@ -24,3 +25,11 @@ def world(request):
         made.close()
     else:
         made.finish()
+
+
+@pytest.fixture
+def names(world):
+    """The name server of the world's rollbackd, and of nobody else."""
+    server = world.add(NameServer())
+    world.daemon.prefix = server.enter(world.root)
+    return server

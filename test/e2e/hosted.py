@@ -1,37 +1,20 @@
 """A world whose rollbackd runs on a host of its own. The files and sockets of this machine are its too, so that the ledger and
 the API are at hand; the network is not."""
-import sys
-
-from hosts import HERE
 from world import World
 
 DOWN = {"warmup": "200ms", "watch": "1h", "bake": {"time": "1h"}}
 
 
 class HostedWorld(World):
-    def __init__(self, host, **settings):
-        """`settings` take the place of those of rollbackd.conf."""
-        self.host, self.changes = host, settings
+    def __init__(self, host):
         super().__init__()
         self.daemon.prefix = host.prefix
 
-    def conninfo(self, user="rollbackd", host=None, port=5432):
-        return f"host={host or self.cluster.root} port={port} dbname={self.database} user={user} sslmode=disable " \
-               "gssencmode=disable"
+    def conninfo(self, user="rollbackd"):
+        return f"host={self.cluster.root} dbname={self.database} user={user}"
 
-    def settings(self):
-        return {**super().settings(), **self.changes}
-
-    def relay(self):
-        """A port of the host's that leads to the ledger's server."""
-        program = self.host.start(sys.executable, "-c", f"import sys; sys.path.insert(0, '{HERE}'); from proxy import Proxy; "
-                                  f"print(Proxy('{self.cluster.root}/.s.PGSQL.5432').port, flush=True); sys.stdin.read()")
-        return int(program.stdout.readline())
-
-    def targets(self, service):
-        """What is said of each target, by probe and URL."""
-        return {(probe["name"], target["url"]): target
-                for probe in self.service(service)["probes"] for target in probe["targets"]}
+    def describe(self):
+        return self.daemon.log()[-3000:]
 
 
 def policy_on(service, targets, **probe):

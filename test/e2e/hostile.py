@@ -102,6 +102,8 @@ def says_and_waits(name, text):
 # Well enough.
 
 says("ordinary", GOOD)
+says("page_with_a_counter", HEAD + b"Content-Length: 7\r\n\r\nseen 1\n")
+says("takes_notices", b"HTTP/1.1 204 No Content\r\n\r\n")
 says_and_waits("answers_twice", GOOD + GOOD)
 says_and_waits("answers_bad_then_good", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nno\n" + GOOD)
 says("nul_in_body", HEAD + b"Content-Length: 4\r\n\r\n\0ok\0")

@@ -13,6 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 A, AAAA = 1, 28
+NXDOMAIN, SERVFAIL = 3, 2
+# What may stand in a zone in place of addresses.
+FAILS, GARBAGE = "it says that it failed", "no DNS message"
 CLONE_NEWNET = 0x40000000
 ENTER = """
 mount --bind "$1" /etc/resolv.conf
@@ -45,8 +48,8 @@ class Network:
 
 
 class NameServer:
-    """Answers for the names in `zone`: a list of addresses, None for no answer at all; other names do not exist. It turns the
-    order of the addresses from answer to answer."""
+    """Answers for the names in `zone`: a list of addresses, None for no answer at all, FAILS, GARBAGE; other names do not exist.
+    It turns the order of the addresses from answer to answer."""
 
     def __init__(self):
         self.zone = {}
@@ -94,12 +97,18 @@ class NameServer:
         addresses = self.zone.get(name, [])
         if addresses is None:
             return
+        if addresses == GARBAGE:
+            self.socket.sendto(bytes(40), client)
+            return
+        code = NXDOMAIN if name not in self.zone else SERVFAIL if addresses == FAILS else 0
+        if code:
+            addresses = []
         wanted = [a.packed for a in map(ipaddress.ip_address, addresses) if a.version == (4 if kind == A else 6)]
         if kind not in (A, AAAA):
             wanted = []
         turn = next(self.turn) % max(len(wanted), 1)
         wanted = wanted[turn:] + wanted[:turn]
-        head = request[:2] + struct.pack(">HHHHH", 0x8580 | (0 if name in self.zone else 3), 1, len(wanted), 0, 0)
+        head = request[:2] + struct.pack(">HHHHH", 0x8580 | code, 1, len(wanted), 0, 0)
         records = b"".join(b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 0, len(packed)) + packed for packed in wanted)
         self.socket.sendto(head + question + records, client)
 

@@ -139,12 +139,6 @@ def start(world, policy):
     world.wait(lambda: world.service()["epoch"] == 2, "the deploy to be seen")
 
 
-def reports(world):
-    """What is said of each target now, by kind and address."""
-    return {(probe["name"], target["url"]): target
-            for probe in world.service("hostile")["probes"] for target in probe["targets"]}
-
-
 class Watch:
     """Looks on while the targets are probed: what each was found to be, and the daemon's sockets."""
 
@@ -185,7 +179,7 @@ class Watch:
                 self.strange.add(address)
         for port, n in opened.items():
             self.most_open[port] = max(n, self.most_open.get(port, 0))
-        for key, target in reports(self.world).items():
+        for key, target in self.world.targets("hostile").items():
             if "words" in target and target["outcome"]:
                 self.found.setdefault(key, set()).add((target["outcome"], target["words"]))
         return self.found

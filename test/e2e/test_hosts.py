@@ -93,9 +93,10 @@ def test_ways_that_lead_nowhere(site):
 
 def test_no_port_of_ours_is_left(site):
     """Two ports for four targets of one server that keep theirs."""
-    site.home.run("sh", "-c", "echo 50000 50001 >/proc/sys/net/ipv4/ip_local_port_range")
+    # A port that was used is free again after a second.
+    site.home.run("sh", "-c", "cd /proc/sys/net/ipv4; echo 50000 50001 >ip_local_port_range; echo 1 >tcp_tw_reuse")
     url = site.url("http", "accepts_and_is_silent")
-    site.start(policy_on("web", {"http": [f"{url}{n}" for n in range(4)]}, interval="1s", timeout="900ms", fall=1))
+    site.start(policy_on("web", {"http": [f"{url}{n}" for n in range(4)]}, interval="2s", timeout="900ms", fall=1))
     world = site.world
     seen = set()
 

@@ -202,6 +202,11 @@ class World:
     def service(self, name=SERVICE):
         return self.daemon.get(f"/api/v1/services/{name}")
 
+    def targets(self, service=SERVICE):
+        """What is said of each target, by probe and URL."""
+        return {(probe["name"], target["url"]): target
+                for probe in self.service(service)["probes"] for target in probe["targets"]}
+
     def guard(self, name):
         return next(g for g in self.service()["guards"] if g["guard"] == name)["answer"]
 
