@@ -46,21 +46,25 @@ static void finish(HttpExchange *x, ProbeOutcome outcome, const char *words) {
         x->setup.on_done(x->setup.userdata, outcome, words);
 }
 
-static void finish_errno(HttpExchange *x, int error) {
-        ProbeResult result = {};
+/* What a send or a receive says, in the words of who failed. */
+static void explain(const HttpExchange *x, int error, ProbeResult *result) {
         const char *words;
 
         if (error == -EPROTO && x->stream && x->stream->tls) {
                 ProbeOutcome outcome = tls_stream_fault(x->stream->tls, &words);
 
-                finish(x, outcome, words);
-                return;
-        }
-        probe_result_set_errno(&result, error);
+                probe_result_set(result, outcome, words);
+        } else
+                probe_result_set_errno(result, error);
+}
+
+static void finish_errno(HttpExchange *x, int error) {
+        ProbeResult result = {};
+
+        explain(x, error, &result);
         finish(x, result.outcome, result.words);
 }
 
-/* `rest` begins with what is wrong. */
 static void finish_protocol(HttpExchange *x, Slice rest) {
         STRBUF(words, PROBE_WORDS_SIZE);
 
@@ -287,20 +291,34 @@ static void on_ready(PollItem *item, uint32_t events) {
                 read_answer(x);
 }
 
-int http_exchange_start(HttpExchange **ret, const HttpExchangeSetup *setup) {
-        size_t line_size = MAX(setup->line_size, (size_t)HTTP_LINE_MAX);
-        _cleanup_(http_exchange_freep) HttpExchange *x = malloc(sizeof *x + line_size);
+static int begin(HttpExchange *x, const Address *address) {
         int r = 0;
 
-        if (!x)
+        /* A policy that was read anew may ask for it no more. */
+        if (x->setup.reuse == 0)
+                http_peer_renew(x->setup.peer);
+        x->stream = http_peer_take(x->setup.peer, address, x->setup.tls);
+        x->used = x->stream;
+        if (x->used) {
+                r = begin_on_stream(x);
+                if (is_gone(r))
+                        x->stream = stream_free(x->stream);
+        }
+        return x->stream ? r : begin_anew(x, address);
+}
+
+int http_exchange_start(HttpExchange **ret, const HttpExchangeSetup *setup, ProbeResult *reterr) {
+        size_t line_size = MAX(setup->line_size, (size_t)HTTP_LINE_MAX);
+        _cleanup_(http_exchange_freep) HttpExchange *x = malloc(sizeof *x + line_size);
+        int r;
+
+        if (!x) {
+                probe_result_set_errno(reterr, ENOMEM);
                 return -ENOMEM;
+        }
         x->setup = *setup;
         x->setup.address = NULL;
-        /* A policy that was read anew may ask for it no more. */
-        if (setup->reuse == 0)
-                http_peer_renew(setup->peer);
-        x->stream = http_peer_take(setup->peer, setup->address, setup->tls);
-        x->used = x->stream;
+        x->stream = NULL;
         x->answered = false;
         x->body_size = 0;
         x->has_days = false;
@@ -310,15 +328,13 @@ int http_exchange_start(HttpExchange **ret, const HttpExchangeSetup *setup) {
                                                                .n_wanted = setup->n_headers,
                                                                .line = x->line,
                                                                .line_size = line_size });
-        if (x->used) {
-                r = begin_on_stream(x);
-                if (is_gone(r))
-                        x->stream = stream_free(x->stream);
-        }
-        if (!x->stream)
-                r = begin_anew(x, setup->address);
-        if (r < 0)
+        r = begin(x, setup->address);
+        if (r < 0) {
+                explain(x, r, reterr);
+                note_certificate(x);
+                http_exchange_add_values(x, reterr);
                 return r;
+        }
         *ret = TAKE_PTR(x);
         return 0;
 }

@@ -37,8 +37,9 @@ typedef struct HttpExchangeSetup {
         void *userdata;
 } HttpExchangeSetup;
 
-/* Starts. Returns 0, or the negative errno of what failed at once. */
-int http_exchange_start(HttpExchange **ret, const HttpExchangeSetup *setup) _must_check_;
+/* Starts. Returns 0, or a negative errno when it failed at once; *reterr says how. */
+int http_exchange_start(HttpExchange **ret, const HttpExchangeSetup *setup,
+                        ProbeResult *reterr) _must_check_;
 /* Closes, without a word to on_done(). */
 HttpExchange *http_exchange_free(HttpExchange *x);
 DEFINE_CLEANUP(HttpExchange *, http_exchange_free);

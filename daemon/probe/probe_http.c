@@ -209,28 +209,28 @@ static int http_start(const ProbeStart *start, ProbeResult *ret, void **ret_run)
 
         if (!http_tls_choose(run->shared->tls, start->config, start->target, &tls, &name, ret))
                 return 0;
-        r = http_exchange_start(&run->exchange, &(HttpExchangeSetup){
-                                                        .poller = start->tools->poller,
-                                                        .address = start->address,
-                                                        .now = loop_now(start->tools->loop),
-                                                        .trace = start->trace,
-                                                        .tls = tls,
-                                                        .name = name,
-                                                        .request = &run->shared->requests[target],
-                                                        .peer = start->memory,
-                                                        .reuse = start->config->reuse,
-                                                        .max_body = start->config->max_body,
-                                                        .headers = &run->header,
-                                                        .n_headers = run->header != NULL,
-                                                        .on_header = on_header,
-                                                        .on_body = on_body,
-                                                        .on_done = on_done,
-                                                        .userdata = run,
-                                                });
-        if (r < 0) {
-                probe_result_set_errno(ret, r);
+        r = http_exchange_start(&run->exchange,
+                                &(HttpExchangeSetup){
+                                        .poller = start->tools->poller,
+                                        .address = start->address,
+                                        .now = loop_now(start->tools->loop),
+                                        .trace = start->trace,
+                                        .tls = tls,
+                                        .name = name,
+                                        .request = &run->shared->requests[target],
+                                        .peer = start->memory,
+                                        .reuse = start->config->reuse,
+                                        .max_body = start->config->max_body,
+                                        .headers = &run->header,
+                                        .n_headers = run->header != NULL,
+                                        .on_header = on_header,
+                                        .on_body = on_body,
+                                        .on_done = on_done,
+                                        .userdata = run,
+                                },
+                                ret);
+        if (r < 0)
                 return 0;
-        }
         *ret_run = TAKE_PTR(run);
         return 1;
 }

@@ -227,25 +227,25 @@ static int metrics_start(const ProbeStart *start, ProbeResult *ret, void **ret_r
         run->memory = memory->counters;
         run->done = start->done;
         run->userdata = start->userdata;
-        r = http_exchange_start(&run->exchange, &(HttpExchangeSetup){
-                                                        .poller = start->tools->poller,
-                                                        .address = start->address,
-                                                        .now = loop_now(start->tools->loop),
-                                                        .trace = start->trace,
-                                                        .tls = tls,
-                                                        .name = name,
-                                                        .request = &shared->requests[target],
-                                                        .peer = memory->peer,
-                                                        .reuse = start->config->reuse,
-                                                        .max_body = start->config->max_body,
-                                                        .on_body = on_body,
-                                                        .on_done = on_done,
-                                                        .userdata = run,
-                                                });
-        if (r < 0) {
-                probe_result_set_errno(ret, r);
+        r = http_exchange_start(&run->exchange,
+                                &(HttpExchangeSetup){
+                                        .poller = start->tools->poller,
+                                        .address = start->address,
+                                        .now = loop_now(start->tools->loop),
+                                        .trace = start->trace,
+                                        .tls = tls,
+                                        .name = name,
+                                        .request = &shared->requests[target],
+                                        .peer = memory->peer,
+                                        .reuse = start->config->reuse,
+                                        .max_body = start->config->max_body,
+                                        .on_body = on_body,
+                                        .on_done = on_done,
+                                        .userdata = run,
+                                },
+                                ret);
+        if (r < 0)
                 return 0;
-        }
         *ret_run = TAKE_PTR(run);
         return 1;
 }

@@ -149,6 +149,9 @@ static void on_sample(void *userdata, const Sample *s, const char *words) {
         strbuf_add(&b, words);
         for (size_t i = 0; i < s->n_increases; i++)
                 r->increases[i] = s->increases[i];
+        r->n_values = s->n_values;
+        for (size_t i = 0; i < s->n_values; i++)
+                r->values[i] = s->values[i];
         h->n_results++;
         if (h->n_results == h->wanted)
                 loop_exit(h->loop, 0);

@@ -52,6 +52,8 @@ typedef struct Result {
         char version[64], words[160];
         size_t n_increases;
         double increases[SAMPLE_VALUES_MAX];
+        size_t n_values;
+        SampleValue values[SAMPLE_VALUES_MAX];
 } Result;
 
 typedef struct Harness Harness;
