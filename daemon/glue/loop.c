@@ -12,9 +12,6 @@
 
 /* sd-event reads 0 as 250 ms. */
 #define ACCURACY USEC_PER_MSEC
-/* An idle loop sleeps for as long as it likes, so a tick of its own makes turns come at least this
- * often, and a longer gap between turns means that we stood still. */
-#define TICK USEC_PER_SEC
 #define GAP_MAX (2 * USEC_PER_SEC)
 
 typedef struct LoopSignal LoopSignal;
@@ -28,13 +25,14 @@ struct LoopSignal {
 
 struct Loop {
         sd_event *event;
-        sd_event_source *tick;
         LoopSignal *signals;
+        LoopTimer *timers;
         LoopJumpCallback on_jump;
         void *jump_userdata;
         LoopAfterCallback after;
         void *after_userdata;
         usec_t last_turn;
+        usec_t slept_at; /* when it went to sleep; 0: it did not since the last turn */
         sd_event_source *mark; /* comes after all that was ready when the turn began */
         bool mark_wanted, marked;
         usec_t turn_cpu; /* of the thread, when the turn began */
@@ -46,6 +44,8 @@ struct Loop {
 struct LoopTimer {
         Loop *loop;
         sd_event_source *source;
+        LoopTimer *previous, *next;
+        usec_t at;    /* what it is set to; USEC_INFINITY: nothing */
         usec_t armed; /* the instant at which it was */
         LoopTimerCallback callback;
         void *userdata;
@@ -100,15 +100,6 @@ static void note_late_wake(Loop *l, usec_t at) {
         note_stall(l, MAX(at, l->stalled_until), l->turn_began);
 }
 
-static int on_tick(sd_event_source *source, uint64_t at, void *userdata) {
-        Loop *l = userdata;
-
-        note_late_wake(l, at);
-        (void)sd_event_source_set_time(source, usec_add(loop_now(l), TICK));
-        (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-        return 0;
-}
-
 static int on_mark(sd_event_source *source, uint64_t at, void *userdata) {
         Loop *l = userdata;
 
@@ -128,11 +119,6 @@ int loop_new(Loop **ret) {
         r = sd_event_new(&l->event);
         if (r < 0)
                 return r;
-        r = sd_event_add_time(l->event, &l->tick, CLOCK_BOOTTIME, usec_add(loop_now(l), TICK),
-                              ACCURACY, on_tick, l);
-        if (r < 0)
-                return r;
-        (void)sd_event_source_set_description(l->tick, "tick");
         r = sd_event_add_time(l->event, &l->mark, CLOCK_BOOTTIME, 0, ACCURACY, on_mark, l);
         if (r < 0)
                 return r;
@@ -154,7 +140,6 @@ Loop *loop_free(Loop *l) {
                 sd_event_source_disable_unref(s->source);
                 free(s);
         }
-        sd_event_source_disable_unref(l->tick);
         sd_event_source_disable_unref(l->mark);
         sd_event_unref(l->event);
         free(l);
@@ -165,6 +150,7 @@ static int on_timer(sd_event_source *source, uint64_t at, void *userdata) {
         LoopTimer *t = userdata;
 
         (void)source;
+        t->at = USEC_INFINITY;
         note_late_wake(t->loop, MAX(at, t->armed));
         t->callback(t->userdata, loop_now(t->loop));
         return 0;
@@ -178,7 +164,9 @@ int loop_add_timer(Loop *l, LoopTimerCallback callback, void *userdata, const ch
         assert(l && callback && ret);
         if (!t)
                 return -ENOMEM;
-        *t = (LoopTimer){ .loop = l, .callback = callback, .userdata = userdata };
+        *t = (LoopTimer){
+                .loop = l, .at = USEC_INFINITY, .callback = callback, .userdata = userdata
+        };
         r = sd_event_add_time(l->event, &t->source, CLOCK_BOOTTIME, USEC_INFINITY, ACCURACY,
                               on_timer, t);
         if (r < 0)
@@ -187,12 +175,17 @@ int loop_add_timer(Loop *l, LoopTimerCallback callback, void *userdata, const ch
         if (r < 0)
                 return r;
         (void)sd_event_source_set_description(t->source, name);
+        t->next = l->timers;
+        if (t->next)
+                t->next->previous = t;
+        l->timers = t;
         *ret = TAKE_PTR(t);
         return 0;
 }
 
 void loop_timer_set(LoopTimer *t, usec_t at) {
         assert(t);
+        t->at = at;
         t->armed = loop_clock();
         /* Neither call allocates for a source that is there; they refuse only when the loop has
          * finished, and then no timer matters. */
@@ -205,6 +198,12 @@ void loop_timer_set(LoopTimer *t, usec_t at) {
 LoopTimer *loop_timer_free(LoopTimer *t) {
         if (!t)
                 return NULL;
+        if (t->next)
+                t->next->previous = t->previous;
+        if (t->previous)
+                t->previous->next = t->next;
+        else if (t->loop->timers == t)
+                t->loop->timers = t->next;
         sd_event_source_disable_unref(t->source);
         free(t);
         return NULL;
@@ -306,17 +305,34 @@ int loop_listen_fds(void) {
         return sd_listen_fds(1);
 }
 
-/* Compares this turn's instant with the one before, ahead of every callback of the turn. */
+/* How late the first of the timers is that are due. */
+static usec_t lateness(const Loop *l, usec_t now) {
+        usec_t first = now;
+
+        for (const LoopTimer *t = l->timers; t; t = t->next)
+                first = MIN(first, MAX(t->at, t->armed));
+        return now - first;
+}
+
+/* Compares this turn's instant with the one before, ahead of every callback of the turn. A loop
+ * sleeps for as long as nothing is due: only what lasts beyond that is standing still, and who has
+ * nothing to do misses nothing. */
 static void watch_clock(Loop *l) {
-        usec_t now = loop_now(l), last = l->last_turn;
+        usec_t now = loop_now(l), last = l->last_turn, slept_at = l->slept_at, gap;
 
         l->last_turn = now;
+        l->slept_at = 0;
         if (!l->on_jump)
                 return;
-        if (now < last)
+        if (now < last) {
                 l->on_jump(l->jump_userdata, 0, now);
-        else if (now - last > GAP_MAX)
-                l->on_jump(l->jump_userdata, now - last, now);
+                return;
+        }
+        if (now - last <= GAP_MAX)
+                return;
+        gap = slept_at > 0 ? MAX(usec_sub(slept_at, last), lateness(l, now)) : now - last;
+        if (gap > GAP_MAX)
+                l->on_jump(l->jump_userdata, gap, now);
 }
 
 static void begin_turn(Loop *l) {
@@ -372,6 +388,7 @@ int loop_run_until(Loop *l, const bool *done) {
                 idle = r == 0;
                 if (idle) {
                         end_turn(l);
+                        l->slept_at = loop_clock();
                         r = sd_event_wait(l->event, USEC_INFINITY);
                         begin_turn(l);
                 }

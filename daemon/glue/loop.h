@@ -49,7 +49,8 @@ DEFINE_CLEANUP(LoopIo *, loop_io_free);
 /* Blocks the signal in the thread and calls back from the loop. */
 int loop_add_signal(Loop *l, int signal_number, LoopSignalCallback callback,
                     void *userdata) _must_check_;
-/* Called when more than 2 s passed between two turns, or the clock went back. */
+/* Called ahead of a turn when the one before took more than 2 s, a timer comes more than 2 s late,
+ * or the clock went back. */
 void loop_on_jump(Loop *l, LoopJumpCallback callback, void *userdata);
 /* Called after every callback of the loop; NULL: no more. */
 typedef void (*LoopAfterCallback)(void *userdata);

@@ -191,6 +191,47 @@ static void idling_is_no_jump(void **state) {
         assert_int_equal(s->jumps, 0);
 }
 
+/* Stopped by its child while it sleeps, for longer than a gap may be. */
+static void sleep_stopped(Story *s, usec_t due) {
+        pid_t me = getpid(), child = fork();
+
+        assert_true(child >= 0);
+        if (child == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                (void)poll(NULL, 0, 50);
+                (void)kill(me, SIGSTOP);
+                (void)poll(NULL, 0, 2500);
+                (void)kill(me, SIGCONT);
+                _exit(0);
+        }
+        loop_on_jump(s->loop, on_jump, s);
+        assert_int_equal(loop_add_timer(s->loop, exit_zero, s, "end", &s->timer), 0);
+        loop_timer_set(s->timer, usec_add(loop_now(s->loop), due));
+        assert_int_equal(loop_run(s->loop), 0);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+static void a_timer_that_comes_late_is_a_jump(void **state) {
+        Story *s = *state;
+
+        sleep_stopped(s, 200 * USEC_PER_MSEC);
+        assert_int_equal(s->jumps, 1);
+        assert_true(s->gap > 2 * USEC_PER_SEC);
+}
+
+/* Nobody was kept waiting. */
+static void sleeping_with_nothing_due_is_no_jump(void **state) {
+        Story *s = *state;
+        LoopTimer *off;
+
+        assert_int_equal(loop_add_timer(s->loop, exit_zero, s, "off", &off), 0);
+        loop_timer_set(off, 0);
+        loop_timer_set(off, USEC_INFINITY);
+        sleep_stopped(s, 2900 * USEC_PER_MSEC);
+        assert_int_equal(s->jumps, 0);
+        loop_timer_free(off);
+}
+
 static usec_t cpu_now(void) {
         struct timespec t;
 
@@ -364,6 +405,10 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(signal_reaches_the_loop, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(standing_still_is_a_jump, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(idling_is_no_jump, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(a_timer_that_comes_late_is_a_jump, set_up,
+                                                tear_down),
+                cmocka_unit_test_setup_teardown(sleeping_with_nothing_due_is_no_jump, set_up,
+                                                tear_down),
                 cmocka_unit_test_setup_teardown(what_comes_after_each_callback_may_end_it, set_up,
                                                 tear_down),
                 cmocka_unit_test_setup_teardown(a_long_turn_is_a_stall, set_up, tear_down),
