@@ -161,6 +161,9 @@ static void check_probe(ProbeConfig *p, ConfigErrors *e) {
                 refuse_named(e, p->line, "probes", p->name, "timeout",
                              "is longer than the interval; a target is probed once at a time, "
                              "write at most the interval");
+        if (p->spread > p->interval)
+                refuse_named(e, p->line, "probes", p->name, "spread",
+                             "is longer than the interval; write at most the interval");
         if (p->fast_interval >= p->interval)
                 refuse_named(e, p->line, "probes", p->name, "fast_interval",
                              "is not shorter than the interval; write a shorter one, or remove it");

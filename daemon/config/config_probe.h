@@ -62,6 +62,7 @@ typedef struct ProbeConfig {
         TargetConfig *targets; /* kinds without addresses have one for each thing that they ask */
         size_t n_targets;
         usec_t interval, fast_interval, timeout; /* fast_interval 0: none */
+        usec_t spread;   /* first starts lie within it; 0: within the interval */
         usec_t name_ttl; /* of targets that are names: how long their addresses are good */
         uint32_t rise, fall;
         bool dependency;

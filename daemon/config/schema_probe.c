@@ -24,6 +24,10 @@ static const ConfigKey rows[] = {
         { SECTION_PROBE, "fast_interval", KIND_DURATION, AT(ProbeConfig, fast_interval),
           .pace = true, .minimum = "50ms", .maximum = "1h",
           .help = "the interval of a target that began to deviate; none unless given" },
+        { SECTION_PROBE, "spread", KIND_DURATION, AT(ProbeConfig, spread), .pace = true,
+          .minimum = "10ms", .maximum = "1h",
+          .help = "first starts lie within it, and so do all later ones; the interval unless "
+                  "given" },
         { SECTION_PROBE, "timeout", KIND_DURATION, AT(ProbeConfig, timeout), .pace = true,
           .minimum = "1ms", .maximum = "1m",
           .help = "for one probe as a whole; unless given 2s, or the interval if that is shorter" },

@@ -32,7 +32,7 @@ struct Loop {
         LoopAfterCallback after;
         void *after_userdata;
         usec_t last_turn;
-        usec_t slept_at; /* when it went to sleep; 0: it did not since the last turn */
+        usec_t slept_at;       /* when it went to sleep; 0: it did not since the last turn */
         sd_event_source *mark; /* comes after all that was ready when the turn began */
         bool mark_wanted, marked;
         usec_t turn_cpu; /* of the thread, when the turn began */

@@ -30,9 +30,11 @@ usec_t target_next_on_grid(const Target *t, usec_t now) {
 
 void target_schedule_first(Target *t, usec_t now) {
         Prober *p = t->probe->service->prober;
+        const ProbeConfig *config = t->probe->config;
+        usec_t spread = config->spread > 0 ? config->spread : config->interval;
 
         /* On a tick, so that starts whose intervals are whole ticks wait for none. */
-        t->phase = t->due = wheel_round_up(now + usec_jitter(t->probe->config->interval, &p->seed));
+        t->phase = t->due = wheel_round_up(now + usec_jitter(spread, &p->seed));
         target_schedule(t, now);
 }
 

@@ -70,6 +70,10 @@ static void single_mistakes_read_as_written_here(_unused_ void **state) {
                         "\"1001ms\";"),
                   "f:2: probes.p.timeout: is longer than the interval; a target is probed once at "
                   "a time, write at most the interval\n" },
+                { PROBE("kind = \"tcp\"; targets = [ \"h:1\" ]; interval = \"1s\"; spread = "
+                        "\"2s\";"),
+                  "f:2: probes.p.spread: is longer than the interval; write at most the "
+                  "interval\n" },
                 { PROBE("kind = \"tcp\"; targets = [ \"h:1\" ]; interval = \"1s\"; fast_interval = "
                         "\"1s\";"),
                   "f:2: probes.p.fast_interval: is not shorter than the interval; write a shorter "
@@ -272,7 +276,7 @@ static void all_mistakes_of_a_file_are_told_at_once(_unused_ void **state) {
                 "f:4: probes.p.rise: 0 is too small; write at least 1\n"
                 "f:5: probes.p.fall: is a text; write a whole number without quotes, such as 3\n"
                 "f:6: probes.p.colour: unknown key; write one of kind, targets, interval, "
-                "fast_interval, timeout, name_ttl, rise, fall, dependency, expect\n"
+                "fast_interval, spread, timeout, name_ttl, rise, fall, dependency, expect\n"
                 "f:9: rules[1].kind: \"up\" is not understood; write one of \"down\", "
                 "\"threshold\"\n"
                 "f:8: rules[0].probe: there is no probe \"q\"\n");
@@ -327,6 +331,7 @@ static void defaults_are_those_of_the_manual(_unused_ void **state) {
         assert_int_equal(c->probes[0].interval, 5 * USEC_PER_SEC);
         assert_int_equal(c->probes[0].timeout, 2 * USEC_PER_SEC);
         assert_int_equal(c->probes[0].fast_interval, 0);
+        assert_int_equal(c->probes[0].spread, 0);
         assert_int_equal(c->probes[0].rise, 2);
         assert_int_equal(c->probes[0].fall, 3);
         assert_int_equal(c->probes[0].n_status, 1);

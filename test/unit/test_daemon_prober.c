@@ -63,6 +63,24 @@ static void targets_that_hang_do_not_hold_the_others_up(void **state _unused_) {
         server_stop(&silent);
 }
 
+static void first_probes_are_spread_over_less_when_the_policy_says_so(void **state _unused_) {
+        ScriptedServer closed;
+        Harness h;
+
+        server_listen(&closed);
+        server_stop(&closed);
+        harness_init(&h, PROBE_TCP, closed.port);
+        while (h.probe.n_targets < 20)
+                harness_add_target(&h, "127.0.0.1", closed.port);
+        h.probe.interval = USEC_PER_HOUR;
+        h.probe.spread = 50 * MSEC;
+        assert_int_equal(prober_put_service(h.prober, 7, &h.config), 0);
+        harness_run(&h, 20);
+        for (uint16_t i = 0; i < 20; i++)
+                assert_int_equal(results_of(&h, i), 1);
+        harness_done(&h);
+}
+
 static void first_probes_are_spread_over_the_interval(void **state _unused_) {
         ScriptedServer closed;
         Harness h;
@@ -309,6 +327,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(targets_that_hang_do_not_hold_the_others_up),
                 cmocka_unit_test(first_probes_are_spread_over_the_interval),
+                cmocka_unit_test(first_probes_are_spread_over_less_when_the_policy_says_so),
                 cmocka_unit_test(a_target_in_flight_is_asked_again_once_it_is_free),
                 cmocka_unit_test(one_of_ten_targets_is_probed_fast_while_it_deviates),
                 cmocka_unit_test(a_target_that_is_well_again_gives_its_place_back),
