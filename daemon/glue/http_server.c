@@ -2,6 +2,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "http_server_internal.h"
 
 Peer *http_peer_of(struct MHD_Connection *connection) {
@@ -107,7 +108,7 @@ static struct MHD_Daemon *door_start(Door *d, int fd) {
         return MHD_start_daemon(
                 MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, http_request_on_access, d,
                 MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-                (unsigned)HTTP_SERVER_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                descriptors_share(descriptors_limit()).door, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
                 (size_t)HTTP_SERVER_HEADER_MAX, MHD_OPTION_CONNECTION_TIMEOUT, 0U,
                 MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION, door_on_connection,
                 d, MHD_OPTION_NOTIFY_COMPLETED, http_request_on_completed, d,

@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 
+#include "descriptors.h"
 #include "prober_internal.h"
 
 static void on_told(void *userdata) {
@@ -18,9 +19,10 @@ int prober_new(Prober **ret, Loop *loop, Offload *offload, const char *secrets,
         p->owner = *owner;
         p->seed = seed;
         p->armed = USEC_INFINITY;
-        p->places = prober_count_places();
+        p->places = descriptors_share(descriptors_limit()).probes;
         wheel_init(&p->wheel, loop_now(loop));
         ring_init(&p->queue);
+        ring_init(&p->hung);
         ring_init(&p->slow);
         r = poller_new(&p->poller, loop, on_told, p);
         if (r < 0)
@@ -184,6 +186,11 @@ static void target_inherit(Target *t, Target *old, usec_t now) {
         t->on_demand = target_cancel(old) || old->on_demand;
         t->present = old->present;
         t->reached = old->reached;
+        t->hung = old->hung;
+        t->holds = old->holds;
+        t->keeps = old->keeps;
+        old->holds = 0;
+        old->keeps = false;
         t->at = old->at;
         t->detail = old->detail;
         t->started = old->started;
@@ -295,6 +302,7 @@ void prober_start_epoch(Prober *p, uint32_t service) {
                                 continue;
                         if (target_cancel(t))
                                 t->on_demand = true;
+                        place_give_back(t);
                         if (t->memory)
                                 s->probes[i].kind->memory_start_epoch(t->memory);
                         target_schedule(t, loop_now(p->loop));

@@ -1,6 +1,6 @@
-/* prober_internal.h: the prober's own values, shared by its four files: prober.c keeps the
- * services, prober_names.c the addresses of names, prober_pace.c says when, prober_run.c starts and
- * ends probes. Nobody else includes it. */
+/* prober_internal.h: the prober's own values, shared by its five files: prober.c keeps the
+ * services, prober_names.c the addresses of names, prober_pace.c says when, prober_places.c how
+ * many at once, prober_run.c starts and ends probes. Nobody else includes it. */
 #pragma once
 
 #include <netinet/in.h>
@@ -35,15 +35,19 @@ typedef struct Target {
         uint16_t index;      /* the engine's */
         uint16_t configured; /* index in the configuration's targets */
         TargetState state;
-        bool present;   /* else it is in no schedule */
-        bool reached;   /* any probe told whether it is good */
-        bool fast;      /* holds one of the places for fast_interval */
-        bool on_demand; /* asked for: starts as soon as it is free */
-        Ring in_queue;  /* while waiting: the prober's `queue` */
-        Ring in_slow;   /* deviates and has no place for fast_interval: the prober's `slow` */
-        usec_t phase;   /* a point of the grid */
-        usec_t due;     /* next regular start */
-        usec_t slot;    /* the instant that the last start was due at, unless it was late */
+        bool present;              /* else it is in no schedule */
+        bool reached;              /* any probe told whether it is good */
+        bool fast;                 /* holds one of the places for fast_interval */
+        bool on_demand;            /* asked for: starts as soon as it is free */
+        bool hung;                 /* its last probe that told anything was a timeout */
+        bool holds_as_hung, keeps; /* of `holds`: among those of targets that hang; between probes
+                                    */
+        uint16_t holds;            /* descriptors that it has a place for */
+        Ring in_queue;             /* while waiting: the prober's `queue` or `hung` */
+        Ring in_slow; /* deviates and has no place for fast_interval: the prober's `slow` */
+        usec_t phase; /* a point of the grid */
+        usec_t due;   /* next regular start */
+        usec_t slot;  /* the instant that the last start was due at, unless it was late */
         usec_t started, deadline;
         usec_t stalled;      /* loop_stalled() when it started */
         usec_t repaid;       /* of what the loop stalled since then, put on the deadline */
@@ -107,11 +111,11 @@ struct Prober {
         LoopTimer *timer;
         usec_t armed; /* instant that the timer is set to */
         Wheel wheel;
-        Ring queue;    /* targets that wait for a place, in the order of their due time */
-        Ring slow;     /* targets that wait for fast_interval, longest first */
-        size_t places; /* descriptors that probes may have at once */
-        size_t taken;  /* of them */
-        ProbedService **services; /* by handle, ascending */
+        Ring queue, hung; /* targets that wait for a place, in the order of their due time */
+        Ring slow;        /* targets that wait for fast_interval, longest first */
+        size_t places;    /* descriptors that probes may have at once */
+        size_t taken, taken_by_hung, kept; /* of them */
+        ProbedService **services;          /* by handle, ascending */
         size_t n_services;
         ProbedService *gone;
         unsigned depth; /* callbacks of the owner that run */
@@ -146,8 +150,17 @@ ProbedService *probed_service_free(ProbedService *s);
 DEFINE_CLEANUP(ProbedService *, probed_service_free);
 /* The timer's callback: ends what is overdue, starts what is due. */
 void prober_run(void *userdata, usec_t now);
-/* Whether the first of those that wait for a place has one. */
-bool prober_may_serve_queue(const Prober *p);
+/* prober_places.c: takes a place for a probe of the target, which has not to wait. */
+void place_take(Target *t);
+/* Gives it back, also one that was kept. */
+void place_give_back(Target *t);
+/* The probe has ended: its place goes back, or stays with the connection that is kept. */
+void place_end(Target *t, const ProbeResult *result);
+/* Whether the target has to queue; puts it at the end. */
+bool place_must_wait(const Target *t);
+void place_wait(Target *t);
+/* The first of those that queue and have a place now; NULL: none. */
+Target *place_next(const Prober *p);
 /* Sets the timer to what is due first. */
 void prober_arm(Prober *p);
 /* The first point of a target's grid after `now`. */
@@ -164,5 +177,3 @@ void target_choose_pace(Target *t, bool deviates, usec_t now);
 void target_leave_fast(Target *t);
 /* Passes places for fast_interval that are free on to those who wait longest. */
 void prober_pass_fast(Prober *p);
-/* The descriptors that this process may have, less those that others need. */
-size_t prober_count_places(void);

@@ -88,6 +88,7 @@ void target_retire(Target *t) {
         Prober *p = t->probe->service->prober;
 
         (void)target_cancel(t);
+        place_give_back(t);
         target_leave_fast(t);
         wheel_remove(&p->wheel, &t->item);
         p->counts.targets--;
@@ -201,7 +202,7 @@ static bool is_wanted(const ResolveAnswer *answer, const Target *t, bool routed)
         return false;
 }
 
-static bool has_place(const NamedTarget *name, const Address *a) {
+static bool has_address(const NamedTarget *name, const Address *a) {
         for (size_t i = 0; i < TARGET_ADDRESSES_MAX; i++) {
                 const Target *t = at_place(name, i);
 
@@ -260,7 +261,7 @@ static void take_addresses(NamedTarget *name, const ResolveAnswer *answer, usec_
         }
         name->left_out = answer->more;
         for (size_t i = 0; i < answer->n; i++)
-                if (!has_place(name, &answer->addresses[i]) &&
+                if (!has_address(name, &answer->addresses[i]) &&
                     (answer->addresses[i].routed || !routed))
                         take_new(name, &answer->addresses[i], now);
         if (name->left_out > 0 && !told)

@@ -1,23 +1,7 @@
-#include <sys/resource.h>
-
 #include "prober_internal.h"
 
 /* One of so many targets at most is probed at fast_interval. */
 #define FAST_SHARE 10
-/* Descriptors that are not the probes': 128 connections on each door of the API, and the ledger's,
- * the alerts', the offload's and our own. */
-#define RESERVED_DESCRIPTORS 320
-
-size_t prober_count_places(void) {
-        struct rlimit limit;
-
-        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-                limit.rlim_cur = 1024;
-        /* A small limit is shared. */
-        return MAX((size_t)limit.rlim_cur -
-                           MIN((size_t)limit.rlim_cur / 2, (size_t)RESERVED_DESCRIPTORS),
-                   (size_t)1);
-}
 
 /* The first point of the grid after `now`. */
 usec_t target_next_on_grid(const Target *t, usec_t now) {
@@ -48,7 +32,7 @@ void target_schedule(Target *t, usec_t now) {
 }
 
 void prober_arm(Prober *p) {
-        bool place = prober_may_serve_queue(p);
+        bool place = place_next(p);
         usec_t at;
 
         /* Once at the end of a turn, however many results it had. */

@@ -10,23 +10,6 @@
 /* What our loop was away for longer than this may be why a target did not do its part. */
 #define STALL_MAX (500 * USEC_PER_MSEC)
 
-/* The descriptors that one probe of the target has at once. */
-static size_t descriptors_of(const Target *t) {
-        const Prober *p = t->probe->service->prober;
-
-        return MIN((size_t)MAX(t->probe->kind->descriptors, 1U), p->places);
-}
-
-static void give_back(const Target *t) {
-        t->probe->service->prober->taken -= descriptors_of(t);
-}
-
-static bool has_place(const Target *t) {
-        const Prober *p = t->probe->service->prober;
-
-        return p->taken + descriptors_of(t) <= p->places;
-}
-
 bool target_cancel(Target *t) {
         TargetState state = t->state;
 
@@ -41,7 +24,7 @@ bool target_cancel(Target *t) {
                 break;
         case TARGET_RUNNING:
                 t->probe->kind->cancel(TAKE_PTR(t->run));
-                give_back(t);
+                place_give_back(t);
                 break;
         }
         t->probe->service->prober->counts.in_flight--;
@@ -141,8 +124,6 @@ static void target_finish(Target *t, ProbeResult *result) {
 
         if (t->state != TARGET_WAITING)
                 p->counts.in_flight--;
-        if (t->state == TARGET_RUNNING)
-                give_back(t);
         t->state = TARGET_IDLE;
         t->run = NULL;
         if (result->outcome == OUTCOME_OK)
@@ -150,8 +131,7 @@ static void target_finish(Target *t, ProbeResult *result) {
                                   usec_sub(usec_sub(now, t->started), stall_of(t)), result);
         t->reached = t->reached || outcome_verdict(result->outcome) != TRI_UNKNOWN;
         excuse(t, result);
-        if (result->outcome != OUTCOME_OK && t->memory && t->probe->kind->memory_renew)
-                t->probe->kind->memory_renew(t->memory);
+        place_end(t, result);
         p->counts.probes++;
         p->counts.overdue += result->outcome == OUTCOME_OVERDUE;
         t->detail.probes++;
@@ -177,7 +157,7 @@ static void start_kind(Target *t) {
         Address address;
 
         t->state = TARGET_RUNNING;
-        probe->service->prober->taken += descriptors_of(t);
+        place_take(t);
         int in_flight = probe->kind->start(
                 &(ProbeStart){
                         .tools = &probe->service->prober->tools,
@@ -249,19 +229,16 @@ static void target_begin(Target *t, usec_t now) {
                 start_kind(t);
 }
 
-/* Starts a target that is due, or lets it queue: a probe that found no descriptor would say nothing
- * of its target, and take the last ones from the API and the ledger. */
+/* Starts a target that is due, or lets it queue. */
 static void target_start(Target *t, usec_t now) {
-        Prober *p = t->probe->service->prober;
-
-        if (ring_is_empty(&p->queue) && has_place(t)) {
+        if (!place_must_wait(t)) {
                 target_begin(t, now);
                 return;
         }
         t->state = TARGET_WAITING;
         t->started = now;
         t->deadline = usec_add(now, t->probe->config->timeout);
-        ring_append(&p->queue, &t->in_queue);
+        place_wait(t);
         target_schedule(t, now);
 }
 
@@ -270,9 +247,10 @@ static void give_up_waiting(Target *t, usec_t now) {
         ProbeResult result = {};
         STRBUF(words, PROBE_WORDS_SIZE);
 
-        strbuf_add(&words, "not probed: ");
+        strbuf_add(&words, "not probed: of the ");
         strbuf_add_u64(&words, t->probe->service->prober->places);
-        strbuf_add(&words, " probes were in flight, as many as rollbackd's LimitNOFILE allows");
+        strbuf_add(&words,
+                   " descriptors that rollbackd's LimitNOFILE leaves for probes none was free");
         probe_result_set(&result, OUTCOME_OVERDUE, words.text);
         ring_remove(&t->in_queue);
         take_due(t, now);
@@ -358,24 +336,18 @@ static void target_serve(Target *t, usec_t now, bool told) {
         }
 }
 
-bool prober_may_serve_queue(const Prober *p) {
-        return !ring_is_empty(&p->queue) &&
-               has_place(RING_ITEM(p->queue.next, const Target, in_queue));
-}
-
 void prober_run(void *userdata, usec_t now) {
         Prober *p = userdata;
         unsigned acts = 0;
         WheelItem *item;
+        Target *t;
         bool told;
 
         p->running = true;
         p->armed = USEC_INFINITY;
         /* What has come in time is no timeout, however late we look. */
         told = poller_serve(p->poller);
-        while (acts++ < ACTS_PER_TURN && prober_may_serve_queue(p)) {
-                Target *t = RING_ITEM(p->queue.next, Target, in_queue);
-
+        while (acts++ < ACTS_PER_TURN && (t = place_next(p))) {
                 ring_remove(&t->in_queue);
                 t->state = TARGET_IDLE;
                 target_begin(t, now);

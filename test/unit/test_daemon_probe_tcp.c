@@ -5,12 +5,17 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "probe_harness.h"
+#include "probe_kind.h"
 
 static const Result *probe_port(Harness *h, uint16_t port) {
         harness_init(h, PROBE_TCP, port);
@@ -156,6 +161,71 @@ static void a_name_that_does_not_resolve_is_unknown(void **state _unused_) {
         harness_done(&h);
 }
 
+/* What a path comes to. */
+static ProbeOutcome probe_socket(const char *path, char words[static PROBE_WORDS_SIZE]) {
+        ProbeOutcome outcome;
+        Harness h;
+        StrBuf b;
+
+        harness_init(&h, PROBE_TCP, 0);
+        h.targets[0].host = (char *)"localhost";
+        h.targets[0].socket = (char *)path;
+        harness_begin(&h);
+        harness_run(&h, 1);
+        outcome = h.results[0].outcome;
+        strbuf_init(&b, words, PROBE_WORDS_SIZE);
+        strbuf_add(&b, h.results[0].words);
+        harness_done(&h);
+        return outcome;
+}
+
+static void a_unix_socket_is_connected_to(void **state _unused_) {
+        char folder[] = "/tmp/probe-XXXXXX", words[PROBE_WORDS_SIZE];
+        struct sockaddr_un name = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), waiting[8];
+
+        assert_non_null(mkdtemp(folder));
+        snprintf(name.sun_path, sizeof name.sun_path, "%s/s", folder);
+        assert_int_equal(probe_socket(name.sun_path, words), OUTCOME_REFUSED);
+        assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof name), 0);
+        assert_int_equal(probe_socket(name.sun_path, words), OUTCOME_REFUSED);
+        assert_int_equal(listen(fd, 1), 0);
+        assert_int_equal(probe_socket(name.sun_path, words), OUTCOME_OK);
+        assert_string_equal(words, "");
+
+        /* Nobody accepts, and the queue is full. */
+        for (size_t i = 0; i < ELEMENTSOF(waiting); i++) {
+                waiting[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+                (void)!connect(waiting[i], (struct sockaddr *)&name, sizeof name);
+        }
+        assert_int_equal(probe_socket(name.sun_path, words), OUTCOME_TIMEOUT);
+        for (size_t i = 0; i < ELEMENTSOF(waiting); i++)
+                close(waiting[i]);
+        close(fd);
+        assert_int_equal(unlink(name.sun_path), 0);
+        assert_int_equal(rmdir(folder), 0);
+}
+
+/* The right to enter the folder is ours to have. */
+static void a_unix_socket_that_is_not_ours_is_unknown(void **state _unused_) {
+        char folder[] = "/tmp/probe-XXXXXX", path[64], words[PROBE_WORDS_SIZE];
+        ProbeOutcome outcome;
+
+        uid_t before = geteuid();
+
+        assert_non_null(mkdtemp(folder));
+        snprintf(path, sizeof path, "%s/s", folder);
+        assert_int_equal(chmod(folder, 0), 0);
+        /* Root may enter everywhere. */
+        assert_true(before != 0 || seteuid(65534) == 0);
+        outcome = probe_socket(path, words);
+        assert_int_equal(seteuid(before), 0);
+        assert_int_equal(outcome, OUTCOME_LOCAL);
+        assert_int_equal(outcome_verdict(outcome), TRI_UNKNOWN);
+        assert_non_null(strstr(words, "EACCES"));
+        assert_int_equal(rmdir(folder), 0);
+}
+
 static void *wait_for_end(void *argument) {
         char byte;
 
@@ -233,6 +303,8 @@ int main(void) {
                 cmocka_unit_test(a_connection_that_does_not_come_is_bad),
                 cmocka_unit_test(a_connection_that_comes_late_is_used),
                 cmocka_unit_test(no_descriptors_of_our_own_is_unknown),
+                cmocka_unit_test(a_unix_socket_is_connected_to),
+                cmocka_unit_test(a_unix_socket_that_is_not_ours_is_unknown),
                 cmocka_unit_test(a_name_is_resolved_and_kept),
                 cmocka_unit_test(a_name_that_does_not_resolve_is_unknown),
                 cmocka_unit_test(a_name_server_that_hangs_is_unknown_at_the_deadline),

@@ -1,0 +1,93 @@
+/* Places: the descriptors that probes may have at once. A probe that found none would say nothing
+ * of its target, and take the last ones from the API and the ledger. */
+#include "prober_internal.h"
+
+/* Targets that hang have so many of all places at most, in tenths: the others need few, and not for
+ * long. */
+#define HUNG_SHARE 8
+/* And connections that are kept between probes. */
+#define KEPT_SHARE 5
+
+static Prober *prober_of(const Target *t) {
+        return t->probe->service->prober;
+}
+
+/* The descriptors that one probe of the target has at once. */
+static size_t descriptors_of(const Target *t) {
+        return MIN((size_t)MAX(t->probe->kind->descriptors, 1U), prober_of(t)->places);
+}
+
+static bool is_free(const Target *t) {
+        const Prober *p = prober_of(t);
+        size_t n = descriptors_of(t);
+
+        if (t->holds > 0)
+                return true;
+        if (p->taken + n > p->places)
+                return false;
+        return !t->hung || p->taken_by_hung + n <= MAX(p->places * HUNG_SHARE / 10, n);
+}
+
+static Ring *queue_of(const Target *t) {
+        return t->hung ? &prober_of(t)->hung : &prober_of(t)->queue;
+}
+
+void place_take(Target *t) {
+        Prober *p = prober_of(t);
+
+        assert(is_free(t));
+        if (t->holds > 0)
+                return;
+        t->holds = (uint16_t)descriptors_of(t);
+        t->holds_as_hung = t->hung;
+        p->taken += t->holds;
+        p->taken_by_hung += t->hung ? t->holds : 0;
+}
+
+void place_give_back(Target *t) {
+        Prober *p = prober_of(t);
+
+        p->taken -= t->holds;
+        p->taken_by_hung -= t->holds_as_hung ? t->holds : 0;
+        p->kept -= t->keeps ? t->holds : 0;
+        t->holds = 0;
+        t->keeps = t->holds_as_hung = false;
+}
+
+void place_end(Target *t, const ProbeResult *result) {
+        Prober *p = prober_of(t);
+        bool good = result->outcome == OUTCOME_OK, reuse = t->probe->config->reuse > 0;
+        bool keeper = t->memory && t->probe->kind->memory_renew;
+
+        if (result->outcome == OUTCOME_TIMEOUT)
+                t->hung = true;
+        else if (outcome_verdict(result->outcome) != TRI_UNKNOWN)
+                t->hung = false;
+        if (keeper && reuse && good && t->holds > 0 && !t->holds_as_hung &&
+            (t->keeps || p->kept + t->holds <= p->places * KEPT_SHARE / 10)) {
+                p->kept += t->keeps ? 0 : t->holds;
+                t->keeps = true;
+                return;
+        }
+        if (keeper && (reuse || !good))
+                t->probe->kind->memory_renew(t->memory);
+        place_give_back(t);
+}
+
+bool place_must_wait(const Target *t) {
+        return !ring_is_empty(queue_of(t)) || !is_free(t);
+}
+
+void place_wait(Target *t) {
+        ring_append(queue_of(t), &t->in_queue);
+}
+
+static Target *first_served(const Ring *queue) {
+        Target *t = ring_is_empty(queue) ? NULL : RING_ITEM(queue->next, Target, in_queue);
+
+        return t && is_free(t) ? t : NULL;
+}
+
+Target *place_next(const Prober *p) {
+        return first_served(&p->queue) ?: first_served(&p->hung);
+}

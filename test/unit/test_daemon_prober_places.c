@@ -1,0 +1,80 @@
+/* Who may have how many descriptors, and what targets that hang leave to the others. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+
+#include <cmocka.h>
+
+#include "descriptors.h"
+#include "probe_harness.h"
+
+#define MSEC USEC_PER_MSEC
+#define LIMIT 64
+#define GOOD 4
+#define HUNG 40
+
+static void every_part_has_a_share_under_any_limit(void **state _unused_) {
+        for (size_t limit = 32; limit <= 1 << 20; limit++) {
+                DescriptorShares s = descriptors_share(limit);
+
+                assert_true(s.probes >= 1 && s.door >= 1 && s.door <= 128);
+                assert_true(s.probes + 2 * s.door + 24 <= limit);
+                assert_true(limit < 640 || s.probes + 2 * s.door + 64 == limit);
+        }
+        assert_int_equal(descriptors_share(65536).probes, 65536 - 64 - 2 * 128);
+        /* Less than nothing is still something: it says so for each probe. */
+        assert_int_equal(descriptors_share(0).probes, 1);
+}
+
+/* The four good ones are due with forty that hang, which would fill every place all the time. */
+static void targets_that_hang_leave_places_to_the_others(void **state _unused_) {
+        ScriptedServer silent, closed;
+        unsigned told[2] = {}, overdue[2] = {};
+        struct rlimit old, few;
+        Harness h;
+
+        server_listen(&silent);
+        server_listen(&closed);
+        server_stop(&closed);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+        few = old;
+        few.rlim_cur = LIMIT;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        harness_init(&h, PROBE_HTTP, closed.port);
+        while (h.probe.n_targets < GOOD)
+                harness_add_target(&h, "127.0.0.1", closed.port);
+        while (h.probe.n_targets < GOOD + HUNG)
+                harness_add_target(&h, "127.0.0.1", silent.port);
+        h.probe.interval = 200 * MSEC;
+        h.probe.timeout = 200 * MSEC;
+        harness_begin(&h);
+        harness_run(&h, 800);
+        for (size_t i = 200; i < h.n_results; i++) {
+                const Result *r = &h.results[i];
+                bool hangs = r->target >= GOOD;
+
+                told[hangs]++;
+                if (strstr(r->words, "LimitNOFILE"))
+                        overdue[hangs]++;
+                else
+                        assert_true(r->outcome == (hangs ? OUTCOME_TIMEOUT : OUTCOME_REFUSED) ||
+                                    r->outcome == OUTCOME_OVERDUE);
+        }
+        /* There are 16 places, of which those that hang have 12. */
+        assert_true(told[0] >= 10 && overdue[0] == 0);
+        assert_true(overdue[1] > told[1] / 4 && overdue[1] < told[1]);
+        harness_done(&h);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+        server_stop(&silent);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(every_part_has_a_share_under_any_limit),
+                cmocka_unit_test(targets_that_hang_leave_places_to_the_others),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
