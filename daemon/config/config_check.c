@@ -59,12 +59,16 @@ static const char *signal_name(const void *userdata, size_t i) {
 static const struct {
         TargetScheme scheme;
         const char *wanted;
+        const char *key; /* where they are written; NULL: "targets" */
 } targets_of[_PROBE_KIND_MAX] = {
         [PROBE_HTTP] = { TARGET_HTTP,
                          " is no http URL; write http://host:port/path or https://host/path" },
         [PROBE_TCP] = { TARGET_TCP, " is no target of kind \"tcp\"; write host:port" },
         [PROBE_METRICS] = { TARGET_HTTP,
                             " is no http URL; write http://host:port/path or https://host/path" },
+        [PROBE_UNIT] = { TARGET_NAMED, "", "units" },
+        [PROBE_JOURNAL] = { TARGET_NAMED, "", "units" },
+        [PROBE_PRESSURE] = { TARGET_NAMED, "" },
 };
 
 int probe_config_add_named(ProbeConfig *p, const char *name) {
@@ -83,7 +87,7 @@ int probe_config_add_named(ProbeConfig *p, const char *name) {
 
 static bool is_same_target(const TargetConfig *a, const TargetConfig *b) {
         return a->port == b->port && a->scheme == b->scheme && a->tls == b->tls &&
-               strcasecmp(a->host ?: a->url, b->host ?: b->url) == 0 &&
+               (a->host && b->host ? strcasecmp(a->host, b->host) == 0 : streq(a->url, b->url)) &&
                streq(a->socket ?: "", b->socket ?: "") && streq(a->path ?: "", b->path ?: "");
 }
 
@@ -101,7 +105,8 @@ static void check_targets(const ProbeConfig *p, ConfigErrors *e) {
                 for (size_t j = 0; j < i; j++)
                         if (is_same_target(&p->targets[j], t)) {
                                 strbuf_add(&words, " is there twice; remove one");
-                                refuse_named(e, p->line, "probes", p->name, "targets", words.text);
+                                refuse_named(e, p->line, "probes", p->name,
+                                             targets_of[p->kind].key ?: "targets", words.text);
                                 break;
                         }
         }
@@ -154,6 +159,36 @@ static void check_tls(const ProbeConfig *p, ConfigErrors *e) {
                              "is no host name; write it without scheme, path or port");
 }
 
+/* What a probe asks when nobody names it. */
+static void add_target(ProbeConfig *p, ConfigErrors *e) {
+        if (p->kind == PROBE_PRESSURE &&
+            probe_config_add_named(p, p->pressure.cgroup ?: "host") < 0)
+                e->no_memory = true;
+}
+
+static void check_message_pattern(const ProbeConfig *p, ConfigErrors *e) {
+        _cleanup_(pattern_freep) Pattern *pattern = NULL;
+        char why[128] = "";
+        STRBUF(words, 1024);
+        size_t at;
+        int r;
+
+        if (p->kind != PROBE_JOURNAL || !p->journal.matches)
+                return;
+        r = pattern_new(&pattern, p->journal.matches, &at, why, sizeof why);
+        if (r == -ENOMEM)
+                e->no_memory = true;
+        if (r != -EINVAL)
+                return;
+        config_add_shown(&words, p->journal.matches);
+        strbuf_add(&words, " is wrong at byte ");
+        strbuf_add_u64(&words, at);
+        strbuf_add(&words, " (");
+        strbuf_add(&words, why);
+        strbuf_add(&words, "); correct it");
+        refuse_named(e, p->line, "probes", p->name, "matches", words.text);
+}
+
 static void check_probe(ProbeConfig *p, ConfigErrors *e) {
         if (p->timeout == 0)
                 p->timeout = MIN(p->interval, TIMEOUT_DEFAULT);
@@ -172,6 +207,8 @@ static void check_probe(ProbeConfig *p, ConfigErrors *e) {
                              "is longer than the timeout, so that no answer could be late; write a "
                              "shorter one, or remove it");
         check_values(p, e);
+        check_message_pattern(p, e);
+        add_target(p, e);
         check_targets(p, e);
         check_tls(p, e);
 }

@@ -106,7 +106,7 @@ static void add_list(const ConfigKey *k, const void *base, StrBuf *b) {
                 const StatusRange *range = (const StatusRange *)array + i;
 
                 strbuf_add(b, i > 0 ? ", " : "");
-                if (k->kind == KIND_TARGETS) {
+                if (k->kind == KIND_TARGETS || k->kind == KIND_UNITS) {
                         config_add_quoted(b, ((const TargetConfig *)array)[i].url);
                         continue;
                 }

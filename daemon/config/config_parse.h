@@ -23,10 +23,13 @@ int config_parse_listen(const char *text, const char **reterr_why) _must_check_;
 int config_parse_path(const char *text, const char **reterr_why) _must_check_;
 int config_parse_socket(const char *text, const char **reterr_why) _must_check_;
 int config_parse_secret(const char *text, const char **reterr_why) _must_check_;
+int config_parse_cgroup(const char *text, const char **reterr_why) _must_check_;
 int config_parse_limit(const char *text, Limit *ret, const char **reterr_why) _must_check_;
 int config_parse_status(const char *text, StatusRange *ret, const char **reterr_why) _must_check_;
 /* Also -ENOMEM. The texts in *ret are the caller's, to be freed by target_config_done(). */
 int config_parse_target(const char *text, TargetConfig *ret, const char **reterr_why) _must_check_;
+/* A unit of systemd with its suffix; the same. */
+int config_parse_unit(const char *text, TargetConfig *ret, const char **reterr_why) _must_check_;
 void target_config_done(TargetConfig *t);
 /* Where a URL that config_parse_url() takes is connected to: the host to be freed. Returns 0,
  * -EINVAL or -ENOMEM. */

@@ -37,7 +37,25 @@ typedef struct OperandConfig {
         Selector selector; /* stays where it is: allocated once, not moved */
 } OperandConfig;
 
-typedef enum ProbeKindId { PROBE_HTTP, PROBE_TCP, PROBE_METRICS, _PROBE_KIND_MAX } ProbeKindId;
+typedef enum ProbeKindId {
+        PROBE_HTTP,
+        PROBE_TCP,
+        PROBE_METRICS,
+        PROBE_UNIT,
+        PROBE_JOURNAL,
+        PROBE_PRESSURE,
+        _PROBE_KIND_MAX
+} ProbeKindId;
+
+typedef struct JournalConfig {
+        uint32_t priority; /* of syslog: this one and those below count */
+        char *matches;     /* regular expression on the message; NULL: any */
+} JournalConfig;
+
+typedef struct PressureConfig {
+        char *cgroup; /* below the root of control groups; NULL: the whole host */
+        char *disk;   /* path on the file system whose room counts; NULL: none */
+} PressureConfig;
 
 /* A limit on one of the values that a probe reports, of any kind. */
 typedef struct ValueExpectation {
@@ -79,6 +97,8 @@ typedef struct ProbeConfig {
         uint64_t max_body;    /* bytes */
         OperandConfig **operands; /* metrics: what the signals read, each once */
         size_t n_operands;
+        JournalConfig journal;
+        PressureConfig pressure;
         unsigned line;
 } ProbeConfig;
 

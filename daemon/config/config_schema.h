@@ -56,6 +56,8 @@ typedef enum ConfigKind {
         KIND_CONNECTION, /* uint32_t: "fresh" or "reuse:N" */
         KIND_TARGETS,    /* list of TargetConfig */
         KIND_STATUSES,   /* list of StatusRange */
+        KIND_UNITS,      /* list of TargetConfig: units of systemd */
+        KIND_CGROUP,     /* path of a control group below the root of them all */
         _CONFIG_KIND_MAX,
 } ConfigKind;
 

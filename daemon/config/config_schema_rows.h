@@ -22,6 +22,9 @@ typedef struct ConfigTable {
 extern const ConfigTable config_schema_service;
 extern const ConfigTable config_schema_probe;
 extern const ConfigTable config_schema_tls;
+extern const ConfigTable config_schema_unit;
+extern const ConfigTable config_schema_journal;
+extern const ConfigTable config_schema_pressure;
 extern const ConfigTable config_schema_judge;
 extern const ConfigTable config_schema_step;
 extern const ConfigTable config_schema_daemon;

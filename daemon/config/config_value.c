@@ -102,6 +102,13 @@ static const KindRow kinds[_CONFIG_KIND_MAX] = {
                             "a list of status codes or ranges in quotes, such as [ \"200-299\", "
                             "\"404\" ]",
                             NULL },
+        [KIND_UNITS] = { FORM_LIST, CONFIG_LIST,
+                         "a list of whole unit names in quotes, such as [ \"users-api.service\" ]",
+                         NULL },
+        [KIND_CGROUP] = { FORM_TEXT, CONFIG_TEXT,
+                          "the path of a control group in quotes, without a slash in front, such "
+                          "as \"system.slice/users-api.service\"",
+                          config_parse_cgroup },
 };
 
 ConfigForm config_value_form(const ConfigKey *k) {
@@ -132,12 +139,13 @@ void config_value_add_wanted(const ConfigKey *k, StrBuf *b) {
 void config_value_free(const ConfigKey *k, void *base) {
         char *slot = (char *)base + k->offset;
         size_t *n = (size_t *)((char *)base + k->offset_n);
+        bool is_targets = k->kind == KIND_TARGETS || k->kind == KIND_UNITS;
         void *owned = NULL;
 
         if (kinds[k->kind].form != FORM_TEXT && kinds[k->kind].form != FORM_LIST)
                 return;
         memcpy(&owned, slot, sizeof owned);
-        for (size_t i = 0; k->kind == KIND_TARGETS && i < *n; i++)
+        for (size_t i = 0; is_targets && i < *n; i++)
                 target_config_done((TargetConfig *)owned + i);
         free(owned);
         memset(slot, 0, sizeof owned);
@@ -284,6 +292,8 @@ static void store(const ConfigKey *k, const Value *v, void *base) {
 static int parse_entry(const ConfigKey *k, const char *text, void *entry, const char **why) {
         if (k->kind == KIND_TARGETS)
                 return config_parse_target(text, entry, why);
+        if (k->kind == KIND_UNITS)
+                return config_parse_unit(text, entry, why);
         return config_parse_status(text, entry, why);
 }
 

@@ -4,9 +4,8 @@
 
 static const char *probe_kind_word(unsigned i) {
         static const char *const words[_PROBE_KIND_MAX] = {
-                [PROBE_HTTP] = "http",
-                [PROBE_TCP] = "tcp",
-                [PROBE_METRICS] = "metrics",
+                [PROBE_HTTP] = "http", [PROBE_TCP] = "tcp",         [PROBE_METRICS] = "metrics",
+                [PROBE_UNIT] = "unit", [PROBE_JOURNAL] = "journal", [PROBE_PRESSURE] = "pressure",
         };
         return words[i];
 }
@@ -17,7 +16,9 @@ static const ConfigKey rows[] = {
         { SECTION_PROBE, "kind", KIND_ENUM, AT(ProbeConfig, kind), .words = &probe_kinds,
           .required = true, .help = "how to probe" },
         { SECTION_PROBE, "targets", KIND_TARGETS, ARRAY(ProbeConfig, targets), .minimum = "1",
-          .maximum = "256", .required = true, .help = "what to probe: URLs, or host:port for tcp" },
+          .maximum = "256", .required = true,
+          .kinds = BIT(PROBE_HTTP) | BIT(PROBE_TCP) | BIT(PROBE_METRICS),
+          .help = "what to probe: URLs, or host:port for tcp" },
         { SECTION_PROBE, "interval", KIND_DURATION, AT(ProbeConfig, interval), .pace = true,
           .fallback = "5s", .minimum = "50ms", .maximum = "1h",
           .help = "from the start of one probe to the next" },

@@ -14,12 +14,14 @@ typedef struct Session {
         Loop *loop;
         Poller *poller;
         Offload *offload;
+        Bus *bus;
         Survey *survey;
         bool done;
 } Session;
 
 static void session_done(Session *s) {
         survey_free(s->survey);
+        bus_free(s->bus);
         poller_free(s->poller);
         offload_free(s->offload);
         loop_free(s->loop);
@@ -37,7 +39,11 @@ static int session_run(Session *s, const char *secrets, const ServiceConfig *con
         if (r >= 0)
                 r = poller_new(&s->poller, s->loop, NULL, NULL);
         if (r >= 0)
-                r = survey_new(&s->survey, &(ProbeTools){ s->loop, s->poller, s->offload, secrets },
+                r = bus_new(&s->bus, s->loop);
+        if (r >= 0)
+                r = survey_new(&s->survey,
+                               &(ProbeTools){ s->loop, s->poller, s->offload, secrets, s->bus,
+                                              s->offload },
                                config, probe, on_done, s);
         return r < 0 ? r : loop_run_until(s->loop, &s->done);
 }

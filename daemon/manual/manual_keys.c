@@ -37,6 +37,9 @@ static const struct {
         [KIND_SECRET] = { "Qq Ar secret", "secret" },
         [KIND_TARGETS] = { "[ Qo Ar target Qc , ... ]", "target" },
         [KIND_STATUSES] = { "[ Qo Ar status Qc , ... ]", "status" },
+        [KIND_CONNECTION] = { "Qq Ar connection", "connection" },
+        [KIND_UNITS] = { "[ Qo Ar unit Qc , ... ]", "unit" },
+        [KIND_CGROUP] = { "Qq Ar cgroup", "cgroup" },
 };
 
 const char *manual_section_name(ConfigSection section) {

@@ -30,6 +30,9 @@ static bool check_value(const ValueExpectation *wanted, ProbeResult *result) {
         if (!v || isnan(v->value)) {
                 strbuf_add(&words, wanted->name);
                 strbuf_add(&words, v ? " is not a number" : " was not reported");
+                /* What a good result says of itself is why. */
+                strbuf_add(&words, result->words[0] ? ": " : "");
+                strbuf_add(&words, result->words);
                 probe_result_set(result, OUTCOME_NO_DATA, words.text);
                 return false;
         }

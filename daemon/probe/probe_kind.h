@@ -3,6 +3,7 @@
  * prober. Kinds never see each other. */
 #pragma once
 
+#include "bus.h"
 #include "config.h"
 #include "offload.h"
 #include "poller.h"
@@ -30,6 +31,10 @@ typedef struct ProbeTools {
         Poller *poller;
         Offload *offload;
         const char *secrets; /* directory, for config_read_secret() */
+        Bus *bus;
+        /* Workers for what may hang in the kernel, such as a dead network file system: it must not
+         * take those that look names up. */
+        Offload *readers;
 } ProbeTools;
 
 /* Everything that one probe needs; borrowed until it is done or cancelled, but the struct itself
@@ -81,6 +86,9 @@ const ProbeKind *probe_kind(ProbeKindId id);
 extern const ProbeKind probe_kind_http;
 extern const ProbeKind probe_kind_tcp;
 extern const ProbeKind probe_kind_metrics;
+extern const ProbeKind probe_kind_unit;
+extern const ProbeKind probe_kind_journal;
+extern const ProbeKind probe_kind_pressure;
 
 /* Fills a result with an outcome and its words; an empty text takes the outcome's own words. What
  * does not fit is cut. */

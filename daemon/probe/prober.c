@@ -4,6 +4,9 @@
 #include "descriptors.h"
 #include "prober_internal.h"
 
+#define READERS 2
+#define READINGS_MAX 1024
+
 static void on_told(void *userdata) {
         prober_arm(userdata);
 }
@@ -30,7 +33,13 @@ int prober_new(Prober **ret, Loop *loop, Offload *offload, const char *secrets,
         p->secrets = strdup(secrets);
         if (!p->secrets)
                 return -ENOMEM;
-        p->tools = (ProbeTools){ loop, p->poller, offload, p->secrets };
+        r = bus_new(&p->bus, loop);
+        if (r < 0)
+                return r;
+        r = offload_new(&p->readers, loop, READERS, READINGS_MAX);
+        if (r < 0)
+                return r;
+        p->tools = (ProbeTools){ loop, p->poller, offload, p->secrets, p->bus, p->readers };
         r = resolver_new(&p->resolver, loop, offload);
         if (r < 0)
                 return r;
@@ -89,6 +98,8 @@ Prober *prober_free(Prober *p) {
         loop_timer_free(p->timer);
         resolver_free(p->resolver);
         poller_free(p->poller);
+        bus_free(p->bus);
+        offload_free(p->readers);
         free(p->secrets);
         free(p);
         return NULL;

@@ -105,6 +105,8 @@ struct Prober {
         Loop *loop;
         ProberOwner owner;
         char *secrets;
+        Bus *bus;
+        Offload *readers;
         ProbeTools tools;
         Poller *poller;
         Resolver *resolver;

@@ -19,6 +19,8 @@ static const Base bases[] = {
         { SECTION_PROBE, "http", "targets", EXAMPLE_TARGETS },
         { SECTION_PROBE, "tcp", "targets", "[ \"10.0.0.1:80\" ]" },
         { SECTION_PROBE, "metrics", "targets", EXAMPLE_TARGETS },
+        { SECTION_PROBE, "unit", "units", "[ \"a.service\" ]" },
+        { SECTION_PROBE, "journal", "units", "[ \"a.service\" ]" },
         { SECTION_VALUE, NULL, "name", "\"lag\"" },
         { SECTION_VALUE, NULL, "at_most", "1.5" },
         { SECTION_SIGNAL, "availability", "probe", "\"m\"" },
@@ -142,7 +144,8 @@ static inline void write_probes(Draft *d) {
                 }
                 add_line(d, "};");
         }
-        if (!streq(kind, "tcp") && !is_target(d, SECTION_PROBE, "tls")) {
+        if ((streq(kind, "http") || streq(kind, "metrics")) &&
+            !is_target(d, SECTION_PROBE, "tls")) {
                 add_line(d, "tls = {");
                 add_keys(d, SECTION_TLS, NULL);
                 add_line(d, "};");

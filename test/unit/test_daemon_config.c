@@ -45,7 +45,7 @@ static void single_mistakes_read_as_written_here(_unused_ void **state) {
                   "such as 3\n" },
                 { PROBE("kind = \"icmp\"; targets = [ \"h\" ];"),
                   "f:2: probes.p.kind: \"icmp\" is not understood; write one of \"http\", \"tcp\", "
-                  "\"metrics\"\n" },
+                  "\"metrics\", \"unit\", \"journal\", \"pressure\"\n" },
                 { PROBE("kind = \"tcp\"; targets = [ \"h:1\" ]; "
                         "expect = { body = \"x\"; };"),
                   "f:2: probes.p.expect.body: is no key of kind \"tcp\"; remove it\n" },

@@ -152,6 +152,10 @@ static void every_key_refuses_a_value_that_is_none(_unused_ void **state) {
                 { KIND_SECRET, "a/b" },
                 { KIND_SECRET, ".." },
                 { KIND_SECRET, "" },
+                { KIND_CGROUP, "" },
+                { KIND_CGROUP, "/system.slice" },
+                { KIND_CGROUP, "system.slice/../a" },
+                { KIND_CGROUP, "system.slice/" },
         };
 
         CONFIG_SCHEMA_FOREACH (k) {
@@ -185,6 +189,7 @@ static void every_list_names_its_bad_entry(_unused_ void **state) {
                 { KIND_STATUSES, "20" },         { KIND_STATUSES, "299-200" },
                 { KIND_STATUSES, "099" },        { KIND_STATUSES, "600" },
                 { KIND_STATUSES, "200-29" },     { KIND_STATUSES, "2xx" },
+                { KIND_UNITS, "a b.service" },   { KIND_UNITS, "" },
         };
 
         CONFIG_SCHEMA_FOREACH (k) {
