@@ -4,7 +4,7 @@
 #include "digest.h"
 #include "manager_internal.h"
 
-#define OFFLOAD_WORKERS 4
+#define OFFLOAD_WORKERS 6
 #define OFFLOAD_TASKS 1024
 
 static void on_engine_timer(void *userdata, usec_t now _unused_) {

@@ -20,7 +20,8 @@ typedef struct Pool {
         OffloadTask *queue, *queue_last;       /* not started yet, oldest first */
         OffloadTask *finished, *finished_last; /* to be handed to the loop, oldest first */
         unsigned n_users;
-        unsigned n_running; /* disowned ones too */
+        unsigned n_running;                /* disowned ones too */
+        OffloadTask *running[WORKERS_MAX]; /* theirs; NULL: none */
         bool stopping;
         int event_fd;
 } Pool;
@@ -28,6 +29,7 @@ typedef struct Pool {
 struct OffloadTask {
         Offload *offload;
         OffloadWork work;
+        unsigned most; /* of this work at once; 0: any number */
         void *argument, *value;
         OffloadFree free_argument, free_value;
         OffloadDone done;
@@ -102,6 +104,33 @@ static void list_remove(OffloadTask **first, OffloadTask **last, OffloadTask *t)
                 *last = before;
 }
 
+static bool may_run(const Pool *p, const OffloadTask *t) {
+        unsigned n = 0;
+
+        for (size_t i = 0; i < WORKERS_MAX; i++)
+                n += p->running[i] && p->running[i]->work == t->work;
+        return t->most == 0 || n < t->most;
+}
+
+/* The oldest task that may run now. What may not, a worker that ends a task looks at again. */
+static OffloadTask *queue_take(Pool *p) {
+        OffloadTask *t = p->queue;
+
+        while (t && !may_run(p, t))
+                t = t->next;
+        if (t)
+                list_remove(&p->queue, &p->queue_last, t);
+        return t;
+}
+
+static void note_running(Pool *p, const OffloadTask *was, OffloadTask *is) {
+        for (size_t i = 0; i < WORKERS_MAX; i++)
+                if (p->running[i] == was) {
+                        p->running[i] = is;
+                        return;
+                }
+}
+
 /* Runs one task; called and returns with the lock held. */
 static void worker_run(Pool *p, OffloadTask *t) {
         const uint64_t one = 1;
@@ -109,6 +138,7 @@ static void worker_run(Pool *p, OffloadTask *t) {
 
         t->state = TASK_RUNNING;
         p->n_running++;
+        note_running(p, NULL, t);
         (void)pthread_mutex_unlock(&p->lock);
         value = t->work(t->argument);
         if (t->free_argument)
@@ -116,6 +146,7 @@ static void worker_run(Pool *p, OffloadTask *t) {
         t->argument = NULL;
         (void)pthread_mutex_lock(&p->lock);
         p->n_running--;
+        note_running(p, t, NULL);
         t->state = TASK_FINISHED;
         t->value = value;
         if (t->disowned) {
@@ -137,7 +168,7 @@ static void *worker(void *argument) {
 
         (void)pthread_mutex_lock(&p->lock);
         while (!p->stopping) {
-                OffloadTask *t = list_take_first(&p->queue);
+                OffloadTask *t = queue_take(p);
 
                 if (t)
                         worker_run(p, t);
@@ -348,6 +379,13 @@ static unsigned count_tasks(Offload *o) {
 int offload_run(Offload *o, OffloadWork work, void *argument, OffloadFree free_argument,
                 OffloadFree free_value, usec_t timeout, OffloadDone done, void *userdata,
                 OffloadTask **ret) {
+        return offload_run_few(o, 0, work, argument, free_argument, free_value, timeout, done,
+                               userdata, ret);
+}
+
+int offload_run_few(Offload *o, unsigned most, OffloadWork work, void *argument,
+                    OffloadFree free_argument, OffloadFree free_value, usec_t timeout,
+                    OffloadDone done, void *userdata, OffloadTask **ret) {
         OffloadTask *t;
 
         assert(o && work && done);
@@ -359,6 +397,7 @@ int offload_run(Offload *o, OffloadWork work, void *argument, OffloadFree free_a
         *t = (OffloadTask){
                 .offload = o,
                 .work = work,
+                .most = most,
                 .argument = argument,
                 .free_argument = free_argument,
                 .free_value = free_value,

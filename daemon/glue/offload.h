@@ -27,6 +27,12 @@ DEFINE_CLEANUP(Offload *, offload_free);
 int offload_run(Offload *o, OffloadWork work, void *argument, OffloadFree free_argument,
                 OffloadFree free_value, usec_t timeout, OffloadDone done, void *userdata,
                 OffloadTask **ret) _must_check_;
+/* The same for work that may sit on its worker, at a dead name server for one: at most `most` tasks
+ * of this work run at once, disowned ones included; the others stay queued, and later tasks of
+ * other work pass them. */
+int offload_run_few(Offload *o, unsigned most, OffloadWork work, void *argument,
+                    OffloadFree free_argument, OffloadFree free_value, usec_t timeout,
+                    OffloadDone done, void *userdata, OffloadTask **ret) _must_check_;
 /* The caller does not want the answer any more; done() is not called. */
 void offload_cancel(OffloadTask *t);
 

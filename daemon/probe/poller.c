@@ -108,6 +108,12 @@ void poller_remove(Poller *p, PollItem *i) {
         i->fd = -1;
 }
 
+void poller_detach(Poller *p, PollItem *i) {
+        if (i->fd >= 0)
+                (void)control(p, EPOLL_CTL_DEL, i->fd, 0);
+        poller_remove(p, i);
+}
+
 int poller_tell_again(Poller *p, const PollItem *i, uint32_t events) {
         return control(p, EPOLL_CTL_MOD, i->fd, events);
 }

@@ -27,6 +27,8 @@ int poller_add(Poller *p, PollItem *i, int fd, uint32_t events,
                void (*on_ready)(PollItem *item, uint32_t events)) _must_check_;
 /* Nothing more is told. The descriptor is to be closed next: that takes it out of the epoll. */
 void poller_remove(Poller *p, PollItem *i);
+/* The same for a descriptor that stays open for now: it may be added again. */
+void poller_detach(Poller *p, PollItem *i);
 /* Tells again in a later turn what is ready now, for one that left something unread. Returns 0 or a
  * negative errno. */
 int poller_tell_again(Poller *p, const PollItem *i, uint32_t events) _must_check_;
