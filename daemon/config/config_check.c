@@ -69,6 +69,7 @@ static const struct {
         [PROBE_UNIT] = { TARGET_NAMED, "", "units" },
         [PROBE_JOURNAL] = { TARGET_NAMED, "", "units" },
         [PROBE_PRESSURE] = { TARGET_NAMED, "" },
+        [PROBE_POSTGRES] = { TARGET_NAMED, "" },
 };
 
 int probe_config_add_named(ProbeConfig *p, const char *name) {
@@ -161,6 +162,9 @@ static void check_tls(const ProbeConfig *p, ConfigErrors *e) {
 
 /* What a probe asks when nobody names it. */
 static void add_target(ProbeConfig *p, ConfigErrors *e) {
+        if (p->kind == PROBE_POSTGRES && p->postgres.conninfo &&
+            probe_config_add_named(p, p->postgres.conninfo) < 0)
+                e->no_memory = true;
         if (p->kind == PROBE_PRESSURE &&
             probe_config_add_named(p, p->pressure.cgroup ?: "host") < 0)
                 e->no_memory = true;
@@ -189,6 +193,14 @@ static void check_message_pattern(const ProbeConfig *p, ConfigErrors *e) {
         refuse_named(e, p->line, "probes", p->name, "matches", words.text);
 }
 
+static void check_conninfo(const ProbeConfig *p, ConfigErrors *e) {
+        const char *conninfo = p->postgres.conninfo,
+                   *mistake = conninfo ? config_conninfo_mistake(conninfo) : NULL;
+
+        if (mistake)
+                refuse_named(e, p->line, "probes", p->name, "conninfo", mistake);
+}
+
 static void check_probe(ProbeConfig *p, ConfigErrors *e) {
         if (p->timeout == 0)
                 p->timeout = MIN(p->interval, TIMEOUT_DEFAULT);
@@ -208,6 +220,7 @@ static void check_probe(ProbeConfig *p, ConfigErrors *e) {
                              "shorter one, or remove it");
         check_values(p, e);
         check_message_pattern(p, e);
+        check_conninfo(p, e);
         add_target(p, e);
         check_targets(p, e);
         check_tls(p, e);

@@ -106,7 +106,7 @@ int config_parse_conninfo(const char *text, const char **reterr_why) {
         if (!has_password(text))
                 return 0;
         *reterr_why = "may contain a password (its text is not repeated here); write the password "
-                      "to a secret and name it in ledger.password_file";
+                      "to a secret and name it in password_file";
         return -EINVAL;
 }
 

@@ -41,6 +41,7 @@ typedef enum ProbeKindId {
         PROBE_HTTP,
         PROBE_TCP,
         PROBE_METRICS,
+        PROBE_POSTGRES,
         PROBE_UNIT,
         PROBE_JOURNAL,
         PROBE_PRESSURE,
@@ -56,6 +57,16 @@ typedef struct PressureConfig {
         char *cgroup; /* below the root of control groups; NULL: the whole host */
         char *disk;   /* path on the file system whose room counts; NULL: none */
 } PressureConfig;
+
+/* What a database server is to its peers. */
+typedef enum ServerRole { ROLE_ANY, ROLE_PRIMARY, ROLE_REPLICA, _ROLE_MAX } ServerRole;
+
+typedef struct PostgresConfig {
+        char *conninfo;      /* one server, without password */
+        char *password_file; /* name of a secret; NULL: none */
+        char *query;     /* one statement that reads; NULL: only what the server says of itself */
+        ServerRole role; /* wanted */
+} PostgresConfig;
 
 /* A limit on one of the values that a probe reports, of any kind. */
 typedef struct ValueExpectation {
@@ -99,6 +110,7 @@ typedef struct ProbeConfig {
         size_t n_operands;
         JournalConfig journal;
         PressureConfig pressure;
+        PostgresConfig postgres;
         unsigned line;
 } ProbeConfig;
 

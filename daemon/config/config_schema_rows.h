@@ -25,6 +25,8 @@ extern const ConfigTable config_schema_tls;
 extern const ConfigTable config_schema_unit;
 extern const ConfigTable config_schema_journal;
 extern const ConfigTable config_schema_pressure;
+extern const ConfigTable config_schema_postgres;
 extern const ConfigTable config_schema_judge;
+extern const ConfigWords config_server_roles;
 extern const ConfigTable config_schema_step;
 extern const ConfigTable config_schema_daemon;

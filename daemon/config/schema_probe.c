@@ -4,20 +4,24 @@
 
 static const char *probe_kind_word(unsigned i) {
         static const char *const words[_PROBE_KIND_MAX] = {
-                [PROBE_HTTP] = "http", [PROBE_TCP] = "tcp",         [PROBE_METRICS] = "metrics",
-                [PROBE_UNIT] = "unit", [PROBE_JOURNAL] = "journal", [PROBE_PRESSURE] = "pressure",
+                [PROBE_HTTP] = "http",         [PROBE_TCP] = "tcp",
+                [PROBE_METRICS] = "metrics",   [PROBE_UNIT] = "unit",
+                [PROBE_JOURNAL] = "journal",   [PROBE_PRESSURE] = "pressure",
+                [PROBE_POSTGRES] = "postgres",
         };
         return words[i];
 }
 
 static const ConfigWords probe_kinds = { _PROBE_KIND_MAX, probe_kind_word };
 
+/* Kinds whose targets the file lists; those of others follow from what they ask. */
+#define TARGETED (BIT(PROBE_HTTP) | BIT(PROBE_TCP) | BIT(PROBE_METRICS))
+
 static const ConfigKey rows[] = {
         { SECTION_PROBE, "kind", KIND_ENUM, AT(ProbeConfig, kind), .words = &probe_kinds,
           .required = true, .help = "how to probe" },
         { SECTION_PROBE, "targets", KIND_TARGETS, ARRAY(ProbeConfig, targets), .minimum = "1",
-          .maximum = "256", .required = true,
-          .kinds = BIT(PROBE_HTTP) | BIT(PROBE_TCP) | BIT(PROBE_METRICS),
+          .maximum = "256", .required = true, .kinds = TARGETED,
           .help = "what to probe: URLs, or host:port for tcp" },
         { SECTION_PROBE, "interval", KIND_DURATION, AT(ProbeConfig, interval), .pace = true,
           .fallback = "5s", .minimum = "50ms", .maximum = "1h",
@@ -33,8 +37,7 @@ static const ConfigKey rows[] = {
           .minimum = "1ms", .maximum = "1m",
           .help = "for one probe as a whole; unless given 2s, or the interval if that is shorter" },
         { SECTION_PROBE, "name_ttl", KIND_DURATION, AT(ProbeConfig, name_ttl), .pace = true,
-          .kinds = BIT(PROBE_HTTP) | BIT(PROBE_TCP) | BIT(PROBE_METRICS), .fallback = "30s",
-          .minimum = "1s", .maximum = "1h",
+          .kinds = TARGETED, .fallback = "30s", .minimum = "1s", .maximum = "1h",
           .help = "how long the addresses of a target's name are used before it is asked again" },
         { SECTION_PROBE, "rise", KIND_INTEGER, AT(ProbeConfig, rise), .fallback = "2",
           .minimum = "1", .maximum = "100",

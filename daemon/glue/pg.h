@@ -103,6 +103,11 @@ size_t pg_columns(const PgResult *r);
 /* Text of a cell, NULL for SQL NULL or out of range. */
 const char *pg_value(const PgResult *r, size_t row, const char *column);
 const char *pg_cell(const PgResult *r, size_t row, size_t column);
+/* Name of a column, NULL out of range. */
+const char *pg_column_name(const PgResult *r, size_t column);
+/* Whether a column's type is a number or a truth value (which is 1 or 0). *ret is the value of its
+ * cell in that row, NAN for NULL and NaN. */
+bool pg_cell_number(const PgResult *r, size_t row, size_t column, double *ret);
 /* Rows that an UPDATE, DELETE or INSERT touched. */
 uint64_t pg_affected(const PgResult *r);
 const char *pg_error_to_string(PgError e);

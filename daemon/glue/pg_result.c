@@ -1,6 +1,7 @@
 /* pg_result.c: values of a result, and errors by the class of their SQLSTATE (never by their words,
  * which are translated). */
 #include <errno.h>
+#include <math.h>
 
 #include "number.h"
 #include "pg_internal.h"
@@ -189,6 +190,31 @@ const char *pg_value(const PgResult *r, size_t row, const char *column) {
         int n = r ? PQfnumber(unwrap(r), column) : -1;
 
         return n < 0 ? NULL : pg_cell(r, row, (size_t)n);
+}
+
+const char *pg_column_name(const PgResult *r, size_t column) {
+        return column < pg_columns(r) ? PQfname(unwrap(r), (int)column) : NULL;
+}
+
+bool pg_cell_number(const PgResult *r, size_t row, size_t column, double *ret) {
+        /* Of the server's catalogue, which never changes them: int8, int2, int4, oid, float4,
+         * float8, numeric. */
+        static const Oid numbers[] = { 20, 21, 23, 26, 700, 701, 1700 };
+        static const Oid truth = 16;
+        const char *text = pg_cell(r, row, column);
+        Oid type = column < pg_columns(r) ? PQftype(unwrap(r), (int)column) : 0;
+        bool is_number = type == truth;
+
+        for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
+                is_number |= type == numbers[i];
+        if (!is_number)
+                return false;
+        *ret = NAN;
+        if (text && type == truth)
+                *ret = *text == 't';
+        else if (text && number_parse_double(text, strlen(text), ret) < 0)
+                *ret = NAN;
+        return true;
 }
 
 uint64_t pg_affected(const PgResult *r) {

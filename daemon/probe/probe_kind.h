@@ -89,6 +89,7 @@ extern const ProbeKind probe_kind_metrics;
 extern const ProbeKind probe_kind_unit;
 extern const ProbeKind probe_kind_journal;
 extern const ProbeKind probe_kind_pressure;
+extern const ProbeKind probe_kind_postgres;
 
 /* Fills a result with an outcome and its words; an empty text takes the outcome's own words. What
  * does not fit is cut. */

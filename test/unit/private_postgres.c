@@ -124,6 +124,24 @@ bool private_postgres_start(PrivatePostgres *p) {
         return private_postgres_again(p);
 }
 
+bool private_postgres_follow(PrivatePostgres *p, const PrivatePostgres *primary) {
+        char data[80];
+
+        p->pid = 0;
+        if (!make_folder(p->folder, sizeof p->folder))
+                return false;
+        (void)snprintf(p->conninfo, sizeof p->conninfo,
+                       "host=%s port=5432 user=postgres dbname=postgres", p->folder);
+        (void)snprintf(data, sizeof data, "%s/data", p->folder);
+        if (!wait_for_success(start((const char *const[]){ "pg_basebackup", "-D", data, "-d",
+                                                           primary->conninfo, "-R", "-c", "fast",
+                                                           "-X", "stream", "--no-sync", NULL }))) {
+                printf("# pg_basebackup failed\n");
+                return false;
+        }
+        return private_postgres_again(p);
+}
+
 void private_postgres_kill(PrivatePostgres *p) {
         if (p->pid <= 0)
                 return;

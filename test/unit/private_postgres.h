@@ -17,6 +17,8 @@ typedef struct PrivatePostgres {
 bool private_postgres_start(PrivatePostgres *p);
 /* Starts the postmaster of a cluster that is there, and waits until it answers. */
 bool private_postgres_again(PrivatePostgres *p);
+/* Makes a standby of a cluster that runs, which follows it, and waits until it answers. */
+bool private_postgres_follow(PrivatePostgres *p, const PrivatePostgres *primary);
 /* SIGQUIT to the postmaster, and waits for its end. */
 void private_postgres_kill(PrivatePostgres *p);
 void private_postgres_remove(PrivatePostgres *p);

@@ -126,6 +126,13 @@ bool script_pace(int fd, int milliseconds) {
         return poll(&p, 1, milliseconds) != 0;
 }
 
+double result_value(const Result *r, const char *name) {
+        for (size_t i = 0; i < r->n_values; i++)
+                if (streq(r->values[i].name, name))
+                        return r->values[i].value;
+        return NAN;
+}
+
 static void on_sample(void *userdata, const Sample *s, const char *words) {
         Harness *h = userdata;
         Result *r = &h->results[h->n_results];

@@ -56,6 +56,9 @@ typedef struct Result {
         SampleValue values[SAMPLE_VALUES_MAX];
 } Result;
 
+/* The value of that name, NAN when it was not reported. */
+double result_value(const Result *r, const char *name);
+
 typedef struct Harness Harness;
 struct Harness {
         Loop *loop;

@@ -250,7 +250,7 @@ static void a_password_in_the_conninfo_is_refused_and_not_repeated(_unused_ void
                         daemon_refused(text),
                         ":1: ledger.conninfo: the text may contain a password (its text is not "
                         "repeated here);"
-                        " write the password to a secret and name it in ledger.password_file\n");
+                        " write the password to a secret and name it in password_file\n");
         }
         for (size_t i = 0; i < ELEMENTSOF(good); i++) {
                 _cleanup_(daemon_config_freep) DaemonConfig *c = NULL;
