@@ -1,6 +1,7 @@
 /* main.c: the command line of rollbackd, and its exit code. */
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -155,6 +156,14 @@ static int run(DaemonConfig *config) {
         return manager_run(manager);
 }
 
+/* A large page of metrics is a mapping of its own, which grows without being copied and goes back
+ * when it has been read. By itself the C library raises the size from which that is so with each
+ * one that is freed, and keeps the memory. */
+static void give_memory_back(void) {
+        (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+        (void)mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+}
+
 int main(int argc, char *argv[]) {
         static char storage[ERRORS_MAX];
         _cleanup_(daemon_config_freep) DaemonConfig *config = NULL;
@@ -175,6 +184,7 @@ int main(int argc, char *argv[]) {
         if (arg_action != ACTION_RUN)
                 return check_or_dump(config, &errors);
         (void)log_open(arg_foreground);
+        give_memory_back();
         r = run(TAKE_PTR(config));
         log_close();
         return r;

@@ -129,6 +129,15 @@ async def page_of_a_million_lines(client):
         await client.send(page(100_000))
 
 
+@behaviour
+async def page_below_64_mib(client):
+    whole = 64 * 2**20 // len(page(1))
+    await client.answer(HEAD + b"Content-Length: %d\r\n\r\n" % (whole * len(page(1))))
+    while whole > 0:
+        await client.send(page(min(whole, 100_000)))
+        whole -= 100_000
+
+
 # Time.
 
 
