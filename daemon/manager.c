@@ -118,7 +118,7 @@ static int build(Manager *m) {
                 r = prober_new(&m->prober, m->loop, m->offload, m->config->secrets, &prober_owner,
                                m->seed + 3);
         if (r >= 0)
-                r = http_client_new(&m->client, m->loop);
+                r = http_client_new(&m->client, m->loop, HTTP_CLIENT_REPLY_MAX);
         if (r >= 0)
                 r = alerts_new(&m->alerts, m->loop, m->client,
                                m->config->n_alerts > 0 ? &m->config->alerts[0] : NULL,

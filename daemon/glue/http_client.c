@@ -13,6 +13,7 @@ struct HttpRequest {
 
 struct HttpClient {
         Loop *loop;
+        size_t reply_max;
         CURLM *multi;
         LoopTimer *timer; /* the library's */
         LoopTimer *drain; /* finished requests are handed out one per turn */
@@ -123,7 +124,7 @@ static int client_set_socket(_unused_ CURL *easy, curl_socket_t fd, int what, vo
         return 0;
 }
 
-int http_client_new(HttpClient **ret, Loop *loop) {
+int http_client_new(HttpClient **ret, Loop *loop, size_t reply_max) {
         _cleanup_(http_client_freep) HttpClient *c = calloc(1, sizeof *c);
         int r;
 
@@ -131,6 +132,7 @@ int http_client_new(HttpClient **ret, Loop *loop) {
                 return -ENOMEM;
         c->initialised = true;
         c->loop = loop;
+        c->reply_max = reply_max;
         r = loop_add_timer(loop, client_on_timer, c, "http-client-timer", &c->timer);
         if (r < 0)
                 return r;
@@ -190,7 +192,7 @@ int http_client_post(HttpClient *c, const char *url, const char *const *headers,
         request->timeout = timeout;
         request->callback = callback;
         request->userdata = userdata;
-        r = http_transfer_init(&request->transfer, url, headers, HTTP_CLIENT_REPLY_MAX, timeout);
+        r = http_transfer_init(&request->transfer, url, headers, c->reply_max, timeout);
         if (r == 0)
                 r = request_start(request, body, body_size);
         if (r < 0) {
@@ -203,6 +205,10 @@ int http_client_post(HttpClient *c, const char *url, const char *const *headers,
         if (ret)
                 *ret = request;
         return 0;
+}
+
+bool http_request_is_resolved(const HttpRequest *r) {
+        return http_transfer_is_resolved(&r->transfer);
 }
 
 void http_request_cancel(HttpRequest *r) {

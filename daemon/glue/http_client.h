@@ -1,6 +1,7 @@
-/* http_client.h: outgoing requests that are not probes (webhooks), over libcurl's multi interface
- * on the loop: total deadline, no proxy, no redirects, body cap counted in the write callback,
- * CURLOPT_QUICK_EXIT. And one blocking request over a unix socket for rollbackctl. */
+/* http_client.h: outgoing requests that are no checks of a target (webhooks, questions to a metrics
+ * store), over libcurl's multi interface on the loop: total deadline, no proxy, no redirects, body
+ * cap counted in the write callback, CURLOPT_QUICK_EXIT. And one blocking request over a unix
+ * socket for rollbackctl. */
 #pragma once
 
 #include "offload.h"
@@ -17,6 +18,7 @@ typedef struct HttpReply {
         int error; /* 0, or -ETIMEDOUT, -ECONNREFUSED, -EHOSTUNREACH (name or route), -EPROTO (TLS
                       and the rest), -EFBIG */
         char words[160]; /* of the error */
+        bool unresolved; /* of the error: there was no address of the host yet */
         unsigned status;
         usec_t retry_after; /* from Retry-After in seconds; 0: none */
         const char *body;   /* borrowed, NUL-terminated */
@@ -25,7 +27,8 @@ typedef struct HttpReply {
 
 typedef void (*HttpReplyCallback)(void *userdata, const HttpReply *reply);
 
-int http_client_new(HttpClient **ret, Loop *loop) _must_check_;
+/* `reply_max`: bytes of a reply's body that are taken; more is -EFBIG. */
+int http_client_new(HttpClient **ret, Loop *loop, size_t reply_max) _must_check_;
 HttpClient *http_client_free(HttpClient *c);
 DEFINE_CLEANUP(HttpClient *, http_client_free);
 /* POSTs `body` (copied) with `headers` ("Name: value", copied, NULL-terminated). http and https
@@ -34,6 +37,8 @@ DEFINE_CLEANUP(HttpClient *, http_client_free);
 int http_client_post(HttpClient *c, const char *url, const char *const *headers, const char *body,
                      size_t body_size, usec_t timeout, HttpReplyCallback callback, void *userdata,
                      HttpRequest **ret) _must_check_;
+/* Whether there is an address of the host. */
+bool http_request_is_resolved(const HttpRequest *r);
 /* The callback is not called. Not for a request whose callback has begun. NULL: nothing. */
 void http_request_cancel(HttpRequest *r);
 

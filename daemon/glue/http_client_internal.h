@@ -23,5 +23,7 @@ typedef struct HttpTransfer {
 int http_transfer_init(HttpTransfer *t, const char *url, const char *const *headers,
                        size_t body_max, usec_t timeout) _must_check_;
 void http_transfer_done(HttpTransfer *t);
+/* Whether there is an address of the host. */
+bool http_transfer_is_resolved(const HttpTransfer *t);
 /* Result of a finished transfer; the reply's body is borrowed from t. */
 void http_transfer_reply(const HttpTransfer *t, CURLcode code, usec_t timeout, HttpReply *ret);

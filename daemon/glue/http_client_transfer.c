@@ -169,6 +169,13 @@ static void set_words(HttpReply *reply, int error, const char *words) {
         reply->error = error;
 }
 
+bool http_transfer_is_resolved(const HttpTransfer *t) {
+        curl_off_t lookup = 0;
+
+        return curl_easy_getinfo(t->easy, CURLINFO_NAMELOOKUP_TIME_T, &lookup) == CURLE_OK &&
+               lookup > 0;
+}
+
 static void explain_failure(const HttpTransfer *t, CURLcode code, usec_t timeout,
                             HttpReply *reply) {
         long os_error = 0;
@@ -178,6 +185,8 @@ static void explain_failure(const HttpTransfer *t, CURLcode code, usec_t timeout
                 set_words(reply, -EFBIG, "the answer is larger than is accepted");
                 return;
         }
+        reply->unresolved = code == CURLE_COULDNT_RESOLVE_HOST ||
+                            (code == CURLE_OPERATION_TIMEDOUT && !http_transfer_is_resolved(t));
         (void)curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &os_error);
         if (code == CURLE_COULDNT_CONNECT && os_error == ECONNREFUSED) {
                 set_words(reply, -ECONNREFUSED, "connection refused");

@@ -130,7 +130,7 @@ static int set_up(void **state) {
         Fixture *f = *state;
 
         assert_int_equal(loop_new(&f->loop), 0);
-        assert_int_equal(http_client_new(&f->client, f->loop), 0);
+        assert_int_equal(http_client_new(&f->client, f->loop, HTTP_CLIENT_REPLY_MAX), 0);
         assert_int_equal(loop_add_timer(f->loop, on_impatience, f->loop, "impatience", &f->timer),
                          0);
         loop_timer_set(f->timer, usec_add(loop_now(f->loop), PATIENCE));
