@@ -22,6 +22,11 @@ static void refuse_named(ConfigErrors *e, unsigned line, const char *group, cons
         config_errors_add(e, line, path.text, words);
 }
 
+void config_refuse_probe(ConfigErrors *e, const ProbeConfig *p, const char *key,
+                         const char *words) {
+        refuse_named(e, p->line, "probes", p->name, key, words);
+}
+
 static void refuse_rule(ConfigErrors *e, const ServiceConfig *c, const RuleConfig *r,
                         const char *key, const char *words) {
         STRBUF(path, CONFIG_PATH_SIZE);
@@ -70,6 +75,8 @@ static const struct {
         [PROBE_JOURNAL] = { TARGET_NAMED, "", "units" },
         [PROBE_PRESSURE] = { TARGET_NAMED, "" },
         [PROBE_POSTGRES] = { TARGET_NAMED, "" },
+        [PROBE_EXEC] = { TARGET_NAMED, "" },
+        [PROBE_PROMQL] = { TARGET_NAMED, "" },
 };
 
 int probe_config_add_named(ProbeConfig *p, const char *name) {
@@ -221,6 +228,10 @@ static void check_probe(ProbeConfig *p, ConfigErrors *e) {
         check_values(p, e);
         check_message_pattern(p, e);
         check_conninfo(p, e);
+        if (p->kind == PROBE_EXEC)
+                config_check_exec(p, e);
+        if (p->kind == PROBE_PROMQL)
+                config_check_promql(p, e);
         add_target(p, e);
         check_targets(p, e);
         check_tls(p, e);

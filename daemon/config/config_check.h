@@ -13,6 +13,11 @@ void config_check_service(ServiceConfig *c, const ConfigNode *root, ConfigErrors
 void config_check_steps(ServiceConfig *c, const ConfigNode *root, ConfigErrors *e);
 /* What is wrong with the conninfo of a probe, static words, or NULL. */
 const char *config_conninfo_mistake(const char *conninfo);
+/* The parts about probes of these kinds, whose only target they make. */
+void config_check_exec(ProbeConfig *p, ConfigErrors *e);
+void config_check_promql(ProbeConfig *p, ConfigErrors *e);
+/* Adds a mistake at "probes.NAME.KEY". */
+void config_refuse_probe(ConfigErrors *e, const ProbeConfig *p, const char *key, const char *words);
 /* Of rollbackd.conf. */
 void config_check_daemon(const DaemonConfig *c, const ConfigNode *root, ConfigErrors *e);
 

@@ -110,6 +110,10 @@ static void add_list(const ConfigKey *k, const void *base, StrBuf *b) {
                         config_add_quoted(b, ((const TargetConfig *)array)[i].url);
                         continue;
                 }
+                if (k->kind == KIND_TEXTS) {
+                        config_add_quoted(b, ((char *const *)array)[i]);
+                        continue;
+                }
                 strbuf_add_char(b, '"');
                 strbuf_add_u64(b, range->low);
                 strbuf_add(b, range->high > range->low ? "-" : "");

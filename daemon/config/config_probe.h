@@ -45,6 +45,8 @@ typedef enum ProbeKindId {
         PROBE_UNIT,
         PROBE_JOURNAL,
         PROBE_PRESSURE,
+        PROBE_EXEC,
+        PROBE_PROMQL,
         _PROBE_KIND_MAX
 } ProbeKindId;
 
@@ -67,6 +69,32 @@ typedef struct PostgresConfig {
         char *query;     /* one statement that reads; NULL: only what the server says of itself */
         ServerRole role; /* wanted */
 } PostgresConfig;
+
+typedef struct ExecConfig {
+        char **command; /* the program's absolute path, then its arguments */
+        size_t n_command;
+        bool warning_is_bad;
+} ExecConfig;
+
+/* What becomes of several series. */
+typedef enum Reduction {
+        REDUCE_NONE, /* they are refused */
+        REDUCE_MAX,
+        REDUCE_MIN,
+        REDUCE_SUM,
+        REDUCE_AVG,
+        REDUCE_COUNT,
+        _REDUCE_MAX,
+} Reduction;
+
+typedef struct PromqlConfig {
+        char *url, *query;
+        Reduction reduce;
+        usec_t max_age;
+        char *tenant;               /* of X-Scope-OrgID; NULL: none */
+        char *user, *password_file; /* both or none */
+        char *token_file;
+} PromqlConfig;
 
 /* A limit on one of the values that a probe reports, of any kind. */
 typedef struct ValueExpectation {
@@ -111,6 +139,8 @@ typedef struct ProbeConfig {
         JournalConfig journal;
         PressureConfig pressure;
         PostgresConfig postgres;
+        ExecConfig exec;
+        PromqlConfig promql;
         unsigned line;
 } ProbeConfig;
 

@@ -58,6 +58,7 @@ typedef enum ConfigKind {
         KIND_STATUSES,   /* list of StatusRange */
         KIND_UNITS,      /* list of TargetConfig: units of systemd */
         KIND_CGROUP,     /* path of a control group below the root of them all */
+        KIND_TEXTS,      /* list of char * */
         _CONFIG_KIND_MAX,
 } ConfigKind;
 

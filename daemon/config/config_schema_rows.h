@@ -26,6 +26,8 @@ extern const ConfigTable config_schema_unit;
 extern const ConfigTable config_schema_journal;
 extern const ConfigTable config_schema_pressure;
 extern const ConfigTable config_schema_postgres;
+extern const ConfigTable config_schema_exec;
+extern const ConfigTable config_schema_promql;
 extern const ConfigTable config_schema_judge;
 extern const ConfigWords config_server_roles;
 extern const ConfigTable config_schema_step;

@@ -5,6 +5,9 @@
 #include "config_value.h"
 #include "number.h"
 
+#define CONFIG_LISTED_TEXT_MAX                                                                     \
+        4096         /* bytes; a list of 64 then is far below what execve() takes                  \
+                      */
 #define SHOWN_MAX 60 /* bytes of the file's text that a message repeats */
 
 /* One value in any of its forms, so that a text is judged before it replaces anything. */
@@ -98,6 +101,10 @@ static const KindRow kinds[_CONFIG_KIND_MAX] = {
                            "\"http://10.0.0.11:8080/healthz\" ] or, for tcp, [ \"10.0.0.11:5432\" "
                            "]",
                            NULL },
+        [KIND_TEXTS] = { FORM_LIST, CONFIG_LIST,
+                         "a list of texts in quotes, such as [ \"/usr/bin/program\", \"-w\", "
+                         "\"10%\" ]",
+                         NULL },
         [KIND_STATUSES] = { FORM_LIST, CONFIG_LIST,
                             "a list of status codes or ranges in quotes, such as [ \"200-299\", "
                             "\"404\" ]",
@@ -147,6 +154,8 @@ void config_value_free(const ConfigKey *k, void *base) {
         memcpy(&owned, slot, sizeof owned);
         for (size_t i = 0; is_targets && i < *n; i++)
                 target_config_done((TargetConfig *)owned + i);
+        for (size_t i = 0; k->kind == KIND_TEXTS && i < *n; i++)
+                free(((char **)owned)[i]);
         free(owned);
         memset(slot, 0, sizeof owned);
         if (kinds[k->kind].form == FORM_LIST)
@@ -289,11 +298,22 @@ static void store(const ConfigKey *k, const Value *v, void *base) {
         }
 }
 
+static int copy_text(const char *text, char **ret, const char **why) {
+        if (strlen(text) > CONFIG_LISTED_TEXT_MAX) {
+                *why = "is longer than 4096 bytes; write a shorter one";
+                return -EINVAL;
+        }
+        *ret = strdup(text);
+        return *ret ? 0 : -ENOMEM;
+}
+
 static int parse_entry(const ConfigKey *k, const char *text, void *entry, const char **why) {
         if (k->kind == KIND_TARGETS)
                 return config_parse_target(text, entry, why);
         if (k->kind == KIND_UNITS)
                 return config_parse_unit(text, entry, why);
+        if (k->kind == KIND_TEXTS)
+                return copy_text(text, entry, why);
         return config_parse_status(text, entry, why);
 }
 

@@ -7,7 +7,8 @@ static const char *probe_kind_word(unsigned i) {
                 [PROBE_HTTP] = "http",         [PROBE_TCP] = "tcp",
                 [PROBE_METRICS] = "metrics",   [PROBE_UNIT] = "unit",
                 [PROBE_JOURNAL] = "journal",   [PROBE_PRESSURE] = "pressure",
-                [PROBE_POSTGRES] = "postgres",
+                [PROBE_POSTGRES] = "postgres", [PROBE_EXEC] = "exec",
+                [PROBE_PROMQL] = "promql",
         };
         return words[i];
 }

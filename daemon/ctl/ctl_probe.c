@@ -13,6 +13,7 @@
 typedef struct Session {
         Loop *loop;
         Poller *poller;
+        Children *children;
         Offload *offload;
         Bus *bus;
         Survey *survey;
@@ -22,6 +23,7 @@ typedef struct Session {
 static void session_done(Session *s) {
         survey_free(s->survey);
         bus_free(s->bus);
+        children_free(s->children);
         poller_free(s->poller);
         offload_free(s->offload);
         loop_free(s->loop);
@@ -41,9 +43,16 @@ static int session_run(Session *s, const char *secrets, const ServiceConfig *con
         if (r >= 0)
                 r = bus_new(&s->bus, s->loop);
         if (r >= 0)
+                r = children_new(&s->children, s->poller);
+        if (r >= 0)
                 r = survey_new(&s->survey,
-                               &(ProbeTools){ s->loop, s->poller, s->offload, secrets, s->bus,
-                                              s->offload },
+                               &(ProbeTools){ .loop = s->loop,
+                                              .poller = s->poller,
+                                              .offload = s->offload,
+                                              .secrets = secrets,
+                                              .bus = s->bus,
+                                              .readers = s->offload,
+                                              .children = s->children },
                                config, probe, on_done, s);
         return r < 0 ? r : loop_run_until(s->loop, &s->done);
 }

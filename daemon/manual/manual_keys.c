@@ -36,6 +36,7 @@ static const struct {
         [KIND_SOCKET] = { "Qq Ar socket", "socket" },
         [KIND_SECRET] = { "Qq Ar secret", "secret" },
         [KIND_TARGETS] = { "[ Qo Ar target Qc , ... ]", "target" },
+        [KIND_TEXTS] = { "[ Qo Ar text Qc , ... ]", "text" },
         [KIND_STATUSES] = { "[ Qo Ar status Qc , ... ]", "status" },
         [KIND_CONNECTION] = { "Qq Ar connection", "connection" },
         [KIND_UNITS] = { "[ Qo Ar unit Qc , ... ]", "unit" },

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "bus.h"
+#include "child.h"
 #include "config.h"
 #include "offload.h"
 #include "poller.h"
@@ -35,12 +36,14 @@ typedef struct ProbeTools {
         /* Workers for what may hang in the kernel, such as a dead network file system: it must not
          * take those that look names up. */
         Offload *readers;
+        Children *children;
 } ProbeTools;
 
 /* Everything that one probe needs; borrowed until it is done or cancelled, but the struct itself
  * for the call only. */
 typedef struct ProbeStart {
         const ProbeTools *tools;
+        const char *service;
         const ProbeConfig *config;
         const TargetConfig *target;
         const Address *address; /* for the call only; NULL for a kind without addresses */
@@ -57,6 +60,7 @@ typedef struct ProbeKind {
         const char *name;
         bool addressed;       /* its targets have addresses to be resolved */
         unsigned descriptors; /* that one probe in flight holds at most; 0: one */
+        ProbeOutcome late;    /* of a probe that did not end in time; OUTCOME_OK: OUTCOME_TIMEOUT */
         /* Makes what all targets of the probe share. Returns 0, -EINVAL or -E2BIG for a
          * configuration that cannot be probed, -ENOMEM. What is missing on our side is no error
          * here: each probe says it (OUTCOME_LOCAL). Both are NULL when there is nothing to
@@ -90,6 +94,8 @@ extern const ProbeKind probe_kind_unit;
 extern const ProbeKind probe_kind_journal;
 extern const ProbeKind probe_kind_pressure;
 extern const ProbeKind probe_kind_postgres;
+extern const ProbeKind probe_kind_exec;
+extern const ProbeKind probe_kind_promql;
 
 /* Fills a result with an outcome and its words; an empty text takes the outcome's own words. What
  * does not fit is cut. */

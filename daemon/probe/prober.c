@@ -39,7 +39,16 @@ int prober_new(Prober **ret, Loop *loop, Offload *offload, const char *secrets,
         r = offload_new(&p->readers, loop, READERS, READINGS_MAX);
         if (r < 0)
                 return r;
-        p->tools = (ProbeTools){ loop, p->poller, offload, p->secrets, p->bus, p->readers };
+        r = children_new(&p->children, p->poller);
+        if (r < 0)
+                return r;
+        p->tools = (ProbeTools){ .loop = loop,
+                                 .poller = p->poller,
+                                 .offload = offload,
+                                 .secrets = p->secrets,
+                                 .bus = p->bus,
+                                 .readers = p->readers,
+                                 .children = p->children };
         r = resolver_new(&p->resolver, loop, offload);
         if (r < 0)
                 return r;
@@ -97,6 +106,7 @@ Prober *prober_free(Prober *p) {
         free(p->services);
         loop_timer_free(p->timer);
         resolver_free(p->resolver);
+        children_free(p->children);
         poller_free(p->poller);
         bus_free(p->bus);
         offload_free(p->readers);
@@ -174,6 +184,7 @@ static int service_new(ProbedService **ret, Prober *p, uint32_t handle,
                 return -ENOMEM;
         s->prober = p;
         s->handle = handle;
+        s->name = config->service;
         s->n_probes = config->n_probes;
         s->probes = calloc(MAX(config->n_probes, (size_t)1), sizeof *s->probes);
         if (!s->probes)

@@ -94,6 +94,7 @@ struct Probe {
 struct ProbedService {
         Prober *prober;
         uint32_t handle;
+        const char *name; /* the configuration's */
         bool gone; /* replaced or removed while a callback of the owner runs; freed when it has
                       returned */
         ProbedService *next_gone;
@@ -109,6 +110,7 @@ struct Prober {
         Offload *readers;
         ProbeTools tools;
         Poller *poller;
+        Children *children;
         Resolver *resolver;
         LoopTimer *timer;
         usec_t armed; /* instant that the timer is set to */

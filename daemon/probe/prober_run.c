@@ -161,6 +161,7 @@ static void start_kind(Target *t) {
         int in_flight = probe->kind->start(
                 &(ProbeStart){
                         .tools = &probe->service->prober->tools,
+                        .service = probe->service->name,
                         .config = probe->config,
                         .target = &probe->config->targets[t->configured],
                         .address = target_address(t, &address),
@@ -303,7 +304,7 @@ static void expire_run(Target *t, usec_t now, bool told) {
                 strbuf_add(&words, owed);
                 strbuf_add(&words, " within ");
                 strbuf_add_usec_words(&words, t->probe->config->timeout);
-                probe_result_set(&result, OUTCOME_TIMEOUT, words.text);
+                probe_result_set(&result, t->probe->kind->late ?: OUTCOME_TIMEOUT, words.text);
         }
         t->probe->kind->cancel(TAKE_PTR(t->run));
         target_finish(t, &result);

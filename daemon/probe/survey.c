@@ -132,7 +132,7 @@ static void on_deadline(void *userdata, usec_t now) {
         strbuf_add(&words, owed);
         strbuf_add(&words, " within ");
         strbuf_add_usec_words(&words, item->entry.probe->timeout);
-        probe_result_set(&item->entry.result, OUTCOME_TIMEOUT, words.text);
+        probe_result_set(&item->entry.result, item->kind->late ?: OUTCOME_TIMEOUT, words.text);
         item->kind->cancel(TAKE_PTR(item->run));
         finish(item, NULL);
 }
@@ -160,6 +160,7 @@ static void run(Item *item) {
         probe_trace_mark(&item->entry.trace, MOMENT_BEGUN);
         loop_timer_set(item->timer, usec_add(item->started, item->entry.probe->timeout));
         if (!item->kind->start(&(ProbeStart){ .tools = &s->tools,
+                                              .service = s->config->service,
                                               .config = item->entry.probe,
                                               .target = item->entry.target,
                                               .address = item->has_address ? &item->address : NULL,

@@ -22,6 +22,9 @@ static const Base bases[] = {
         { SECTION_PROBE, "postgres", "conninfo", "\"service=users\"" },
         { SECTION_PROBE, "unit", "units", "[ \"a.service\" ]" },
         { SECTION_PROBE, "journal", "units", "[ \"a.service\" ]" },
+        { SECTION_PROBE, "exec", "command", "[ \"/bin/true\" ]" },
+        { SECTION_PROBE, "promql", "url", "\"http://10.0.0.1:9090\"" },
+        { SECTION_PROBE, "promql", "query", "\"up\"" },
         { SECTION_VALUE, NULL, "name", "\"lag\"" },
         { SECTION_VALUE, NULL, "at_most", "1.5" },
         { SECTION_SIGNAL, "availability", "probe", "\"m\"" },
@@ -130,6 +133,16 @@ static inline void write_release(Draft *d) {
         add_line(d, "};");
 }
 
+/* Whether entries of that kind have the key. */
+static inline bool has_key(ConfigSection section, const char *kind, const char *key) {
+        const ConfigWords *kinds = config_section_kinds(section);
+
+        for (unsigned i = 0; i < kinds->n; i++)
+                if (streq(kinds->word(i), kind))
+                        return config_schema_find(section, key, 1U << i) != NULL;
+        return false;
+}
+
 static inline void write_probes(Draft *d) {
         const char *kind = kind_for(d, SECTION_PROBE, "http");
 
@@ -145,8 +158,7 @@ static inline void write_probes(Draft *d) {
                 }
                 add_line(d, "};");
         }
-        if ((streq(kind, "http") || streq(kind, "metrics")) &&
-            !is_target(d, SECTION_PROBE, "tls")) {
+        if (has_key(SECTION_PROBE, kind, "tls") && !is_target(d, SECTION_PROBE, "tls")) {
                 add_line(d, "tls = {");
                 add_keys(d, SECTION_TLS, NULL);
                 add_line(d, "};");

@@ -45,7 +45,8 @@ static void single_mistakes_read_as_written_here(_unused_ void **state) {
                   "such as 3\n" },
                 { PROBE("kind = \"icmp\"; targets = [ \"h\" ];"),
                   "f:2: probes.p.kind: \"icmp\" is not understood; write one of \"http\", \"tcp\", "
-                  "\"metrics\", \"postgres\", \"unit\", \"journal\", \"pressure\"\n" },
+                  "\"metrics\", \"postgres\", \"unit\", \"journal\", \"pressure\", "
+                  "\"exec\", \"promql\"\n" },
                 { PROBE("kind = \"postgres\"; conninfo = \"host=a,b\";"),
                   "f:2: probes.p.conninfo: names several hosts, of which a dead one would hide the "
                   "others; write a probe for each\n" },
