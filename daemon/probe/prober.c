@@ -25,7 +25,7 @@ int prober_new(Prober **ret, Loop *loop, Offload *offload, const char *secrets,
         p->places = descriptors_share(descriptors_limit()).probes;
         wheel_init(&p->wheel, loop_now(loop));
         ring_init(&p->queue);
-        ring_init(&p->hung);
+        ring_init(&p->slow_queue);
         ring_init(&p->slow);
         r = poller_new(&p->poller, loop, on_told, p);
         if (r < 0)
@@ -208,7 +208,8 @@ static void target_inherit(Target *t, Target *old, usec_t now) {
         t->on_demand = target_cancel(old) || old->on_demand;
         t->present = old->present;
         t->reached = old->reached;
-        t->hung = old->hung;
+        t->prompt = old->prompt;
+        t->holds_as_slow = old->holds_as_slow;
         t->holds = old->holds;
         t->keeps = old->keeps;
         old->holds = 0;

@@ -35,19 +35,20 @@ typedef struct Target {
         uint16_t index;      /* the engine's */
         uint16_t configured; /* index in the configuration's targets */
         TargetState state;
-        bool present;              /* else it is in no schedule */
-        bool reached;              /* any probe told whether it is good */
-        bool fast;                 /* holds one of the places for fast_interval */
-        bool on_demand;            /* asked for: starts as soon as it is free */
-        bool hung;                 /* its last probe that told anything was a timeout */
-        bool holds_as_hung, keeps; /* of `holds`: among those of targets that hang; between probes
-                                    */
-        uint16_t holds;            /* descriptors that it has a place for */
-        Ring in_queue;             /* while waiting: the prober's `queue` or `hung` */
-        Ring in_slow; /* deviates and has no place for fast_interval: the prober's `slow` */
-        usec_t phase; /* a point of the grid */
-        usec_t due;   /* next regular start */
-        usec_t slot;  /* the instant that the last start was due at, unless it was late */
+        bool present;   /* else it is in no schedule */
+        bool reached;   /* any probe told whether it is good */
+        bool fast;      /* holds one of the places for fast_interval */
+        bool on_demand; /* asked for: starts as soon as it is free */
+        bool prompt;    /* its last probe that told anything was no timeout */
+        bool holds_as_slow,
+                keeps;  /* of `holds`: among those of targets that may hang; between probes
+                         */
+        uint16_t holds; /* descriptors that it has a place for */
+        Ring in_queue;  /* while waiting: the prober's `queue` or `slow_queue` */
+        Ring in_slow;   /* deviates and has no place for fast_interval: the prober's `slow` */
+        usec_t phase;   /* a point of the grid */
+        usec_t due;     /* next regular start */
+        usec_t slot;    /* the instant that the last start was due at, unless it was late */
         usec_t started, deadline;
         usec_t stalled;      /* loop_stalled() when it started */
         usec_t repaid;       /* of what the loop stalled since then, put on the deadline */
@@ -115,10 +116,10 @@ struct Prober {
         LoopTimer *timer;
         usec_t armed; /* instant that the timer is set to */
         Wheel wheel;
-        Ring queue, hung; /* targets that wait for a place, in the order of their due time */
-        Ring slow;        /* targets that wait for fast_interval, longest first */
-        size_t places;    /* descriptors that probes may have at once */
-        size_t taken, taken_by_hung, kept; /* of them */
+        Ring queue, slow_queue; /* targets that wait for a place, in the order of their due time */
+        Ring slow;              /* targets that wait for fast_interval, longest first */
+        size_t places;          /* descriptors that probes may have at once */
+        size_t taken, taken_by_slow, kept; /* of them */
         ProbedService **services;          /* by handle, ascending */
         size_t n_services;
         ProbedService *gone;

@@ -2,9 +2,9 @@
  * of its target, and take the last ones from the API and the ledger. */
 #include "prober_internal.h"
 
-/* Targets that hang have so many of all places at most, in tenths: the others need few, and not for
- * long. */
-#define HUNG_SHARE 8
+/* Targets that may hang, for they did or have not answered yet, have so many of all places at most,
+ * in tenths: the others need few, and not for long. */
+#define SLOW_SHARE 8
 /* And connections that are kept between probes. */
 #define KEPT_SHARE 5
 
@@ -25,11 +25,11 @@ static bool is_free(const Target *t) {
                 return true;
         if (p->taken + n > p->places)
                 return false;
-        return !t->hung || p->taken_by_hung + n <= MAX(p->places * HUNG_SHARE / 10, n);
+        return t->prompt || p->taken_by_slow + n <= MAX(p->places * SLOW_SHARE / 10, n);
 }
 
 static Ring *queue_of(const Target *t) {
-        return t->hung ? &prober_of(t)->hung : &prober_of(t)->queue;
+        return t->prompt ? &prober_of(t)->queue : &prober_of(t)->slow_queue;
 }
 
 void place_take(Target *t) {
@@ -39,19 +39,19 @@ void place_take(Target *t) {
         if (t->holds > 0)
                 return;
         t->holds = (uint16_t)descriptors_of(t);
-        t->holds_as_hung = t->hung;
+        t->holds_as_slow = !t->prompt;
         p->taken += t->holds;
-        p->taken_by_hung += t->hung ? t->holds : 0;
+        p->taken_by_slow += t->prompt ? 0 : t->holds;
 }
 
 void place_give_back(Target *t) {
         Prober *p = prober_of(t);
 
         p->taken -= t->holds;
-        p->taken_by_hung -= t->holds_as_hung ? t->holds : 0;
+        p->taken_by_slow -= t->holds_as_slow ? t->holds : 0;
         p->kept -= t->keeps ? t->holds : 0;
         t->holds = 0;
-        t->keeps = t->holds_as_hung = false;
+        t->keeps = t->holds_as_slow = false;
 }
 
 void place_end(Target *t, const ProbeResult *result) {
@@ -60,10 +60,10 @@ void place_end(Target *t, const ProbeResult *result) {
         bool keeper = t->memory && t->probe->kind->memory_renew;
 
         if (result->outcome == OUTCOME_TIMEOUT)
-                t->hung = true;
+                t->prompt = false;
         else if (outcome_verdict(result->outcome) != TRI_UNKNOWN)
-                t->hung = false;
-        if (keeper && reuse && good && t->holds > 0 && !t->holds_as_hung &&
+                t->prompt = true;
+        if (keeper && reuse && good && t->holds > 0 && !t->holds_as_slow &&
             (t->keeps || p->kept + t->holds <= p->places * KEPT_SHARE / 10)) {
                 p->kept += t->keeps ? 0 : t->holds;
                 t->keeps = true;
@@ -89,5 +89,5 @@ static Target *first_served(const Ring *queue) {
 }
 
 Target *place_next(const Prober *p) {
-        return first_served(&p->queue) ?: first_served(&p->hung);
+        return first_served(&p->queue) ?: first_served(&p->slow_queue);
 }
