@@ -186,7 +186,7 @@ static void probes_without_a_place_are_unknown_and_leave_others_theirs(void **st
                 } else
                         assert_true(h.results[i].outcome == OUTCOME_TIMEOUT ||
                                     strstr(h.results[i].words, "late"));
-        assert_true(waited > 0 && waited <= 84);
+        assert_true(waited > 0 && waited <= 88);
         assert_true(prober_counts(h.prober).overdue >= waited);
         assert_int_equal(prober_counts(h.prober).in_flight, 0);
         end_with_few_descriptors(&h, timer, all);
