@@ -26,6 +26,7 @@ static void put(Wheel *w, WheelItem *i) {
 
         if (tick <= w->present) {
                 i->slot = DUE;
+                w->due_since = ring_is_empty(&w->due) ? i->at : MIN(w->due_since, i->at);
                 ring_append(&w->due, &i->link);
                 return;
         }
@@ -81,7 +82,7 @@ usec_t wheel_next(const Wheel *w) {
         unsigned level = lowest_level(w);
 
         if (!ring_is_empty(&w->due))
-                return wheel_round_up(earliest(&w->due));
+                return wheel_round_up(w->due_since);
         if (level == WHEEL_LEVELS)
                 return USEC_INFINITY;
 

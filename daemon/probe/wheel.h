@@ -30,6 +30,7 @@ typedef struct WheelItem {
 typedef struct Wheel {
         uint64_t present;            /* tick; all that is due by then is in `due` */
         Ring due;                    /* as it became due */
+        usec_t due_since;            /* no item of `due` stands at an earlier instant */
         uint64_t used[WHEEL_LEVELS]; /* bit i: slots[i] of the level holds anything */
         Ring slots[WHEEL_LEVELS][WHEEL_SLOTS];
 } Wheel;
@@ -42,7 +43,8 @@ void wheel_init(Wheel *w, usec_t now);
 void wheel_set(Wheel *w, WheelItem *i, usec_t at);
 /* Takes an item out; one that is not in stays out. */
 void wheel_remove(Wheel *w, WheelItem *i);
-/* The next tick at which anything is due (it may have passed), or USEC_INFINITY. */
+/* The next tick at which anything is due, or USEC_INFINITY. When something is due already, a tick
+ * that is not later than the first of them: at no cost, however much is due. */
 usec_t wheel_next(const Wheel *w);
 /* Takes out an item whose tick has come, in the order of ticks; NULL when there is none. Never one
  * whose instant lies after `now`, also when the clock has gone back. */

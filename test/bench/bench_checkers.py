@@ -176,9 +176,10 @@ class Haproxy:
     """HAProxy on one thread. Backends: {name: (path, count)}."""
 
     def __init__(self, site, port, backends, inter="1s", timeout="800ms", words="", globals_="",
-                 prefix=(), lines=None):
+                 prefix=(), lines=None, target=None):
+        """`target`: the URL of what counts, when it is not what is checked."""
         self.site = site
-        target = f"http://127.0.0.1:{port}"
+        target = target or f"http://127.0.0.1:{port}"
         texts = []
         for name, (uri, count) in backends.items():
             servers = "\n".join(f"        server s{i} 127.0.0.1:{port} check inter {inter} {words}"
@@ -228,14 +229,3 @@ class Haproxy:
 
 def urls_of(target, n, path=""):
     return [f"{target}{path}/{i}" for i in range(n)]
-
-
-def knows(site, key):
-    """Whether this build's policies have the key."""
-    site.write_file("try.conf", list(make_policies("try", ["http://127.0.0.1:1/"],
-                                                   keys=key).values())[0])
-    try:
-        site.run([site.build / "rollbackctl", "check", site.root / "try.conf"], "check")
-    except BenchError:
-        return False
-    return True

@@ -5,11 +5,10 @@ rollbackd and HAProxy check the same local server in turns, each alone, over new
 rollbackd a second time over kept ones. The time of a check is the CPU of all threads of the
 checking process; for rollbackd that is all that it does, the ledger and the judge included.
 """
-from bench_checkers import (Haproxy, Pairs, Rollbackd, knows, make_policies, resident_kib,
-                            urls_of)
+from bench_checkers import Haproxy, Pairs, Rollbackd, make_policies, resident_kib, urls_of
 
 PAIRS = 5
-SECONDS = 4
+SECONDS = 3
 TICK = 0.01  # what is due in one tick may lie on either side of a reading
 PEER = "HAProxy, nbthread 1"
 ASKED = {1000: 0.9, 5000: 1.0}
@@ -40,7 +39,7 @@ def watch_haproxy(site, port, n):
     return cpu / answers, min(answers / (n * (seconds - TICK)), 1), resident
 
 
-def run_size(site, figures, port, n, reuse):
+def run_size(site, figures, port, n):
     target = f"http://127.0.0.1:{port}"
     cost, reused, kept, resident = Pairs(), Pairs(), Pairs(), Pairs()
     for _ in range(PAIRS):
@@ -49,13 +48,11 @@ def run_size(site, figures, port, n, reuse):
         cost.add(ours[0] * 1e6, peer[0] * 1e6)
         kept.add(ours[1] * 100, peer[1] * 100)
         resident.add(ours[2], peer[2])
-        if reuse:
-            reused.add(watch_rollbackd(site, target, n, REUSED)[0] * 1e6, peer[0] * 1e6)
+        reused.add(watch_rollbackd(site, target, n, REUSED)[0] * 1e6, peer[0] * 1e6)
     cost.figure(figures, "cost", f"CPU of a check, {n:,} targets", "us", peer=PEER,
                 ratio_at_most=ASKED[n])
-    if reuse:
-        reused.figure(figures, "cost", f'CPU of a check, {n:,} targets, "reuse:10"', "us",
-                      peer=PEER, ratio_at_most=0.45)
+    reused.figure(figures, "cost", f'CPU of a check, {n:,} targets, "reuse:10"', "us", peer=PEER,
+                  ratio_at_most=0.45)
     figures.add("cost", f"schedule kept, {n:,} targets, worst of {PAIRS}", min(kept.ours), "%",
                 at_least=99.9, peer=PEER, peer_value=min(kept.peers))
     return resident
@@ -65,8 +62,7 @@ def run(site, figures):
     site.start_postgresql()
     site.make_services("probed-", 50)
     port = site.start_target()
-    reuse = knows(site, REUSED)
-    small, large = (run_size(site, figures, port, n, reuse) for n in (1000, 5000))
+    small, large = (run_size(site, figures, port, n) for n in (1000, 5000))
     each = Pairs()
     for i in range(PAIRS):
         each.add((large.ours[i] - small.ours[i]) / 4000, (large.peers[i] - small.peers[i]) / 4000)

@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 
-from bench_checkers import Rollbackd, knows, make_policies, urls_of
+from bench_checkers import Rollbackd, make_policies, urls_of
 from bench_site import BenchError
 
 TARGETS = 1000
@@ -30,8 +30,6 @@ def count_wakeups(site, daemon):
 
 
 def run(site, figures):
-    if not knows(site, SPREAD):
-        raise BenchError("the policy has no key for it")
     site.start_postgresql()
     site.make_services("probed-", TARGETS // 100)
     port = site.start_target()

@@ -48,7 +48,10 @@ static void check_next(const World *w) {
         for (size_t i = 0; i < ITEMS; i++)
                 if (w->in[i])
                         next = MIN(next, wheel_round_up(w->items[i].at));
-        assert_true(wheel_next(&w->wheel) == next);
+        if (next > w->wheel.present * WHEEL_TICK)
+                assert_true(wheel_next(&w->wheel) == next);
+        else
+                assert_true(wheel_next(&w->wheel) <= next);
 }
 
 /* Takes what is due, and sometimes not all of it. */
