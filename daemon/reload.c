@@ -113,7 +113,8 @@ static int accept_policy(Manager *m, PolicyFile *file, bool keep[static CONFIG_S
             streq(m->services[handle].config->hash, file->config->hash) &&
             streq(m->services[handle].config->path, file->path)) {
                 keep[handle] = true;
-                return 0;
+                /* The secrets and certificates that it names may be others. */
+                return prober_put_service(m->prober, handle, m->services[handle].config);
         }
         r = engine_put_service(m->engine, &file->config->policy, loop_now(m->loop), &handle);
         if (r < 0)

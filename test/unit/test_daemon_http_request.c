@@ -94,6 +94,29 @@ static void head_is_known_as_such(void **state _unused_) {
         http_request_done(&r);
 }
 
+static void a_trace_shows_no_secret(void **state _unused_) {
+        static const HttpHeader headers[] = { { "authorization", "Bearer s3cret" },
+                                              { "Cookie", "id=s3cret" },
+                                              { "X-Trace", "1" } };
+        static char sent[4096];
+        ProbeTrace trace = {};
+        HttpRequest r;
+
+        strbuf_init(&trace.request, sent, sizeof sent);
+        assert_int_equal(http_request_build(&r, &target,
+                                            &(HttpRequestParts){ .method = "POST",
+                                                                 .accept = "*/*",
+                                                                 .headers = headers,
+                                                                 .n_headers = 3,
+                                                                 .body = { .p = "x", .n = 1 } }),
+                         0);
+        http_request_show(&r, &trace);
+        assert_string_equal(sent, "POST /healthz?all=1 HTTP/1.1\r\nHost: 10.0.0.11:8080\r\n" AGENT
+                                  "Accept: */*\r\nauthorization: ***\r\nCookie: ***\r\nX-Trace: "
+                                  "1\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx");
+        http_request_done(&r);
+}
+
 static void what_would_write_the_request_anew_is_refused(void **state _unused_) {
         static const HttpHeader headers[] = {
                 { "X-A", "b\r\nX-C: d" }, { "X A", "b" },        { "", "b" },
@@ -143,6 +166,7 @@ int main(void) {
                 cmocka_unit_test(a_header_of_the_caller_replaces_ours),
                 cmocka_unit_test(the_last_request_of_a_connection_says_so),
                 cmocka_unit_test(head_is_known_as_such),
+                cmocka_unit_test(a_trace_shows_no_secret),
                 cmocka_unit_test(what_would_write_the_request_anew_is_refused),
                 cmocka_unit_test(what_is_too_long_is_refused),
         };
