@@ -51,7 +51,6 @@ static int session_run(Session *s, const char *secrets, const ServiceConfig *con
                                               .offload = s->offload,
                                               .secrets = secrets,
                                               .bus = s->bus,
-                                              .readers = s->offload,
                                               .children = s->children },
                                config, probe, on_done, s);
         return r < 0 ? r : loop_run_until(s->loop, &s->done);

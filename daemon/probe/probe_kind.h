@@ -33,9 +33,6 @@ typedef struct ProbeTools {
         Offload *offload;
         const char *secrets; /* directory, for config_read_secret() */
         Bus *bus;
-        /* Workers for what may hang in the kernel, such as a dead network file system: it must not
-         * take those that look names up. */
-        Offload *readers;
         Children *children;
 } ProbeTools;
 

@@ -4,9 +4,6 @@
 #include "descriptors.h"
 #include "prober_internal.h"
 
-#define READERS 2
-#define READINGS_MAX 1024
-
 static void on_told(void *userdata) {
         prober_arm(userdata);
 }
@@ -36,9 +33,6 @@ int prober_new(Prober **ret, Loop *loop, Offload *offload, const char *secrets,
         r = bus_new(&p->bus, loop);
         if (r < 0)
                 return r;
-        r = offload_new(&p->readers, loop, READERS, READINGS_MAX);
-        if (r < 0)
-                return r;
         r = children_new(&p->children, p->poller);
         if (r < 0)
                 return r;
@@ -47,7 +41,6 @@ int prober_new(Prober **ret, Loop *loop, Offload *offload, const char *secrets,
                                  .offload = offload,
                                  .secrets = p->secrets,
                                  .bus = p->bus,
-                                 .readers = p->readers,
                                  .children = p->children };
         r = resolver_new(&p->resolver, loop, offload);
         if (r < 0)
@@ -109,7 +102,6 @@ Prober *prober_free(Prober *p) {
         children_free(p->children);
         poller_free(p->poller);
         bus_free(p->bus);
-        offload_free(p->readers);
         free(p->secrets);
         free(p);
         return NULL;

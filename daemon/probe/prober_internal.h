@@ -108,7 +108,6 @@ struct Prober {
         ProberOwner owner;
         char *secrets;
         Bus *bus;
-        Offload *readers;
         ProbeTools tools;
         Poller *poller;
         Children *children;

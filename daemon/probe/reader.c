@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <stdatomic.h>
 
+/* Of the workers, which look names up too: one that hangs must not keep these from it. */
+#define READINGS_AT_ONCE 2
+
 /* Freed by whoever lets go of it last, the target or the reading. */
 struct Reader {
         atomic_uint n_users;
@@ -66,8 +69,8 @@ int reader_run(Reader *r, const ProbeTools *tools, OffloadWork work, void *argum
         *reading = (Reading){ r, work, argument, free_argument };
         atomic_store(&r->running, true);
         (void)atomic_fetch_add(&r->n_users, 1);
-        error = offload_run(tools->readers, reading_work, reading, reading_free, free_value,
-                            timeout, done, userdata, ret);
+        error = offload_run_few(tools->offload, READINGS_AT_ONCE, reading_work, reading,
+                                reading_free, free_value, timeout, done, userdata, ret);
         if (error < 0)
                 reading_free(reading);
         return error;

@@ -12,7 +12,7 @@ int reader_new(Reader **ret) _must_check_;
 Reader *reader_free(Reader *r);
 DEFINE_CLEANUP(Reader *, reader_free);
 
-/* As offload_run(), in the workers of `tools`; also -EBUSY while the one before still runs.
+/* As offload_run(); also -EBUSY while the one before still runs.
  * `argument` is taken in any case. */
 int reader_run(Reader *r, const ProbeTools *tools, OffloadWork work, void *argument,
                OffloadFree free_argument, OffloadFree free_value, usec_t timeout, OffloadDone done,
