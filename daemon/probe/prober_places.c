@@ -44,14 +44,20 @@ void place_take(Target *t) {
         p->taken_by_slow += t->prompt ? 0 : t->holds;
 }
 
+/* It has answered: what it holds from here on is not one of the few. */
+static void leave_slow(Target *t) {
+        prober_of(t)->taken_by_slow -= t->holds_as_slow ? t->holds : 0;
+        t->holds_as_slow = false;
+}
+
 void place_give_back(Target *t) {
         Prober *p = prober_of(t);
 
+        leave_slow(t);
         p->taken -= t->holds;
-        p->taken_by_slow -= t->holds_as_slow ? t->holds : 0;
         p->kept -= t->keeps ? t->holds : 0;
         t->holds = 0;
-        t->keeps = t->holds_as_slow = false;
+        t->keeps = false;
 }
 
 void place_end(Target *t, const ProbeResult *result) {
@@ -63,7 +69,9 @@ void place_end(Target *t, const ProbeResult *result) {
                 t->prompt = false;
         else if (outcome_verdict(result->outcome) != TRI_UNKNOWN)
                 t->prompt = true;
-        if (keeper && reuse && good && t->holds > 0 && !t->holds_as_slow &&
+        if (t->prompt)
+                leave_slow(t);
+        if (keeper && reuse && good && t->holds > 0 &&
             (t->keeps || p->kept + t->holds <= p->places * KEPT_SHARE / 10)) {
                 p->kept += t->keeps ? 0 : t->holds;
                 t->keeps = true;
