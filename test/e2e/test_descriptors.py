@@ -1,5 +1,6 @@
-"""Descriptors run short: hundreds of targets that hang, and a client that takes every connection. The API, the ledger and the
-other probes go on, nobody is convicted, and it passes by itself."""
+"""Hundreds of targets that hang, a client that takes every connection, and few descriptors. The API, the ledger and the other
+probes go on, nobody is convicted who was not asked, and it passes by itself."""
+import asyncio
 import contextlib
 import os
 import pathlib
@@ -147,3 +148,70 @@ def test_too_few_descriptors_to_begin_with(world):
     limit = 32
     pid = start(world, limit)
     assert_calm(world, pid, limit, 2)
+
+
+class Crowd:
+    """Targets by path: those below /hang/ take a request and say nothing. How many requests each has had, and how many at once."""
+
+    def __init__(self):
+        self.requests, self.open, self.most = {}, {}, {}
+        self.loop = asyncio.new_event_loop()
+        self.server = self.loop.run_until_complete(asyncio.start_server(self.serve, "127.0.0.1", 0, backlog=1024))
+        self.port = self.server.sockets[0].getsockname()[1]
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+
+    async def serve(self, reader, writer):
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
+            self.requests[path] = self.requests.get(path, 0) + 1
+            self.open[path] = self.open.get(path, 0) + 1
+            self.most[path] = max(self.most.get(path, 0), self.open[path])
+            if path.startswith("/hang/"):
+                await reader.read()
+            else:
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+            self.open[path] -= 1
+        writer.close()
+
+    def stop(self):
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.server.close()
+        for task in asyncio.all_tasks(self.loop):
+            task.cancel()
+        self.loop.run_until_complete(asyncio.sleep(0))
+        self.loop.close()
+
+
+def test_four_hundred_of_five_hundred_hang(world):
+    crowd = world.add(Crowd())
+    paths = [f"/hang/{n}" for n in range(400)] + [f"/good/{n}" for n in range(100)]
+    probes = {f"p{n}": {"kind": "http", "interval": "1s", "timeout": "1s",
+                        "targets": [f"http://127.0.0.1:{crowd.port}{path}" for path in paths[n * 250:n * 250 + 250]]}
+              for n in range(2)}
+    start(world, 1024)
+    world.call("register", "many", "v1", True, "known good")
+    world.write_policy({"service": "many", "probes": probes, "rollback": {"mode": "observe"},
+                        "rules": [{"name": name, "kind": "down", "probe": name, "response": "notify"} for name in probes]})
+    world.daemon.reload()
+    wait_until(lambda: len(crowd.requests) == 500, lambda: f"{len(crowd.requests)} targets asked")
+    began, before = time.monotonic(), dict(crowd.requests)
+    probed, late = (world.daemon.metric(f"rollbackd_probes{end}_total") for end in ("", "_late"))
+    rounds = 5
+    wait_until(lambda: all(crowd.requests[path] >= before[path] + rounds for path in paths), lambda: crowd.requests, 60)
+    # Each was due once a second, and was asked when it was due: nobody waited for those that hang.
+    passed = time.monotonic() - began
+    assert passed < 2 * rounds, f"{rounds} rounds took {passed} s"
+    assert max(crowd.most[path] for path in paths) == 1
+    late = world.daemon.metric("rollbackd_probes_late_total") - late
+    assert late <= 0.05 * (world.daemon.metric("rollbackd_probes_total") - probed), f"{late} late"
+    states = {t["url"].split("/")[3]: set() for p in world.service("many")["probes"] for t in p["targets"]}
+    for probe in world.service("many")["probes"]:
+        for target in probe["targets"]:
+            states[target["url"].split("/")[3]].add(target["state"])
+    assert states == {"hang": {"bad"}, "good": {"good"}}
+    # What is in flight ends with the policy.
+    (world.root / "policies.d" / "many.conf").unlink()
+    world.daemon.reload()
