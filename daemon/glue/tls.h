@@ -66,7 +66,7 @@ ssize_t tls_stream_send(TlsStream *s, const char *data, size_t n);
 ssize_t tls_stream_receive(TlsStream *s, char *data, size_t size);
 /* After -EAGAIN: whether the socket must become writable. */
 bool tls_stream_wants_write(const TlsStream *s);
-/* Whether anything was received that has not been handed out. */
+/* Whether there may be anything to hand out before the next event. */
 bool tls_stream_has_pending(const TlsStream *s);
 /* Whether the connection stands, and the peer owes its part of the handshake. */
 bool tls_stream_is_connected(const TlsStream *s);

@@ -120,7 +120,13 @@ int tls_fault_take(TlsStream *s, int ssl_error) {
                          ERR_GET_REASON(error) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
         int r;
 
-        if (s->error != 0)
+        if (s->idle_bytes > TLS_IDLE_BYTES_MAX)
+                r = put(s, OUTCOME_TLS,
+                        s->established ?
+                                "the server sends TLS records that carry nothing, without end" :
+                                "the server's TLS handshake has no end",
+                        "");
+        else if (s->error != 0)
                 r = -s->error;
         else if (truncated && s->established)
                 r = -ENODATA;

@@ -6,6 +6,10 @@
 
 #include "tls.h"
 
+/* Bytes of records that carry no data, in a row: OpenSSL reads on within one call for as long as
+ * such ones come. A chain of certificates may have 100 KiB by its own limit. */
+#define TLS_IDLE_BYTES_MAX (128 * 1024)
+
 struct TlsContext {
         unsigned references;
         SSL_CTX *ssl;
@@ -19,7 +23,8 @@ struct TlsStream {
         TlsSession *session;
         SSL *ssl;
         int fd;
-        int error; /* errno of the socket, 0: none */
+        int error;         /* errno of the socket, 0: none */
+        size_t idle_bytes; /* received since there was last anything to hand out */
         usec_t began;
         bool sent, received; /* a byte */
         bool drained;        /* nothing more can be read before the next event */

@@ -41,6 +41,8 @@ static int wire_read(BIO *b, char *data, int size) {
         ssize_t n;
 
         BIO_clear_retry_flags(b);
+        if (s->idle_bytes > TLS_IDLE_BYTES_MAX)
+                return -1;
         if (s->drained) {
                 BIO_set_retry_read(b);
                 return -1;
@@ -52,6 +54,8 @@ static int wire_read(BIO *b, char *data, int size) {
                 BIO_set_retry_read(b);
         else if (n < 0)
                 s->error = errno;
+        if (n > 0)
+                s->idle_bytes += (size_t)n;
         s->ended |= n == 0;
         s->drained = n < size && !s->ended;
         if (n > 0 && !s->received)
@@ -182,6 +186,7 @@ int tls_stream_handshake(TlsStream *s) {
                 return r == 0 ? -ECONNRESET : r;
         }
         s->established = true;
+        s->idle_bytes = 0;
         leaf = SSL_get0_peer_certificate(s->ssl);
         if (leaf)
                 s->expires = tls_certificate_expires(leaf);
@@ -206,7 +211,10 @@ ssize_t tls_stream_receive(TlsStream *s, char *data, size_t size) {
 
         ERR_clear_error();
         r = SSL_read_ex(s->ssl, data, size, &n);
-        return r == 1 ? (ssize_t)n : unfinished(s, r);
+        if (r != 1)
+                return unfinished(s, r);
+        s->idle_bytes = 0;
+        return (ssize_t)n;
 }
 
 bool tls_stream_wants_write(const TlsStream *s) {
@@ -214,7 +222,7 @@ bool tls_stream_wants_write(const TlsStream *s) {
 }
 
 bool tls_stream_has_pending(const TlsStream *s) {
-        return SSL_has_pending(s->ssl);
+        return !s->drained || SSL_has_pending(s->ssl);
 }
 
 bool tls_stream_is_connected(const TlsStream *s) {

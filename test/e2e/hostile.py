@@ -331,6 +331,12 @@ async def noise_at_once(client):
 
 
 @behaviour
+async def ssh_at_once(client):
+    await client.send(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")
+    await client.forever()
+
+
+@behaviour
 async def resets_on_request(client):
     await client.request()
     client.reset()
@@ -355,11 +361,56 @@ says("closes_in_the_body", HEAD + b"Content-Length: 100\r\n\r\nok\n")
 says("closes_in_a_chunk", CHUNKED + b"64\r\nok\n")
 
 
-class Hostile:
-    """A thread with one loop for all of a test's servers. `accepted` and `requests` count by behaviour."""
+# The handshake of TLS.
 
-    def __init__(self, address="127.0.0.1"):
-        self.address = address
+
+@behaviour
+async def drips_a_handshake(client):
+    """A record of 16 KiB, byte by byte."""
+    await client.reader.read(1)
+    await client.drip(b"\x16\x03\x03\x40\x00" + bytes(16384))
+
+
+@behaviour
+async def resets_in_the_handshake(client):
+    await client.reader.read(1)
+    client.reset()
+
+
+@behaviour
+async def closes_in_the_handshake(client):
+    await client.reader.read(65536)
+
+
+@behaviour
+async def refuses_the_handshake(client):
+    """An alert: handshake_failure."""
+    await client.reader.read(65536)
+    await client.send(b"\x15\x03\x03\x00\x02\x02\x28")
+    await client.forever()
+
+
+@behaviour
+async def record_beyond_its_limit(client):
+    """More than a record may be."""
+    await client.reader.read(65536)
+    await client.send(b"\x16\x03\x03\xff\xff")
+    await client.flood(MEGABYTE)
+
+
+@behaviour
+async def endless_handshake(client):
+    """HelloRequests, which are to be passed over."""
+    await client.reader.read(65536)
+    await client.flood(b"\x16\x03\x03\x00\x04\x00\x00\x00\x00" * 1000)
+
+
+class Hostile:
+    """A thread with one loop for all of a test's servers. `accepted` and `requests` count by behaviour. One whose name has the
+    end "_in_tls" behaves so within TLS, by the context `tls`."""
+
+    def __init__(self, address="127.0.0.1", tls=None):
+        self.address, self.tls = address, tls
         self.accepted, self.requests, self.ports = {}, {}, {}
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
@@ -371,27 +422,29 @@ class Hostile:
     def __exit__(self, *_):
         self.stop()
 
-    def serve(self, name, tls=None):
-        """Starts a behaviour on a port of its own, which is returned; by `tls` it speaks within TLS."""
-        label = f"{name}_in_tls" if tls else name
-        if label not in self.ports:
-            self.accepted[label] = self.requests[label] = 0
-            self.ports[label] = asyncio.run_coroutine_threadsafe(self.open(name, label, tls), self.loop).result(30)
-        return self.ports[label]
+    def serve(self, name):
+        """Starts a behaviour on a port of its own, which is returned."""
+        if name not in self.ports:
+            self.accepted[name] = self.requests[name] = 0
+            self.ports[name] = asyncio.run_coroutine_threadsafe(self.open(name), self.loop).result(30)
+        return self.ports[name]
 
-    async def open(self, name, label, tls):
+    async def open(self, name):
+        act = BEHAVIOURS[name.removesuffix("_in_tls")]
+        tls = self.tls if name.endswith("_in_tls") else None
+
         async def run(reader, writer):
-            self.accepted[label] += 1
-            client = Client(reader, writer, self.accepted[label], functools.partial(self.count, label))
+            self.accepted[name] += 1
+            client = Client(reader, writer, self.accepted[name], functools.partial(self.count, name))
             # The client may go away at any time.
             with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-                await BEHAVIOURS[name](client)
+                await act(client)
             writer.close()
         server = await asyncio.start_server(run, self.address, 0, ssl=tls, backlog=1024)
         return server.sockets[0].getsockname()[1]
 
-    def count(self, label):
-        self.requests[label] += 1
+    def count(self, name):
+        self.requests[name] += 1
 
     def stop(self):
         async def end():

@@ -1,11 +1,15 @@
 """Targets that misbehave, dozens at once before one rollbackd: each gets the outcome that it has earned and words that name it,
 the others stay on schedule, and neither memory, descriptors nor processor time go anywhere."""
+import functools
 import os
 import pathlib
+import ssl
+import tempfile
 import time
 
 import pytest
 from hostile import Hostile
+from lone_site import Authority
 from supervisor import SANITIZED
 from waiting import wait_until
 from world import SERVICE
@@ -19,7 +23,7 @@ OVER_BODY = "body over max_body, 65536 bytes"
 REDIRECT = "a redirect, which a probe does not follow"
 LACKS = 'body lacks "ok"'
 NO_PAGE = "instead of a page of metrics"
-HTTP, METRICS, TCP = ("http",), ("metrics",), ("tcp",)
+HTTP, METRICS, TCP, HTTPS = ("http",), ("metrics",), ("tcp",), ("https",)
 BOTH = HTTP + METRICS
 
 # Behaviour, kinds, outcome, words. What ends by the probe's own deadline:
@@ -34,6 +38,11 @@ STUCK = [
     ("stops_in_a_huge_chunk", BOTH, "timeout", "no end of the answer within 300 ms"),
     ("stops_in_the_headers", BOTH, "timeout", "no end of the answer within 300 ms"),
     ("accepts_and_is_silent", TCP, "ok", ""),
+    ("accepts_and_is_silent", HTTPS, "timeout", "no TLS handshake within 300 ms"),
+    ("drips_a_handshake", HTTPS, "timeout", "no TLS handshake within 300 ms"),
+    ("accepts_and_is_silent_in_tls", HTTPS, "timeout", "no answer within 300 ms"),
+    ("drips_in_tls", HTTPS, "timeout", "no end of the answer within 300 ms"),
+    ("drips_headers_in_tls", HTTPS, "timeout", "no end of the answer within 300 ms"),
 ]
 
 # What the target ends, or what is refused as soon as it is seen:
@@ -100,23 +109,54 @@ WRONG = [
     ("closes_in_the_headers", BOTH, "closed", "closed before the end of the answer"),
     ("closes_in_the_body", BOTH, "closed", "closed before the end of the answer"),
     ("closes_in_a_chunk", BOTH, "closed", "closed before the end of the answer"),
+    ("ordinary_in_tls", HTTPS, "ok", ""),
+    ("answers_unasked_in_tls", HTTPS, "ok", ""),
+    ("answers_twice_in_tls", HTTPS, "ok", ""),
+    ("answers_unasked", HTTPS, "tls", "this port speaks plain HTTP, not TLS"),
+    ("noise_at_once", HTTPS, "tls", "this port does not speak TLS"),
+    ("ssh_at_once", HTTPS, "tls", "this port does not speak TLS"),
+    ("refuses_the_handshake", HTTPS, "tls", "the TLS handshake failed: "),
+    ("record_beyond_its_limit", HTTPS, "tls", "the TLS handshake failed: "),
+    ("endless_handshake", HTTPS, "tls", "the server's TLS handshake has no end"),
+    ("resets_at_once", HTTPS, "reset", "connection reset"),
+    ("resets_in_the_handshake", HTTPS, "reset", "connection reset"),
+    ("closes_in_the_handshake", HTTPS, "tls", "closed during the TLS handshake"),
+    ("resets_on_request_in_tls", HTTPS, "reset", "connection reset"),
+    ("closes_without_answer_in_tls", HTTPS, "closed", "closed without an answer"),
+    ("closes_in_the_body_in_tls", HTTPS, "closed", "closed before the end of the answer"),
+    ("endless_headers_in_tls", HTTPS, "protocol", OVER_HEADERS),
+    ("ten_gigabytes_in_tls", HTTPS, "too_large", OVER_BODY),
+    ("endless_chunks_in_tls", HTTPS, "too_large", OVER_BODY),
+    ("http_0_9_in_tls", HTTPS, "protocol", NOT_HTTP + 'it begins "<html>ok</html>"'),
 ]
 
 PROBES = {
     "http": {"kind": "http", "expect": {"body": "ok"}, "version_header": "X-Version", "max_body": "64KiB"},
     "metrics": {"kind": "metrics", "max_body": "64KiB"},
     "tcp": {"kind": "tcp"},
+    # Whether a certificate is to be believed is not what this is about.
+    "https": {"kind": "http", "expect": {"body": "ok"}, "max_body": "64KiB", "tls": {"verify": False}},
 }
+
+
+@functools.lru_cache(maxsize=None)
+def server_side():
+    """A context of TLS with a certificate of its own."""
+    with tempfile.TemporaryDirectory(prefix="tls-") as folder:
+        authority = Authority(pathlib.Path(folder))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(authority.certificate, authority.key)
+    return context
 
 
 @pytest.fixture
 def servers():
-    with Hostile() as made:
+    with Hostile(tls=server_side()) as made:
         yield made
 
 
 def url(kind, port):
-    return f"127.0.0.1:{port}" if kind == "tcp" else f"http://127.0.0.1:{port}/"
+    return f"127.0.0.1:{port}" if kind == "tcp" else f"{'https' if kind == 'https' else 'http'}://127.0.0.1:{port}/"
 
 
 def hostile_policy(servers, rows, **schedule):
