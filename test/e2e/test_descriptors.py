@@ -11,7 +11,7 @@ import time
 
 import pytest
 from supervisor import SANITIZED
-from waiting import stays, wait_until
+from waiting import idle, stays, wait_until
 from world import SERVICE
 
 pytestmark = pytest.mark.sanitize
@@ -181,7 +181,7 @@ class Crowd:
         self.server.close()
         for task in asyncio.all_tasks(self.loop):
             task.cancel()
-        self.loop.run_until_complete(asyncio.sleep(0))
+        self.loop.run_until_complete(idle(0))
         self.loop.close()
 
 
