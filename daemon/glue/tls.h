@@ -66,8 +66,9 @@ ssize_t tls_stream_send(TlsStream *s, const char *data, size_t n);
 ssize_t tls_stream_receive(TlsStream *s, char *data, size_t size);
 /* After -EAGAIN: whether the socket must become writable. */
 bool tls_stream_wants_write(const TlsStream *s);
-/* Whether there may be anything to hand out before the next event. */
-bool tls_stream_has_pending(const TlsStream *s);
+/* Whether there may be more to receive before the next event: something was taken from the socket
+ * and not handed out, or the socket was not emptied. */
+bool tls_stream_may_have_more(const TlsStream *s);
 /* Whether the connection stands, and the peer owes its part of the handshake. */
 bool tls_stream_is_connected(const TlsStream *s);
 /* Whether the handshake is done. */

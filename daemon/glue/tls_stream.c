@@ -221,7 +221,7 @@ bool tls_stream_wants_write(const TlsStream *s) {
         return s->wants_write;
 }
 
-bool tls_stream_has_pending(const TlsStream *s) {
+bool tls_stream_may_have_more(const TlsStream *s) {
         return !s->drained || SSL_has_pending(s->ssl);
 }
 

@@ -287,7 +287,7 @@ static void on_ready(PollItem *item, uint32_t events) {
                         return;
                 }
         }
-        if (events & EPOLLIN || s->ended)
+        if (stream_is_readable(s, events))
                 read_answer(x);
 }
 

@@ -93,10 +93,16 @@ ssize_t stream_receive(Stream *s, char *data, size_t size) {
 }
 
 bool stream_may_have_more(const Stream *s, ssize_t n, size_t size) {
-        return (size_t)n == size || s->ended || (s->tls && tls_stream_has_pending(s->tls));
+        return s->tls ? tls_stream_may_have_more(s->tls) : (size_t)n == size || s->ended;
 }
 
+bool stream_is_readable(const Stream *s, uint32_t events) {
+        return events & EPOLLIN || s->ended || (s->tls && tls_stream_may_have_more(s->tls));
+}
+
+/* What TLS has taken from the socket already is not told by it: that it can be written to is. */
 int stream_tell_again(Stream *s) {
+        s->writable |= s->tls != NULL;
         return poller_tell_again(s->poller, &s->item, s->writable ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 

@@ -55,6 +55,8 @@ ssize_t stream_receive(Stream *s, char *data, size_t size);
 /* Whether more may be there now after stream_receive() gave n of `size`. What comes later is told
  * anew, but not an end that has been told. */
 bool stream_may_have_more(const Stream *s, ssize_t n, size_t size);
+/* Whether there may be something to receive after what was told. */
+bool stream_is_readable(const Stream *s, uint32_t events);
 /* Tells again in a later turn. Returns 0 or a negative errno. */
 int stream_tell_again(Stream *s) _must_check_;
 #define STREAM_OWES_CONNECTION "connection"

@@ -58,6 +58,20 @@ static void serve_page(int fd, unsigned n _unused_) {
         serve_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\na 1\n", true);
 }
 
+/* A body in records of a few bytes each, many of which are received at once. */
+static void serve_crumbs(int fd, unsigned n _unused_) {
+        void *ssl = tls_site_accept(fd);
+        bool last;
+
+        if (ssl && tls_site_hear(ssl, &last)) {
+                tls_site_say(ssl, "HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n");
+                for (unsigned i = 0; i < 1000; i++)
+                        tls_site_say(ssl, "crum");
+                script_wait_close(fd);
+        }
+        tls_site_hang_up(ssl, false);
+}
+
 static void serve_plain(int fd, unsigned n _unused_) {
         char byte;
 
@@ -388,6 +402,13 @@ static void a_file_that_is_missing_is_our_own_fault(void **state _unused_) {
         check(&p, OUTCOME_LOCAL, "/good.key: holds no certificate in PEM form");
 }
 
+static void what_came_in_many_records_is_read_to_the_end(void **state _unused_) {
+        Plan p = plan_good();
+
+        p.script = serve_crumbs;
+        check(&p, OUTCOME_OK, "");
+}
+
 static void pages_of_metrics_come_over_tls_too(void **state _unused_) {
         Harness h;
         Plan p = plan_good();
@@ -417,6 +438,7 @@ int main(void) {
                 cmocka_unit_test(a_connection_with_tls_is_used_again_too),
                 cmocka_unit_test(a_reload_reads_the_files_again),
                 cmocka_unit_test(a_file_that_is_missing_is_our_own_fault),
+                cmocka_unit_test(what_came_in_many_records_is_read_to_the_end),
                 cmocka_unit_test(pages_of_metrics_come_over_tls_too),
         };
 
