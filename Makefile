@@ -14,7 +14,7 @@ SAY = @$(if $(filter 1,$(V)),true,printf '  %-7s %s\n')
 VERSION := $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 # The ledger's schema that the programs are built for: what the newest migration that defines the view says.
 SCHEMA := 2
-PACKAGES := libsystemd libpq libmicrohttpd libconfig jansson libssl libcrypto libpcre2-8 libcurl
+PACKAGES := libsystemd libpq hiredis libmicrohttpd libconfig jansson libssl libcrypto libpcre2-8 libcurl
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Wvla \
 	-Wformat=2 -Wpointer-arith -Wwrite-strings -Wundef -Werror
@@ -136,10 +136,10 @@ unit: $(UNIT) ## build and run the unit tests of this build
 	$(Q)test/run $(foreach t,$(UNIT),$(notdir $(t)).tap=$(t))
 
 # Packages. `make demo` and `make check` install what they lack; `make deps` installs all of it.
-DEPS_BUILD := gcc make pkg-config libc6-dev libsystemd-dev libpq-dev libmicrohttpd-dev libconfig-dev libjansson-dev libssl-dev \
+DEPS_BUILD := gcc make pkg-config libc6-dev libsystemd-dev libpq-dev libhiredis-dev libmicrohttpd-dev libconfig-dev libjansson-dev libssl-dev \
 	libpcre2-dev libcurl4-openssl-dev
 DEPS_DEMO := $(DEPS_BUILD) postgresql-15 postgresql-client-15 python3 python3-psycopg
-DEPS_CHECK := $(DEPS_DEMO) openssl git procps iproute2 util-linux libcmocka-dev python3-pytest python3-pytest-xdist python3-hypothesis systemd shellcheck universal-ctags mandoc clang-format-14 prometheus
+DEPS_CHECK := $(DEPS_DEMO) openssl git procps iproute2 util-linux libcmocka-dev python3-pytest python3-pytest-xdist python3-hypothesis redis-server systemd shellcheck universal-ctags mandoc clang-format-14 prometheus
 DEPS_BENCH := $(DEPS_DEMO) postgresql-contrib haproxy
 DEPS_PEERS := $(DEPS_DEMO) haproxy monit prometheus prometheus-blackbox-exporter openssl strace util-linux
 DEPS_DEB := $(DEPS_BUILD) git build-essential dpkg-dev debhelper lintian devscripts

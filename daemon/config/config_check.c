@@ -75,6 +75,8 @@ static const struct {
         [PROBE_JOURNAL] = { TARGET_NAMED, "", "units" },
         [PROBE_PRESSURE] = { TARGET_NAMED, "" },
         [PROBE_POSTGRES] = { TARGET_NAMED, "" },
+        [PROBE_REDIS] = { TARGET_REDIS, " is no server of Redis; write redis://host:port, "
+                                        "rediss://host:port or unix:/run/redis.sock" },
         [PROBE_EXEC] = { TARGET_NAMED, "" },
         [PROBE_PROMQL] = { TARGET_NAMED, "" },
 };
@@ -93,6 +95,12 @@ int probe_config_add_named(ProbeConfig *p, const char *name) {
         return 0;
 }
 
+/* The path of a socket says nothing of who listens there. */
+static bool is_of_kind(const TargetConfig *t, ProbeKindId kind) {
+        return t->scheme == targets_of[kind].scheme ||
+               (kind == PROBE_REDIS && t->scheme == TARGET_TCP && t->socket);
+}
+
 static bool is_same_target(const TargetConfig *a, const TargetConfig *b) {
         return a->port == b->port && a->scheme == b->scheme && a->tls == b->tls &&
                (a->host && b->host ? strcasecmp(a->host, b->host) == 0 : streq(a->url, b->url)) &&
@@ -105,7 +113,7 @@ static void check_targets(const ProbeConfig *p, ConfigErrors *e) {
                 STRBUF(words, 512);
 
                 config_add_shown(&words, t->url);
-                if (t->scheme != targets_of[p->kind].scheme) {
+                if (!is_of_kind(t, p->kind)) {
                         strbuf_add(&words, targets_of[p->kind].wanted);
                         refuse_named(e, p->line, "probes", p->name, "targets", words.text);
                         continue;
@@ -149,12 +157,15 @@ static bool has_https(const ProbeConfig *p) {
 static void check_tls(const ProbeConfig *p, ConfigErrors *e) {
         const TlsConfig *t = &p->tls;
 
-        if (p->kind != PROBE_HTTP && p->kind != PROBE_METRICS)
+        if (p->kind != PROBE_HTTP && p->kind != PROBE_METRICS && p->kind != PROBE_REDIS)
                 return;
         if (has_tls_keys(t) && !has_https(p))
                 refuse_named(e, p->line, "probes", p->name, "tls",
-                             "is there, but no target is an https URL; write https:// in targets, "
-                             "or remove it");
+                             p->kind == PROBE_REDIS ?
+                                     "is there, but no target wants TLS; write rediss:// in "
+                                     "targets, or remove it" :
+                                     "is there, but no target is an https URL; write https:// in "
+                                     "targets, or remove it");
         if (t->key_file && !t->certificate_file)
                 refuse_named(e, p->line, "probes", p->name, "tls.key_file",
                              "is there without its certificate; write certificate_file, or remove "
@@ -228,6 +239,9 @@ static void check_probe(ProbeConfig *p, ConfigErrors *e) {
         check_values(p, e);
         check_message_pattern(p, e);
         check_conninfo(p, e);
+        if (p->kind == PROBE_REDIS && p->redis.user && !p->redis.password_file)
+                refuse_named(e, p->line, "probes", p->name, "user",
+                             "is there without a password; write password_file, or remove it");
         if (p->kind == PROBE_EXEC)
                 config_check_exec(p, e);
         if (p->kind == PROBE_PROMQL)

@@ -242,6 +242,26 @@ static int parse_http_target(const char *text, TargetConfig *t, const char **ret
         return copy_path(end, t);
 }
 
+static int parse_redis_target(const char *text, TargetConfig *t, const char **reterr_why) {
+        const char *authority = strstr(text, "://") + 3, *end;
+        int r;
+
+        t->tls = strncmp(text, "rediss", 6) == 0;
+        t->scheme = TARGET_REDIS;
+        if (strchr(authority, '@')) {
+                *reterr_why = "names a user; write the URL without, and user and password_file "
+                              "beside targets";
+                return -EINVAL;
+        }
+        r = parse_destination(authority, 6379, t, &end);
+        if (r == 0 && *end && !streq(end, "/")) {
+                *reterr_why = "has more than host and port; write the number of the database into "
+                              "database";
+                r = -EINVAL;
+        }
+        return r;
+}
+
 int config_parse_target(const char *text, TargetConfig *ret, const char **reterr_why) {
         bool tcp = strncmp(text, "tcp://", 6) == 0;
         TargetConfig t = { 0 };
@@ -250,6 +270,8 @@ int config_parse_target(const char *text, TargetConfig *ret, const char **reterr
 
         if (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0) {
                 r = parse_http_target(text, &t, reterr_why);
+        } else if (strncmp(text, "redis://", 8) == 0 || strncmp(text, "rediss://", 9) == 0) {
+                r = parse_redis_target(text, &t, reterr_why);
         } else if (strncmp(text, "unix:", 5) == 0) {
                 t.scheme = TARGET_TCP;
                 r = parse_socket(text + 5, &t, &end, reterr_why);

@@ -19,6 +19,7 @@ typedef struct StatusRange {
 typedef enum TargetScheme {
         TARGET_HTTP,
         TARGET_TCP,
+        TARGET_REDIS,
         TARGET_NAMED, /* no address: a unit, a program, this host; `url` names it */
 } TargetScheme;
 
@@ -29,7 +30,7 @@ typedef struct TargetConfig {
         uint16_t port;
         char *socket; /* path of a unix socket, instead of host and port; NULL: none */
         char *path;   /* of http: path and query, at least "/" */
-        bool tls;     /* of http: https */
+        bool tls;     /* https, rediss */
 } TargetConfig;
 
 typedef struct OperandConfig {
@@ -42,6 +43,7 @@ typedef enum ProbeKindId {
         PROBE_TCP,
         PROBE_METRICS,
         PROBE_POSTGRES,
+        PROBE_REDIS,
         PROBE_UNIT,
         PROBE_JOURNAL,
         PROBE_PRESSURE,
@@ -69,6 +71,13 @@ typedef struct PostgresConfig {
         char *query;     /* one statement that reads; NULL: only what the server says of itself */
         ServerRole role; /* wanted */
 } PostgresConfig;
+
+typedef struct RedisConfig {
+        char *user;          /* NULL: the default user */
+        char *password_file; /* name of a secret; NULL: none */
+        uint32_t database;
+        ServerRole role; /* wanted */
+} RedisConfig;
 
 typedef struct ExecConfig {
         char **command; /* the program's absolute path, then its arguments */
@@ -139,6 +148,7 @@ typedef struct ProbeConfig {
         JournalConfig journal;
         PressureConfig pressure;
         PostgresConfig postgres;
+        RedisConfig redis;
         ExecConfig exec;
         PromqlConfig promql;
         unsigned line;

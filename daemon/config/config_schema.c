@@ -4,8 +4,9 @@
 static const ConfigTable *const tables[] = {
         &config_schema_service, &config_schema_probe,    &config_schema_unit,
         &config_schema_journal, &config_schema_pressure, &config_schema_postgres,
-        &config_schema_exec,    &config_schema_promql,   &config_schema_judge,
-        &config_schema_tls,     &config_schema_step,     &config_schema_daemon,
+        &config_schema_redis,   &config_schema_exec,     &config_schema_promql,
+        &config_schema_judge,   &config_schema_tls,      &config_schema_step,
+        &config_schema_daemon,
 };
 
 #define NO_LINE SIZE_MAX

@@ -26,6 +26,7 @@ extern const ConfigTable config_schema_unit;
 extern const ConfigTable config_schema_journal;
 extern const ConfigTable config_schema_pressure;
 extern const ConfigTable config_schema_postgres;
+extern const ConfigTable config_schema_redis;
 extern const ConfigTable config_schema_exec;
 extern const ConfigTable config_schema_promql;
 extern const ConfigTable config_schema_judge;

@@ -123,9 +123,17 @@ ConfigForm config_value_form(const ConfigKey *k) {
 }
 
 void config_add_shown(StrBuf *b, const char *text) {
-        size_t n = strlen(text);
+        const char *scheme = strstr(text, "://"), *user = scheme ? strrchr(scheme, '@') : NULL;
+        size_t n;
 
         strbuf_add_char(b, '"');
+        /* Where a URL names a user there may be a password. */
+        if (user) {
+                strbuf_add_escaped(b, text, MIN((size_t)(scheme + 3 - text), (size_t)SHOWN_MAX));
+                strbuf_add(b, "***");
+                text = user;
+        }
+        n = strlen(text);
         strbuf_add_escaped(b, text, MIN(n, (size_t)SHOWN_MAX));
         strbuf_add(b, n > SHOWN_MAX ? "...\"" : "\"");
 }

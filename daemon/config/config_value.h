@@ -39,7 +39,8 @@ void config_value_free(const ConfigKey *k, void *base);
 void config_value_add_wanted(const ConfigKey *k, StrBuf *b);
 /* Appends text in quotes as libconfig reads it back. */
 void config_add_quoted(StrBuf *b, const char *text);
-/* Appends text from the file in quotes for a message: escaped, and shortened when long. */
+/* Appends text from the file in quotes for a message: escaped, shortened when long, and without
+ * what a URL has before its host. */
 void config_add_shown(StrBuf *b, const char *text);
 /* Appends a number with up to nine decimals, without zeros at the end. */
 void config_add_number(StrBuf *b, double value);

@@ -4,11 +4,11 @@
 
 static const char *probe_kind_word(unsigned i) {
         static const char *const words[_PROBE_KIND_MAX] = {
-                [PROBE_HTTP] = "http",         [PROBE_TCP] = "tcp",
-                [PROBE_METRICS] = "metrics",   [PROBE_UNIT] = "unit",
-                [PROBE_JOURNAL] = "journal",   [PROBE_PRESSURE] = "pressure",
-                [PROBE_POSTGRES] = "postgres", [PROBE_EXEC] = "exec",
-                [PROBE_PROMQL] = "promql",
+                [PROBE_HTTP] = "http",       [PROBE_TCP] = "tcp",
+                [PROBE_METRICS] = "metrics", [PROBE_UNIT] = "unit",
+                [PROBE_JOURNAL] = "journal", [PROBE_PRESSURE] = "pressure",
+                [PROBE_REDIS] = "redis",     [PROBE_POSTGRES] = "postgres",
+                [PROBE_EXEC] = "exec",       [PROBE_PROMQL] = "promql",
         };
         return words[i];
 }
@@ -16,14 +16,14 @@ static const char *probe_kind_word(unsigned i) {
 static const ConfigWords probe_kinds = { _PROBE_KIND_MAX, probe_kind_word };
 
 /* Kinds whose targets the file lists; those of others follow from what they ask. */
-#define TARGETED (BIT(PROBE_HTTP) | BIT(PROBE_TCP) | BIT(PROBE_METRICS))
+#define TARGETED (BIT(PROBE_HTTP) | BIT(PROBE_TCP) | BIT(PROBE_METRICS) | BIT(PROBE_REDIS))
 
 static const ConfigKey rows[] = {
         { SECTION_PROBE, "kind", KIND_ENUM, AT(ProbeConfig, kind), .words = &probe_kinds,
           .required = true, .help = "how to probe" },
         { SECTION_PROBE, "targets", KIND_TARGETS, ARRAY(ProbeConfig, targets), .minimum = "1",
           .maximum = "256", .required = true, .kinds = TARGETED,
-          .help = "what to probe: URLs, or host:port for tcp" },
+          .help = "what to probe: URLs, host:port for tcp, unix:/path" },
         { SECTION_PROBE, "interval", KIND_DURATION, AT(ProbeConfig, interval), .pace = true,
           .fallback = "5s", .minimum = "50ms", .maximum = "1h",
           .help = "from the start of one probe to the next" },
@@ -52,8 +52,8 @@ static const ConfigKey rows[] = {
           .kinds = BIT(PROBE_HTTP) | BIT(PROBE_METRICS), .fallback = "fresh",
           .help = "\"fresh\": each probe has its own; \"reuse:10\": ten in a row share one" },
         { SECTION_PROBE, "tls", KIND_SECTION, .inner = SECTION_TLS,
-          .kinds = BIT(PROBE_HTTP) | BIT(PROBE_METRICS),
-          .help = "how https targets are spoken to" },
+          .kinds = BIT(PROBE_HTTP) | BIT(PROBE_METRICS) | BIT(PROBE_REDIS),
+          .help = "how https and rediss targets are spoken to" },
         { SECTION_PROBE, "expect", KIND_SECTION, .inner = SECTION_EXPECT,
           .help = "what a good answer looks like" },
         { SECTION_PROBE, "version_header", KIND_HEADER, AT(ProbeConfig, version_header),

@@ -1,8 +1,8 @@
-/* schema_tls.c: the keys of `tls`, of the probes that may have https targets. */
+/* schema_tls.c: the keys of `tls`, of the probes that may have https or rediss targets. */
 #include "config.h"
 #include "config_schema_rows.h"
 
-#define KINDS .kinds = BIT(PROBE_HTTP) | BIT(PROBE_METRICS)
+#define KINDS .kinds = BIT(PROBE_HTTP) | BIT(PROBE_METRICS) | BIT(PROBE_REDIS)
 
 static const char *version_word(unsigned i) {
         return tls_version_to_string((TlsVersion)i);

@@ -91,6 +91,7 @@ extern const ProbeKind probe_kind_unit;
 extern const ProbeKind probe_kind_journal;
 extern const ProbeKind probe_kind_pressure;
 extern const ProbeKind probe_kind_postgres;
+extern const ProbeKind probe_kind_redis;
 extern const ProbeKind probe_kind_exec;
 extern const ProbeKind probe_kind_promql;
 

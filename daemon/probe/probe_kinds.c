@@ -3,11 +3,11 @@
 #include "probe_kind.h"
 
 static const ProbeKind *const probe_kinds[_PROBE_KIND_MAX] = {
-        [PROBE_HTTP] = &probe_kind_http,         [PROBE_TCP] = &probe_kind_tcp,
-        [PROBE_METRICS] = &probe_kind_metrics,   [PROBE_UNIT] = &probe_kind_unit,
-        [PROBE_JOURNAL] = &probe_kind_journal,   [PROBE_PRESSURE] = &probe_kind_pressure,
-        [PROBE_POSTGRES] = &probe_kind_postgres, [PROBE_EXEC] = &probe_kind_exec,
-        [PROBE_PROMQL] = &probe_kind_promql,
+        [PROBE_HTTP] = &probe_kind_http,       [PROBE_TCP] = &probe_kind_tcp,
+        [PROBE_METRICS] = &probe_kind_metrics, [PROBE_UNIT] = &probe_kind_unit,
+        [PROBE_JOURNAL] = &probe_kind_journal, [PROBE_PRESSURE] = &probe_kind_pressure,
+        [PROBE_REDIS] = &probe_kind_redis,     [PROBE_POSTGRES] = &probe_kind_postgres,
+        [PROBE_EXEC] = &probe_kind_exec,       [PROBE_PROMQL] = &probe_kind_promql,
 };
 
 const ProbeKind *probe_kind(ProbeKindId id) {

@@ -19,6 +19,7 @@ static const Base bases[] = {
         { SECTION_PROBE, "http", "targets", EXAMPLE_TARGETS },
         { SECTION_PROBE, "tcp", "targets", "[ \"10.0.0.1:80\" ]" },
         { SECTION_PROBE, "metrics", "targets", EXAMPLE_TARGETS },
+        { SECTION_PROBE, "redis", "targets", "[ \"redis://10.0.0.1:6379\" ]" },
         { SECTION_PROBE, "postgres", "conninfo", "\"service=users\"" },
         { SECTION_PROBE, "unit", "units", "[ \"a.service\" ]" },
         { SECTION_PROBE, "journal", "units", "[ \"a.service\" ]" },

@@ -45,22 +45,13 @@ static void single_mistakes_read_as_written_here(_unused_ void **state) {
                   "such as 3\n" },
                 { PROBE("kind = \"icmp\"; targets = [ \"h\" ];"),
                   "f:2: probes.p.kind: \"icmp\" is not understood; write one of \"http\", \"tcp\", "
-                  "\"metrics\", \"postgres\", \"unit\", \"journal\", \"pressure\", "
+                  "\"metrics\", \"postgres\", \"redis\", \"unit\", \"journal\", \"pressure\", "
                   "\"exec\", \"promql\"\n" },
-                { PROBE("kind = \"postgres\"; conninfo = \"host=a,b\";"),
-                  "f:2: probes.p.conninfo: names several hosts, of which a dead one would hide the "
-                  "others; write a probe for each\n" },
-                { PROBE("kind = \"postgres\"; conninfo = \"sevrice=users\";"),
-                  "f:2: probes.p.conninfo: is no connection string of libpq; write for example "
-                  "\"service=users\"\n" },
-                { PROBE("kind = \"postgres\"; conninfo = \"host=a\"; password_file = \"a/b\";"),
-                  "f:2: probes.p.password_file: \"a/b\" is not understood; write the name of a "
-                  "secret in quotes, a file name without slash, such as \"oncall\"\n" },
                 { PROBE("kind = \"tcp\"; targets = [ \"h:1\" ]; "
                         "expect = { body = \"x\"; };"),
                   "f:2: probes.p.expect.body: is no key of kind \"tcp\"; remove it\n" },
                 { PROBE("kind = \"http\"; targets = [ \"http://u:p@h/\" ];"),
-                  "f:2: probes.p.targets: \"http://u:p@h/\" names a user; write the URL without "
+                  "f:2: probes.p.targets: \"http://***@h/\" names a user; write the URL without "
                   "user and password\n" },
                 { PROBE("kind = \"http\"; targets = [ \"http://h/#x\" ];"),
                   "f:2: probes.p.targets: \"http://h/#x\" has a fragment; write the URL without # "

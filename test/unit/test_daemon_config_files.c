@@ -217,7 +217,7 @@ static void the_daemons_file_is_refused_for_its_mistakes(_unused_ void **state) 
                   "url = \"http://h/\"; } );",
                   ":1: alerts: 2 entries are too many; write at most 1\n" },
                 { "alerts = ( { kind = \"webhook\"; url = \"https://u:secret@h/\"; } );",
-                  ":1: alerts[0].url: \"https://u:secret@h/\" names a user; write the URL without "
+                  ":1: alerts[0].url: \"https://***@h/\" names a user; write the URL without "
                   "user and password\n" },
                 { "limits = { };", ":1: limits: unknown key; write one of ledger, http, alerts, "
                                    "policies, secrets, retention\n" },

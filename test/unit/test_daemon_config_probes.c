@@ -103,10 +103,46 @@ static void targets_are_taken_apart(_unused_ void **state) {
         }
 }
 
+static void databases_are_named_without_secrets(_unused_ void **state) {
+        static const struct {
+                const char *text, *mistakes;
+        } cases[] = {
+                { PROBE("kind = \"redis\"; targets = [ \"10.0.0.1:6379\" ];"),
+                  "f:2: probes.p.targets: \"10.0.0.1:6379\" is no server of Redis; write "
+                  "redis://host:port, rediss://host:port or unix:/run/redis.sock\n" },
+                { PROBE("kind = \"redis\"; targets = [ \"redis://h\" ]; user = \"u\";"),
+                  "f:2: probes.p.user: is there without a password; write password_file, or "
+                  "remove it\n" },
+                { PROBE("kind = \"redis\"; targets = [ \"redis://h\" ]; tls = { verify = false; "
+                        "};"),
+                  "f:2: probes.p.tls: is there, but no target wants TLS; write rediss:// in "
+                  "targets, or remove it\n" },
+                { PROBE("kind = \"postgres\"; conninfo = \"host=a,b\";"),
+                  "f:2: probes.p.conninfo: names several hosts, of which a dead one would hide the "
+                  "others; write a probe for each\n" },
+                { PROBE("kind = \"postgres\"; conninfo = \"sevrice=users\";"),
+                  "f:2: probes.p.conninfo: is no connection string of libpq; write for example "
+                  "\"service=users\"\n" },
+                { PROBE("kind = \"postgres\"; conninfo = \"host=a\"; password_file = \"a/b\";"),
+                  "f:2: probes.p.password_file: \"a/b\" is not understood; write the name of a "
+                  "secret in quotes, a file name without slash, such as \"oncall\"\n" },
+                { PROBE("kind = \"redis\"; targets = [ \"redis://u:secret@h\" ];"),
+                  "f:2: probes.p.targets: \"redis://***@h\" names a user; write the URL without, "
+                  "and user and password_file beside targets\n" },
+                { PROBE("kind = \"redis\"; targets = [ \"redis://h/3\" ];"),
+                  "f:2: probes.p.targets: \"redis://h/3\" has more than host and port; write the "
+                  "number of the database into database\n" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                assert_string_equal(support_refused(cases[i].text), cases[i].mistakes);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(mistakes_read_as_written_here),
                 cmocka_unit_test(targets_are_taken_apart),
+                cmocka_unit_test(databases_are_named_without_secrets),
         };
 
         return cmocka_run_group_tests(tests, support_set_up, support_tear_down);
