@@ -219,7 +219,7 @@ static void check_conninfo(const ProbeConfig *p, ConfigErrors *e) {
                 refuse_named(e, p->line, "probes", p->name, "conninfo", mistake);
 }
 
-static void check_probe(ProbeConfig *p, ConfigErrors *e) {
+static void check_probe(ProbeConfig *p, const ConfigNode *root, ConfigErrors *e) {
         if (p->timeout == 0)
                 p->timeout = MIN(p->interval, TIMEOUT_DEFAULT);
         if (p->timeout > p->interval)
@@ -249,6 +249,8 @@ static void check_probe(ProbeConfig *p, ConfigErrors *e) {
         add_target(p, e);
         check_targets(p, e);
         check_tls(p, e);
+        if (p->kind == PROBE_HTTP)
+                config_check_http(p, root, e);
 }
 
 /* The regular expressions of a selector, which its parser leaves alone. */
@@ -438,7 +440,7 @@ void config_check_service(ServiceConfig *c, const ConfigNode *root, ConfigErrors
                 return;
         for (size_t i = 0; i < c->n_probes; i++)
                 if (c->probes[i].line > 0)
-                        check_probe(&c->probes[i], e);
+                        check_probe(&c->probes[i], root, e);
         for (size_t i = 0; i < c->n_signals; i++)
                 if (c->signals[i].line > 0)
                         check_signal(c, &c->signals[i], e);

@@ -18,6 +18,8 @@ void config_check_exec(ProbeConfig *p, ConfigErrors *e);
 void config_check_promql(ProbeConfig *p, ConfigErrors *e);
 /* Adds a mistake at "probes.NAME.KEY". */
 void config_refuse_probe(ConfigErrors *e, const ProbeConfig *p, const char *key, const char *words);
+/* The part about one probe of kind http. */
+void config_check_http(ProbeConfig *p, const ConfigNode *root, ConfigErrors *e);
 /* Of rollbackd.conf. */
 void config_check_daemon(const DaemonConfig *c, const ConfigNode *root, ConfigErrors *e);
 

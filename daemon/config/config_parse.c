@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "config_parse.h"
+#include "json.h"
 #include "number.h"
 
 #define IDENTIFIER_MAX 63   /* NAMEDATALEN - 1 of PostgreSQL */
@@ -63,6 +64,20 @@ int config_parse_header(const char *text, _unused_ const char **reterr_why) {
 
         return n > 0 && n <= HEADER_NAME_MAX && consists_of(text, n, "!#$%&'*+-.^_`|~") ? 0 :
                                                                                           -EINVAL;
+}
+
+/* RFC 6901: names behind slashes, with ~0 for ~ and ~1 for /; "" is the whole document. */
+int config_parse_pointer(const char *text, const char **reterr_why) {
+        if (strlen(text) > JSON_POINTER_MAX) {
+                *reterr_why = "is longer than 256 bytes; write a shorter one";
+                return -EINVAL;
+        }
+        if (*text && *text != '/')
+                return -EINVAL;
+        for (const char *p = strchr(text, '~'); p; p = strchr(p + 1, '~'))
+                if (p[1] != '0' && p[1] != '1')
+                        return -EINVAL;
+        return 0;
 }
 
 int config_parse_selector(const char *text, const char **reterr_why) {

@@ -12,6 +12,7 @@ int config_parse_value_name(const char *text, const char **reterr_why) _must_che
 int config_parse_identifier(const char *text, const char **reterr_why) _must_check_;
 int config_parse_table(const char *text, const char **reterr_why) _must_check_;
 int config_parse_header(const char *text, const char **reterr_why) _must_check_;
+int config_parse_pointer(const char *text, const char **reterr_why) _must_check_;
 int config_parse_selector(const char *text, const char **reterr_why) _must_check_;
 /* "fresh" is 0. */
 int config_parse_connection(const char *text, uint64_t *ret_reuse,

@@ -3,18 +3,14 @@
  * does not give is NULL, a number without a value NAN. */
 #pragma once
 
+#include "config_http.h"
 #include "policy.h"
 #include "selector.h"
 #include "tls.h"
 
-#define CONFIG_STATUS_MAX 16
 #define CONFIG_REUSE_MAX 1000000
 /* Addresses of one target that is a name which are probed. */
 #define TARGET_ADDRESSES_MAX 16
-
-typedef struct StatusRange {
-        uint16_t low, high;
-} StatusRange;
 
 typedef enum TargetScheme {
         TARGET_HTTP,
@@ -137,12 +133,9 @@ typedef struct ProbeConfig {
         size_t n_values;
         uint32_t reuse; /* probes over one connection before it is renewed; 0: one each */
         TlsConfig tls;
-        StatusRange *status; /* http: accepted ones */
-        size_t n_status;
-        char *body;           /* http: text that the body must contain; NULL: any */
-        char *version_header; /* http: header that names the version that answered; NULL: none */
-        char *version_label;  /* metrics: "metric.label"; NULL: none */
-        uint64_t max_body;    /* bytes */
+        HttpProbeConfig http;
+        char *version_label;      /* metrics: "metric.label"; NULL: none */
+        uint64_t max_body;        /* bytes */
         OperandConfig **operands; /* metrics: what the signals read, each once */
         size_t n_operands;
         JournalConfig journal;

@@ -2,11 +2,11 @@
 #include "config_schema_rows.h"
 
 static const ConfigTable *const tables[] = {
-        &config_schema_service, &config_schema_probe,    &config_schema_unit,
-        &config_schema_journal, &config_schema_pressure, &config_schema_postgres,
-        &config_schema_redis,   &config_schema_exec,     &config_schema_promql,
-        &config_schema_judge,   &config_schema_tls,      &config_schema_step,
-        &config_schema_daemon,
+        &config_schema_service,  &config_schema_probe,   &config_schema_http,
+        &config_schema_unit,     &config_schema_journal, &config_schema_pressure,
+        &config_schema_postgres, &config_schema_redis,   &config_schema_exec,
+        &config_schema_promql,   &config_schema_judge,   &config_schema_tls,
+        &config_schema_step,     &config_schema_daemon,
 };
 
 #define NO_LINE SIZE_MAX
@@ -25,6 +25,17 @@ static const struct {
         [SECTION_TLS] = { "probes.*.tls", NO_LINE, SECTION_PROBE },
         [SECTION_VALUE] = { "probes.*.expect.values[]", offsetof(ValueExpectation, line),
                             SECTION_VALUE },
+        [SECTION_REQUEST_HEADER] = { "probes.*.headers[], probes.*.steps[].headers[]",
+                                     offsetof(HttpHeaderConfig, line), SECTION_REQUEST_HEADER },
+        [SECTION_EXPECT_HEADER] = { "probes.*.expect.headers[], probes.*.steps[].expect.headers[]",
+                                    offsetof(HttpHeaderExpectation, line), SECTION_EXPECT_HEADER },
+        [SECTION_EXPECT_JSON] = { "probes.*.expect.json[], probes.*.steps[].expect.json[]",
+                                  offsetof(HttpJsonExpectation, line), SECTION_EXPECT_JSON },
+        [SECTION_HTTP_STEP] = { "probes.*.steps[]", offsetof(HttpCallConfig, line),
+                                SECTION_HTTP_STEP },
+        [SECTION_HTTP_STEP_EXPECT] = { "probes.*.steps[].expect", NO_LINE, SECTION_HTTP_STEP },
+        [SECTION_TAKE] = { "probes.*.steps[].take[]", offsetof(HttpTakeConfig, line),
+                           SECTION_TAKE },
         [SECTION_SIGNAL] = { "signals.*", offsetof(SignalConfig, line), SECTION_SIGNAL },
         [SECTION_RULE] = { "rules[]", offsetof(RuleConfig, line), SECTION_RULE },
         [SECTION_ROLLBACK] = { "rollback", NO_LINE, SECTION_ROLLBACK },

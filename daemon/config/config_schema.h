@@ -13,7 +13,13 @@ typedef enum ConfigSection {
         SECTION_PROBE,
         SECTION_EXPECT,
         SECTION_TLS,
-        SECTION_VALUE, /* one of expect.values */
+        SECTION_VALUE,          /* one of expect.values */
+        SECTION_REQUEST_HEADER, /* of http, one of headers */
+        SECTION_EXPECT_HEADER,  /* of http, one of expect.headers */
+        SECTION_EXPECT_JSON,    /* of http, one of expect.json */
+        SECTION_HTTP_STEP,      /* of http, one of steps */
+        SECTION_HTTP_STEP_EXPECT,
+        SECTION_TAKE, /* of a step of http, one of take */
         SECTION_SIGNAL,
         SECTION_RULE,
         SECTION_ROLLBACK,
@@ -44,6 +50,7 @@ typedef enum ConfigKind {
         KIND_IDENTIFIER, /* of SQL: letters, digits and _ */
         KIND_TABLE,      /* identifier, or schema.identifier */
         KIND_HEADER,     /* name of an HTTP header */
+        KIND_POINTER,    /* JSON pointer */
         KIND_SELECTOR,   /* series selector */
         KIND_LABEL,      /* metric.label */
         KIND_LIMIT,      /* Limit: "5%" or "20/s" */

@@ -9,7 +9,7 @@
 #define ARRAY(type, member)                                                                        \
         AT(type, member), .offset_n = offsetof(type, n_##member),                                  \
                           .element = sizeof(*((type *)0)->member)
-/* The same for a member of a kind's own struct inside: ARRAY_IN(ProbeConfig, http, headers). */
+/* The same for a member of a struct inside: ARRAY_IN(ProbeConfig, http, steps). */
 #define ARRAY_IN(type, outer, member)                                                              \
         AT(type, outer.member), .offset_n = offsetof(type, outer.n_##member),                      \
                                 .element = sizeof(*((type *)0)->outer.member)
@@ -29,6 +29,7 @@ extern const ConfigTable config_schema_postgres;
 extern const ConfigTable config_schema_redis;
 extern const ConfigTable config_schema_exec;
 extern const ConfigTable config_schema_promql;
+extern const ConfigTable config_schema_http;
 extern const ConfigTable config_schema_judge;
 extern const ConfigWords config_server_roles;
 extern const ConfigTable config_schema_step;

@@ -65,6 +65,9 @@ static const KindRow kinds[_CONFIG_KIND_MAX] = {
         [KIND_HEADER] = { FORM_TEXT, CONFIG_TEXT,
                           "the name of an HTTP header in quotes, such as \"X-Version\"",
                           config_parse_header },
+        [KIND_POINTER] = { FORM_TEXT, CONFIG_TEXT,
+                           "a JSON pointer in quotes, such as \"/build/version\"",
+                           config_parse_pointer },
         [KIND_SELECTOR] = { FORM_TEXT, CONFIG_TEXT,
                             "a series selector in quotes, such as "
                             "\"requests_total{code=~\\\"5..\\\"}\"",

@@ -1,4 +1,4 @@
-/* schema_probe.c: the keys of `probes`: those of every kind, and of http and metrics. */
+/* schema_probe.c: the keys of `probes`: those of every kind, and of metrics. */
 #include "config.h"
 #include "config_schema_rows.h"
 
@@ -56,8 +56,6 @@ static const ConfigKey rows[] = {
           .help = "how https and rediss targets are spoken to" },
         { SECTION_PROBE, "expect", KIND_SECTION, .inner = SECTION_EXPECT,
           .help = "what a good answer looks like" },
-        { SECTION_PROBE, "version_header", KIND_HEADER, AT(ProbeConfig, version_header),
-          .kinds = BIT(PROBE_HTTP), .help = "answer's header that names the version" },
         { SECTION_PROBE, "version_label", KIND_LABEL, AT(ProbeConfig, version_label),
           .kinds = BIT(PROBE_METRICS), .help = "metric.label that names the version" },
         { SECTION_PROBE, "max_body", KIND_BYTES, AT(ProbeConfig, max_body), .pace = true,
@@ -67,12 +65,6 @@ static const ConfigKey rows[] = {
           .kinds = BIT(PROBE_METRICS), .fallback = "16MiB", .minimum = "1KiB", .maximum = "64MiB",
           .help = "largest page that is read" },
 
-        { SECTION_EXPECT, "status", KIND_STATUSES, ARRAY(ProbeConfig, status),
-          .fallback = "200-299", .minimum = "1", .maximum = "16", .kinds = BIT(PROBE_HTTP),
-          .help = "good status codes and ranges of them" },
-        { SECTION_EXPECT, "body", KIND_TEXT, AT(ProbeConfig, body), .minimum = "1",
-          .maximum = "1024", .kinds = BIT(PROBE_HTTP),
-          .help = "text that the body must contain; any unless given" },
         { SECTION_EXPECT, "latency", KIND_DURATION, AT(ProbeConfig, latency), .minimum = "1ms",
           .maximum = "1m",
           .help = "a good answer that takes longer is bad; any that comes in time unless given" },

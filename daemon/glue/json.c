@@ -9,6 +9,7 @@
 #undef json_is_object
 #undef json_is_array
 #undef json_is_number
+#undef json_is_null
 
 #include "json.h"
 
@@ -48,6 +49,10 @@ bool json_is_bool(const Json *j) {
 
 bool json_is_text(const Json *j) {
         return is_type(j, JSON_STRING);
+}
+
+bool json_is_null(const Json *j) {
+        return is_type(j, JSON_NULL);
 }
 
 bool json_bool_value(const Json *j) {
@@ -274,9 +279,13 @@ void json_add_text(Json *array, const char *value) {
 }
 
 const Json *json_get(const Json *object, const char *key) {
-        json_t *value = json_object_get(node_const(object), key);
+        const Json *value = json_member(object, key);
 
-        return json_is_null(value) ? NULL : (const Json *)value;
+        return json_is_null(value) ? NULL : value;
+}
+
+const Json *json_member(const Json *object, const char *key) {
+        return (const Json *)json_object_get(node_const(object), key);
 }
 
 const char *json_get_text(const Json *object, const char *key, const char *fallback) {

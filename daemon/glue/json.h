@@ -13,6 +13,7 @@ typedef struct Json Json; /* is a json_t; reference-counted by jansson, owned as
 
 #define JSON_INPUT_MAX (1024 * 1024)
 #define JSON_DEPTH_MAX 32
+#define JSON_POINTER_MAX ((size_t)256)
 
 Json *json_free(Json *j);
 DEFINE_CLEANUP(Json *, json_free);
@@ -43,6 +44,10 @@ int64_t json_get_i64(const Json *object, const char *key, int64_t fallback);
 double json_get_double(const Json *object, const char *key, double fallback);
 bool json_get_bool(const Json *object, const char *key, bool fallback);
 const Json *json_get(const Json *object, const char *key); /* NULL: missing or null */
+/* The same, null as a value of its own; NULL: missing, or not an object. */
+const Json *json_member(const Json *object, const char *key);
+/* What a JSON pointer (RFC 6901) of at most JSON_POINTER_MAX bytes leads to; NULL: nothing. */
+const Json *json_at_pointer(const Json *j, const char *pointer);
 size_t json_length(const Json *array);
 const Json *json_at(const Json *array, size_t i);
 const char *json_text_value(const Json *text); /* NULL: not a string */
@@ -53,6 +58,7 @@ double json_number_value(const Json *j);
 bool json_bool_value(const Json *j);
 bool json_is_bool(const Json *j);
 bool json_is_text(const Json *j);
+bool json_is_null(const Json *j);
 Json *json_copy(const Json *j); /* deep */
 /* Walks an object's keys in order of insertion: *iterator starts NULL; returns the key or NULL at
  * the end. */

@@ -28,6 +28,7 @@ static const struct {
         [KIND_HEADER] = { "Qq Ar header", "header" },
         [KIND_SELECTOR] = { "Qq Ar selector", "selector" },
         [KIND_LABEL] = { "Qq Ar label", "label" },
+        [KIND_POINTER] = { "Qq Ar pointer", "pointer" },
         [KIND_LIMIT] = { "Qq Ar limit", "limit" },
         [KIND_CONNINFO] = { "Qq Ar conninfo", "conninfo" },
         [KIND_URL] = { "Qq Ar url", "url" },

@@ -1,81 +1,42 @@
-/* probe_http.c: good when the status is in one of the accepted ranges and the body contains the
- * wanted text. A redirect is what it is: a status. The version that answered may be named by a
- * header. */
+/* probe_http.c: good when the answer is as expected; of a list of steps, when each of them is, one
+ * after the other. A redirect is what it is: a status. */
 #include <errno.h>
 
-#include "http_exchange.h"
-#include "http_tls.h"
+#include "probe_http_internal.h"
 
-#define ACCEPT "*/*"
+#define LABEL_SIZE 64
 
-/* The wanted text with its failure table (Knuth, Morris, Pratt): a body is searched as it comes,
- * however it is cut. */
-typedef struct HttpShared {
-        HttpRequest *requests; /* one for each target */
-        size_t n_requests;
-        HttpTls *tls; /* NULL: no target wants it */
-        size_t length;
-        uint32_t *fallback; /* [i]: length of the longest proper prefix of the text that ends at its
-                               byte i */
-} HttpShared;
+/* What only a run of steps has. */
+typedef struct HttpSteps {
+        HttpJourney *journey;
+        size_t step;
+        usec_t started; /* the step */
+        Address address;
+        HttpRequest request;
+        ProbeResult result;     /* values and version so far */
+        char label[LABEL_SIZE]; /* "step 2 (POST /login)" */
+        char owed[LABEL_SIZE + 64];
+        char note[PROBE_WORDS_SIZE]; /* of a good step: said at a good end */
+} HttpSteps;
 
 typedef struct HttpRun {
         HttpExchange *exchange;
-        const ProbeConfig *config;
+        ProbeStart start;
         const HttpShared *shared;
-        size_t matched; /* bytes of the text that the body ends with so far; all of them: found */
-        const char *header;      /* the wanted one, or NULL */
-        char version[NAME_SIZE]; /* that the answer names */
-        size_t version_length;   /* from NAME_SIZE on: too long */
-        bool several;            /* it names more than one */
-        void (*done)(void *userdata, const ProbeResult *result);
-        void *userdata;
+        HttpSteps *steps; /* NULL: a single request */
+        HttpAnswer answer;
 } HttpRun;
 
 static void http_release(void *shared) {
-        HttpShared *s = shared;
-
-        if (!s)
-                return;
-        http_requests_free(s->requests, s->n_requests);
-        http_tls_free(s->tls);
-        free(s->fallback);
-        free(s);
+        http_shared_free(shared);
 }
 
 static int http_prepare(const ProbeTools *tools, const ProbeConfig *config, void **ret_shared) {
-        HttpShared *s = calloc(1, sizeof *s);
-        int r;
+        HttpShared *s;
+        int r = http_shared_new(&s, tools, config);
 
-        if (!s)
-                return -ENOMEM;
-        r = http_requests_new(&s->requests, config,
-                              &(HttpRequestParts){ .accept = ACCEPT, .keep = config->reuse > 0 });
-        if (r < 0) {
-                http_release(s);
+        if (r < 0)
                 return r;
-        }
-        s->n_requests = config->n_targets;
-        r = http_tls_new(&s->tls, tools, config);
-        if (r < 0) {
-                http_release(s);
-                return r;
-        }
-        s->length = config->body ? strlen(config->body) : 0;
-        s->fallback = calloc(s->length + 1, sizeof *s->fallback);
-        if (!s->fallback) {
-                http_release(s);
-                return -ENOMEM;
-        }
-
-        uint32_t matched = 0;
-        for (size_t i = 1; i < s->length; i++) {
-                while (matched > 0 && config->body[i] != config->body[matched])
-                        matched = s->fallback[matched - 1];
-                if (config->body[i] == config->body[matched])
-                        matched++;
-                s->fallback[i] = matched;
-        }
         *ret_shared = s;
         return 0;
 }
@@ -94,156 +55,262 @@ static void http_memory_free(void *memory) {
         http_peer_free(memory);
 }
 
-static void http_memory_start_epoch(void *memory) {
-        http_peer_start_epoch(memory);
-}
-
 static void http_memory_renew(void *memory) {
         http_peer_renew(memory);
 }
 
-static bool status_accepted(const ProbeConfig *config, unsigned status) {
-        for (size_t i = 0; i < config->n_status; i++)
-                if (status >= config->status[i].low && status <= config->status[i].high)
-                        return true;
-        return false;
+static void http_memory_start_epoch(void *memory) {
+        http_peer_start_epoch(memory);
+}
+
+static HttpSteps *http_steps_free(HttpSteps *s) {
+        if (!s)
+                return NULL;
+        http_journey_free(s->journey);
+        http_request_done(&s->request);
+        free(s);
+        return NULL;
+}
+
+static HttpRun *http_run_free(HttpRun *run) {
+        if (!run)
+                return NULL;
+        http_exchange_free(run->exchange);
+        http_answer_done(&run->answer);
+        /* A connection is kept from step to step; from probe to probe only when that is asked for.
+         */
+        if (run->steps && run->start.config->reuse == 0)
+                http_peer_renew(run->start.memory);
+        http_steps_free(run->steps);
+        free(run);
+        return NULL;
+}
+DEFINE_CLEANUP(HttpRun *, http_run_free);
+
+static int steps_new(HttpSteps **ret, const ProbeStart *start) {
+        HttpSteps *s = calloc(1, sizeof *s);
+        int r;
+
+        if (!s)
+                return -ENOMEM;
+        r = http_journey_new(&s->journey, start->target->tls);
+        if (r < 0) {
+                http_steps_free(s);
+                return r;
+        }
+        s->address = *start->address;
+        *ret = s;
+        return 0;
 }
 
 static bool on_body(void *userdata, Slice body) {
-        HttpRun *run = userdata;
-        const char *text = run->config->body;
-
-        /* The rest of a refused answer changes nothing. */
-        if (!status_accepted(run->config, http_exchange_response(run->exchange)->status))
-                return false;
-        for (size_t i = 0; i < body.n && run->matched < run->shared->length; i++) {
-                while (run->matched > 0 && body.p[i] != text[run->matched])
-                        run->matched = run->shared->fallback[run->matched - 1];
-                if (body.p[i] == text[run->matched])
-                        run->matched++;
-        }
-        return true;
+        return http_answer_take_body(&((HttpRun *)userdata)->answer, body);
 }
 
-static void judge_answer(const HttpRun *run, ProbeResult *result) {
-        STRBUF(words, PROBE_WORDS_SIZE);
-
-        if (!status_accepted(run->config, result->status)) {
-                strbuf_add(&words, "HTTP ");
-                strbuf_add_u64(&words, result->status);
-                if (result->status >= 300 && result->status < 400)
-                        strbuf_add(&words, ", a redirect, which a probe does not follow");
-                probe_result_set(result, OUTCOME_BAD_STATUS, words.text);
-        } else if (run->matched < run->shared->length &&
-                   http_exchange_add_coding(run->exchange, "body", &words)) {
-                probe_result_set(result, OUTCOME_BAD_BODY, words.text);
-        } else if (run->matched < run->shared->length) {
-                strbuf_add(&words, "body lacks \"");
-                /* Cut so that the closing quote fits, even when every byte takes four to write. */
-                strbuf_add_escaped(&words, run->config->body, MIN(run->shared->length, (size_t)32));
-                strbuf_add(&words, run->shared->length > 32 ? "...\"" : "\"");
-                probe_result_set(result, OUTCOME_BAD_BODY, words.text);
-        }
+static void on_header(void *userdata, size_t header, Slice value, bool whole) {
+        http_answer_take_header(&((HttpRun *)userdata)->answer, header, value, whole);
 }
 
-static void on_header(void *userdata, _unused_ size_t header, Slice value, bool whole) {
-        HttpRun *run = userdata;
+static void on_done(void *userdata, ProbeOutcome outcome, const char *words);
 
-        if (whole && value.n == 0)
-                return;
-        if (run->version_length > 0) {
-                run->several |= value.n != run->version_length ||
-                                memcmp(run->version, value.p, value.n) != 0;
-                return;
-        }
-        run->version_length = whole ? MIN(value.n, sizeof run->version) : sizeof run->version;
-        memcpy(run->version, value.p, MIN(value.n, sizeof run->version));
-}
-
-static void take_version(const HttpRun *run, ProbeResult *result) {
-        if (run->several && result->outcome == OUTCOME_OK)
-                probe_result_set(result, OUTCOME_OK,
-                                 "the answer names more than one version: none is used");
-        else if (run->version_length > 0 && !run->several)
-                probe_result_set_version(result, run->version, run->version_length);
-}
-
-static void on_done(void *userdata, ProbeOutcome outcome, const char *words) {
-        HttpRun *run = userdata;
-        const HttpResponse *response = http_exchange_response(run->exchange);
-        ProbeResult result = { .outcome = outcome, .status = (uint16_t)response->status };
-
-        if (outcome != OUTCOME_OK)
-                probe_result_set(&result, outcome, words);
-        else
-                judge_answer(run, &result);
-        take_version(run, &result);
-        http_exchange_add_values(run->exchange, &result);
-
-        void (*done)(void *, const ProbeResult *) = run->done;
-        void *owner = run->userdata;
-        http_exchange_free(run->exchange);
-        free(run);
-        done(owner, &result);
-}
-
-static int http_start(const ProbeStart *start, ProbeResult *ret, void **ret_run) {
-        _cleanup_(freep) HttpRun *run = calloc(1, sizeof *run);
-        int r;
-
-        if (!run) {
-                probe_result_set_errno(ret, ENOMEM);
-                return 0;
-        }
-        *run = (HttpRun){
-                .config = start->config,
-                .shared = start->shared,
-                .header = start->config->version_header,
-                .done = start->done,
-                .userdata = start->userdata,
-        };
-
-        size_t target = (size_t)(start->target - start->config->targets);
+/* Returns 0, or a negative errno with what the probe came to. */
+static int start_exchange(HttpRun *run, const Address *address, const HttpRequest *request,
+                          ProbeResult *reterr) {
+        const ProbeStart *start = &run->start;
+        const HttpCall *call = run->answer.call;
         TlsContext *tls;
         const char *name;
+        int r;
 
-        if (!http_tls_choose(run->shared->tls, start->config, start->target, &tls, &name, ret))
-                return 0;
+        if (!http_tls_choose(run->shared->tls, start->config, start->target, &tls, &name, reterr))
+                return -ENOENT;
         r = http_exchange_start(&run->exchange,
                                 &(HttpExchangeSetup){
                                         .poller = start->tools->poller,
-                                        .address = start->address,
+                                        .address = address,
                                         .now = loop_now(start->tools->loop),
                                         .trace = start->trace,
                                         .tls = tls,
                                         .name = name,
-                                        .request = &run->shared->requests[target],
+                                        .request = request,
                                         .peer = start->memory,
-                                        .reuse = start->config->reuse,
+                                        .reuse = run->steps && start->config->reuse == 0 ?
+                                                         (uint32_t)run->shared->n_calls :
+                                                         start->config->reuse,
                                         .max_body = start->config->max_body,
-                                        .headers = &run->header,
-                                        .n_headers = run->header != NULL,
+                                        .headers = call->wanted,
+                                        .n_headers = call->n_wanted,
+                                        .line_size = call->line_size,
                                         .on_header = on_header,
                                         .on_body = on_body,
                                         .on_done = on_done,
                                         .userdata = run,
                                 },
-                                ret);
+                                reterr);
+        run->answer.exchange = run->exchange;
+        return r;
+}
+
+static void make_label(HttpSteps *s, const HttpCallConfig *config) {
+        size_t n = strlen(config->path);
+        StrBuf b;
+
+        strbuf_init(&b, s->label, sizeof s->label);
+        strbuf_add(&b, "step ");
+        strbuf_add_u64(&b, s->step + 1);
+        strbuf_add(&b, " (");
+        strbuf_add(&b, config->method);
+        strbuf_add_char(&b, ' ');
+        strbuf_add_n(&b, config->path, MIN(n, HTTP_SHOWN_MAX));
+        strbuf_add(&b, n > HTTP_SHOWN_MAX ? "...)" : ")");
+}
+
+/* Puts the step before the words of its result; those of a good one wait for the end. */
+static void label_words(HttpSteps *s, ProbeResult *result) {
+        STRBUF(words, PROBE_WORDS_SIZE);
+
+        if (!result->words[0])
+                return;
+        strbuf_add(&words, s->label);
+        strbuf_add(&words, ": ");
+        strbuf_add(&words, result->words);
+        probe_result_set(result, result->outcome, words.text);
+        if (result->outcome == OUTCOME_OK) {
+                memcpy(s->note, result->words, sizeof s->note);
+                result->words[0] = '\0';
+        }
+}
+
+/* Returns 0 when the step is under way, or a negative errno with what it came to. */
+static int start_step(HttpRun *run, ProbeResult *reterr) {
+        HttpSteps *s = run->steps;
+        const HttpCall *call = &run->shared->calls[s->step];
+        int r;
+
+        make_label(s, call->config);
+        s->started = loop_now(run->start.tools->loop);
+        http_answer_done(&run->answer);
+        http_answer_init(&run->answer, call, s->journey);
+        http_request_done(&s->request);
+        r = http_journey_build(s->journey, call, run->start.target, &s->request);
+        if (r == -E2BIG)
+                probe_result_set(reterr, OUTCOME_LOCAL,
+                                 "the request becomes longer than 8 KiB, or its body than 64 KiB, "
+                                 "by what was taken");
+        else if (r == -ENOMEM)
+                probe_result_set_errno(reterr, r);
+        else if (r < 0)
+                probe_result_set(reterr, OUTCOME_LOCAL, "no request can be made of what was taken");
+        else
+                r = start_exchange(run, &s->address, &s->request, reterr);
+        if (r < 0)
+                label_words(s, reterr);
+        return r;
+}
+
+static void finish(HttpRun *run, const ProbeResult *result) {
+        void (*done)(void *, const ProbeResult *) = run->start.done;
+        void *owner = run->start.userdata;
+        ProbeResult copy = *result;
+
+        http_run_free(run);
+        done(owner, &copy);
+}
+
+static void read_answer(HttpRun *run, ProbeOutcome outcome, const char *words,
+                        ProbeResult *result) {
+        result->status = (uint16_t)http_exchange_response(run->exchange)->status;
+        if (outcome != OUTCOME_OK)
+                probe_result_set(result, outcome, words);
+        else
+                http_answer_judge(&run->answer, result);
+        http_answer_take_version(&run->answer, result);
+        http_exchange_add_values(run->exchange, result);
+}
+
+static void finish_step(HttpRun *run) {
+        HttpSteps *s = run->steps;
+        usec_t now = loop_now(run->start.tools->loop);
+        STRBUF(name, SAMPLE_VALUE_NAME_SIZE);
+
+        strbuf_add(&name, "step_");
+        strbuf_add_u64(&name, s->step + 1);
+        strbuf_add(&name, "_seconds");
+        (void)probe_result_add_value(&s->result, name.text,
+                                     (double)(now - s->started) / (double)USEC_PER_SEC);
+        label_words(s, &s->result);
+        run->exchange = http_exchange_free(run->exchange);
+        if (s->result.outcome == OUTCOME_OK && ++s->step < run->shared->n_calls &&
+            start_step(run, &s->result) >= 0)
+                return;
+        if (s->result.outcome == OUTCOME_OK)
+                memcpy(s->result.words, s->note, sizeof s->note);
+        finish(run, &s->result);
+}
+
+static void on_done(void *userdata, ProbeOutcome outcome, const char *words) {
+        HttpRun *run = userdata;
+
+        if (run->steps) {
+                read_answer(run, outcome, words, &run->steps->result);
+                finish_step(run);
+                return;
+        }
+        ProbeResult result = {};
+
+        read_answer(run, outcome, words, &result);
+        finish(run, &result);
+}
+
+static int http_start(const ProbeStart *start, ProbeResult *ret, void **ret_run) {
+        _cleanup_(http_run_freep) HttpRun *run = NULL;
+        const HttpShared *shared = start->shared;
+        int r;
+
+        if (shared->unready[0]) {
+                probe_result_set(ret, OUTCOME_LOCAL, shared->unready);
+                return 0;
+        }
+        run = malloc(sizeof *run);
+        if (!run) {
+                probe_result_set_errno(ret, ENOMEM);
+                return 0;
+        }
+        *run = (HttpRun){ .start = *start, .shared = shared };
+        run->start.address = NULL;
+        if (start->config->http.n_steps == 0) {
+                http_answer_init(&run->answer, &shared->calls[0], NULL);
+                r = start_exchange(run, start->address,
+                                   &shared->requests[start->target - start->config->targets], ret);
+        } else {
+                r = steps_new(&run->steps, start);
+                if (r < 0)
+                        probe_result_set_errno(ret, r);
+                else
+                        r = start_step(run, ret);
+        }
         if (r < 0)
                 return 0;
         *ret_run = TAKE_PTR(run);
         return 1;
 }
 
-static const char *http_waiting_for(const void *run) {
-        return http_exchange_waiting_for(((const HttpRun *)run)->exchange);
+static const char *http_waiting_for(const void *userdata) {
+        const HttpRun *run = userdata;
+        const char *owed = http_exchange_waiting_for(run->exchange);
+        StrBuf b;
+
+        if (!run->steps)
+                return owed;
+        strbuf_init(&b, run->steps->owed, sizeof run->steps->owed);
+        strbuf_add(&b, owed);
+        strbuf_add(&b, " in ");
+        strbuf_add(&b, run->steps->label);
+        return run->steps->owed;
 }
 
 static void http_cancel(void *userdata) {
-        HttpRun *run = userdata;
-
-        http_exchange_free(run->exchange);
-        free(run);
+        http_run_free(userdata);
 }
 
 const ProbeKind probe_kind_http = {

@@ -67,7 +67,7 @@ WRONG = [
     ("ten_gigabytes", BOTH, "too_large", OVER_BODY),
     ("endless_body", BOTH, "too_large", OVER_BODY),
     ("endless_line", METRICS, "too_large", OVER_BODY),
-    ("gzip_unasked", HTTP, "bad_body", "the body came as Content-Encoding gzip, which nobody asked for"),
+    ("gzip_unasked", HTTP, "protocol", "the body came as Content-Encoding gzip, which nobody asked for"),
     ("gzip_unasked", METRICS, "no_data", "the page came as Content-Encoding gzip, which nobody asked for"),
     ("ordinary", METRICS, "no_data", "line 1: blank or { expected after the metric name"),
     ("version_too_long", HTTP, "ok", "the version that it names is no plain text of 1 to 63 characters: not used"),

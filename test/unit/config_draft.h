@@ -28,6 +28,13 @@ static const Base bases[] = {
         { SECTION_PROBE, "promql", "query", "\"up\"" },
         { SECTION_VALUE, NULL, "name", "\"lag\"" },
         { SECTION_VALUE, NULL, "at_most", "1.5" },
+        { SECTION_REQUEST_HEADER, NULL, "name", "\"X-A\"" },
+        { SECTION_REQUEST_HEADER, NULL, "value", "\"a\"" },
+        { SECTION_EXPECT_HEADER, NULL, "name", "\"X-A\"" },
+        { SECTION_EXPECT_JSON, NULL, "pointer", "\"/a\"" },
+        { SECTION_HTTP_STEP, NULL, "path", "\"/a\"" },
+        { SECTION_TAKE, NULL, "name", "\"a\"" },
+        { SECTION_TAKE, NULL, "pointer", "\"/a\"" },
         { SECTION_SIGNAL, "availability", "probe", "\"m\"" },
         { SECTION_SIGNAL, "ratio", "probe", "\"m\"" },
         { SECTION_SIGNAL, "ratio", "bad", "\"b\"" },
@@ -144,6 +151,30 @@ static inline bool has_key(ConfigSection section, const char *kind, const char *
         return false;
 }
 
+/* A list of one group, written only for a test of it. */
+static inline void add_list(Draft *d, ConfigSection section, const char *opening) {
+        if (d->section != section)
+                return;
+        add_line(d, opening);
+        add_keys(d, section, NULL);
+        add_line(d, "} );");
+}
+
+static inline void write_steps(Draft *d) {
+        if (d->section != SECTION_HTTP_STEP && d->section != SECTION_HTTP_STEP_EXPECT &&
+            d->section != SECTION_TAKE)
+                return;
+        add_line(d, "steps = ( {");
+        add_keys(d, SECTION_HTTP_STEP, NULL);
+        if (d->section == SECTION_HTTP_STEP_EXPECT) {
+                add_line(d, "expect = {");
+                add_keys(d, SECTION_HTTP_STEP_EXPECT, NULL);
+                add_line(d, "};");
+        }
+        add_list(d, SECTION_TAKE, "take = ( {");
+        add_line(d, "} );");
+}
+
 static inline void write_probes(Draft *d) {
         const char *kind = kind_for(d, SECTION_PROBE, "http");
 
@@ -157,8 +188,12 @@ static inline void write_probes(Draft *d) {
                         add_keys(d, SECTION_VALUE, NULL);
                         add_line(d, "} );");
                 }
+                add_list(d, SECTION_EXPECT_HEADER, "headers = ( {");
+                add_list(d, SECTION_EXPECT_JSON, "json = ( {");
                 add_line(d, "};");
         }
+        add_list(d, SECTION_REQUEST_HEADER, "headers = ( {");
+        write_steps(d);
         if (has_key(SECTION_PROBE, kind, "tls") && !is_target(d, SECTION_PROBE, "tls")) {
                 add_line(d, "tls = {");
                 add_keys(d, SECTION_TLS, NULL);

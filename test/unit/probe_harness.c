@@ -232,8 +232,7 @@ void harness_init(Harness *h, ProbeKindId kind, uint16_t port) {
                 .name_ttl = 30 * USEC_PER_SEC,
                 .rise = 1,
                 .fall = 1,
-                .status = &h->status,
-                .n_status = 1,
+                .http = { .call = { .status = &h->status, .n_status = 1 } },
                 .max_body = 1024 * 1024,
                 .operands = h->operands,
         };

@@ -335,9 +335,9 @@ static void defaults_are_those_of_the_manual(_unused_ void **state) {
         assert_int_equal(c->probes[0].spread, 0);
         assert_int_equal(c->probes[0].rise, 2);
         assert_int_equal(c->probes[0].fall, 3);
-        assert_int_equal(c->probes[0].n_status, 1);
-        assert_int_equal(c->probes[0].status[0].low, 200);
-        assert_int_equal(c->probes[0].status[0].high, 299);
+        assert_int_equal(c->probes[0].http.call.n_status, 1);
+        assert_int_equal(c->probes[0].http.call.status[0].low, 200);
+        assert_int_equal(c->probes[0].http.call.status[0].high, 299);
         assert_int_equal(c->probes[0].max_body, 1024 * 1024);
         assert_int_equal(c->probes[1].max_body, 16 * 1024 * 1024);
         assert_int_equal(r->hold, 30 * USEC_PER_SEC);

@@ -143,9 +143,9 @@ static void odd_texts_and_numbers_survive_the_dump(_unused_ void **state) {
 
         assert_string_equal(strchr(first, '\n'), strchr(second, '\n'));
         assert_same_policy(&a->policy, &b->policy);
-        assert_string_equal(b->probes[0].body, "a\"b\\c\n\t\x7f\xc3\xa9");
+        assert_string_equal(b->probes[0].http.call.expect_body, "a\"b\\c\n\t\x7f\xc3\xa9");
         assert_int_equal(b->probes[0].max_body, 1500);
-        assert_int_equal(b->probes[0].status[1].high, 399);
+        assert_int_equal(b->probes[0].http.call.status[1].high, 399);
         assert_string_equal(b->steps[0].statement, "SELECT 'it''s' \"x\" || E'\\n'");
         assert_true(b->steps[0].atomic && b->steps[0].abort_on_error);
         assert_string_equal(b->steps[1].generation, "g");

@@ -113,8 +113,8 @@ static void check(const Case *c) {
         Harness h;
 
         harness_init(&h, PROBE_HTTP, 0);
-        h.probe.body = (char *)c->body;
-        h.probe.version_header = (char *)"X-Version";
+        h.probe.http.call.expect_body = (char *)c->body;
+        h.probe.http.call.version_header = (char *)"X-Version";
         h.probe.max_body = 4096;
         const Result *r = harness_probe_once(&h, c->script);
 
@@ -175,7 +175,7 @@ static void a_nul_in_the_headers_names_no_version(void **state _unused_) {
         Harness h;
 
         harness_init(&h, PROBE_HTTP, 0);
-        h.probe.version_header = (char *)"X-Version";
+        h.probe.http.call.version_header = (char *)"X-Version";
         const Result *r = harness_probe_once(&h, serve_nul);
         assert_false(r->has_version);
         assert_true(r->words[0]);

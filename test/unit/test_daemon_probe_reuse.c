@@ -145,8 +145,8 @@ static void probe(Harness *h, ProbeKindId kind, uint32_t reuse, ServerScript scr
 
         harness_init(h, kind, 0);
         h->probe.reuse = reuse;
-        h->probe.version_header = (char *)"X-Version";
-        h->probe.body = (char *)"ok";
+        h->probe.http.call.version_header = (char *)"X-Version";
+        h->probe.http.call.expect_body = (char *)"ok";
         h->react = probe_again;
         h->extra = (void *)act;
         server_start(&s, script);
@@ -233,7 +233,7 @@ static void what_comes_unasked_answers_nobody(void **state _unused_) {
         harness_init(&h, PROBE_HTTP, 0);
         h.probe.interval = 300 * USEC_PER_MSEC;
         h.probe.reuse = 10;
-        h.probe.version_header = (char *)"X-Version";
+        h.probe.http.call.version_header = (char *)"X-Version";
         server_start(&s, serve_and_babble);
         h.targets[0].port = s.port;
         assert_int_equal(prober_put_service(h.prober, 7, &h.config), 0);

@@ -147,7 +147,7 @@ static const Result *probe(Harness *h, Plan *p) {
         harness_init(h, p->kind, 0);
         h->probe.reuse = p->reuse;
         h->probe.tls = p->tls;
-        h->probe.version_header = (char *)"X-Version";
+        h->probe.http.call.version_header = (char *)"X-Version";
         h->probe.timeout = 500 * USEC_PER_MSEC;
         if (p->script != serve_silence)
                 h->probe.timeout = 20 * USEC_PER_SEC;

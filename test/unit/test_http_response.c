@@ -56,14 +56,14 @@ static Result feed(Request request, const char *text, size_t n, size_t piece, ui
         StrBuf headers;
 
         strbuf_init(&headers, result.headers, sizeof result.headers);
-        http_response_init(&r, &(HttpResponseSetup){
-                                       .head = request.head,
-                                       .wanted = request.wanted,
-                                       .n_wanted = (size_t)(request.wanted[0] != NULL) +
-                                                   (request.wanted[1] != NULL),
-                                       .line = line,
-                                       .line_size = request.line_size ?: HTTP_LINE_MAX,
-                               });
+        HttpResponseSetup setup = { .head = request.head,
+                                    .wanted = request.wanted,
+                                    .n_wanted = request.wanted[1] ? 2 :
+                                                request.wanted[0] ? 1 :
+                                                                    0,
+                                    .line = line,
+                                    .line_size = request.line_size ?: HTTP_LINE_MAX };
+        http_response_init(&r, &setup);
         while (result.used < n && !r.done && result.r == 0) {
                 size_t size = MIN(seed ? 1 + usec_jitter(piece, seed) : piece, n - result.used);
                 Guarded g = {};
