@@ -14,7 +14,7 @@ static void on_engine_timer(void *userdata, usec_t now _unused_) {
 static void on_tick(void *userdata, usec_t now) {
         Manager *m = userdata;
 
-        loop_timer_set(m->tick, usec_add(now, MANAGER_TICK));
+        loop_timer_set_within(m->tick, usec_add(now, MANAGER_TICK), MANAGER_TICK_SLACK);
         /* On a quiet host the next message may be hours away. */
         log_say_lost();
         deliveries_pump_run(m->deliveries);

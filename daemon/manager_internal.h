@@ -17,6 +17,7 @@
 
 /* How often what no event announces is looked at: STATUS=, deliveries that became due. */
 #define MANAGER_TICK (5 * USEC_PER_SEC)
+#define MANAGER_TICK_SLACK (20 * USEC_PER_SEC)
 
 typedef struct StepsRunner StepsRunner;
 typedef struct DeliveriesPump DeliveriesPump;

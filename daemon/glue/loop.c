@@ -45,7 +45,8 @@ struct LoopTimer {
         Loop *loop;
         sd_event_source *source;
         LoopTimer *previous, *next;
-        usec_t at;    /* what it is set to; USEC_INFINITY: nothing */
+        usec_t latest; /* instant by which it is to come; USEC_INFINITY: it is not set */
+        usec_t slack;
         usec_t armed; /* the instant at which it was */
         LoopTimerCallback callback;
         void *userdata;
@@ -150,8 +151,9 @@ static int on_timer(sd_event_source *source, uint64_t at, void *userdata) {
         LoopTimer *t = userdata;
 
         (void)source;
-        t->at = USEC_INFINITY;
-        note_late_wake(t->loop, MAX(at, t->armed));
+        (void)at;
+        note_late_wake(t->loop, MAX(t->latest, t->armed));
+        t->latest = USEC_INFINITY;
         t->callback(t->userdata, loop_now(t->loop));
         return 0;
 }
@@ -164,9 +166,11 @@ int loop_add_timer(Loop *l, LoopTimerCallback callback, void *userdata, const ch
         assert(l && callback && ret);
         if (!t)
                 return -ENOMEM;
-        *t = (LoopTimer){
-                .loop = l, .at = USEC_INFINITY, .callback = callback, .userdata = userdata
-        };
+        *t = (LoopTimer){ .loop = l,
+                          .latest = USEC_INFINITY,
+                          .slack = ACCURACY,
+                          .callback = callback,
+                          .userdata = userdata };
         r = sd_event_add_time(l->event, &t->source, CLOCK_BOOTTIME, USEC_INFINITY, ACCURACY,
                               on_timer, t);
         if (r < 0)
@@ -184,9 +188,16 @@ int loop_add_timer(Loop *l, LoopTimerCallback callback, void *userdata, const ch
 }
 
 void loop_timer_set(LoopTimer *t, usec_t at) {
+        loop_timer_set_within(t, at, ACCURACY);
+}
+
+void loop_timer_set_within(LoopTimer *t, usec_t at, usec_t slack) {
         assert(t);
-        t->at = at;
+        t->latest = slack > ACCURACY ? usec_add(at, slack) : at;
         t->armed = loop_clock();
+        if (slack != t->slack)
+                (void)sd_event_source_set_time_accuracy(t->source, slack);
+        t->slack = slack;
         /* Neither call allocates for a source that is there; they refuse only when the loop has
          * finished, and then no timer matters. */
         if (at != USEC_INFINITY)
@@ -310,7 +321,7 @@ static usec_t lateness(const Loop *l, usec_t now) {
         usec_t first = now;
 
         for (const LoopTimer *t = l->timers; t; t = t->next)
-                first = MIN(first, MAX(t->at, t->armed));
+                first = MIN(first, MAX(t->latest, t->armed));
         return now - first;
 }
 

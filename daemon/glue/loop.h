@@ -36,6 +36,9 @@ int loop_add_timer(Loop *l, LoopTimerCallback callback, void *userdata, const ch
                    LoopTimer **ret) _must_check_;
 /* Arms it once for `at` (1 ms accuracy, never early); USEC_INFINITY disarms. */
 void loop_timer_set(LoopTimer *t, usec_t at);
+/* The same for an instant from `at` on that is at most `slack` later: it comes with whatever else
+ * wakes the loop, so that what nobody waits for wakes a loop at rest seldom, and all at once. */
+void loop_timer_set_within(LoopTimer *t, usec_t at, usec_t slack);
 LoopTimer *loop_timer_free(LoopTimer *t);
 DEFINE_CLEANUP(LoopTimer *, loop_timer_free);
 

@@ -101,7 +101,7 @@ static void on_flush(void *userdata, _unused_ usec_t now) {
 static void on_poll(void *userdata, usec_t now) {
         Ledger *l = userdata;
 
-        loop_timer_set(l->poll_timer, usec_add(now, LEDGER_POLL));
+        loop_timer_set_within(l->poll_timer, usec_add(now, LEDGER_POLL), LEDGER_POLL_SLACK);
         if (!l->up)
                 return;
         mark_all(l);

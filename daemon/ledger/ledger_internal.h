@@ -12,6 +12,8 @@
 /* The server's own limit of 5 s answers first. */
 #define LEDGER_STATEMENT_TIMEOUT (8 * USEC_PER_SEC)
 #define LEDGER_POLL (10 * USEC_PER_SEC)
+/* What changes is told; facts are good for a minute. */
+#define LEDGER_POLL_SLACK (15 * USEC_PER_SEC)
 #define LEDGER_HEARTBEAT (30 * USEC_PER_SEC)
 #define LEDGER_QUEUE_MAX 256
 /* In flight at once: every service may be bad in the same second. */
