@@ -5,6 +5,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -289,6 +292,33 @@ static void pages_of_metrics_come_over_one_too(void **state _unused_) {
         assert_result(&h.results[3], OUTCOME_BAD_STATUS, "");
 }
 
+static void a_unix_socket_is_used_again_too(void **state _unused_) {
+        static const char *const versions[] = { "0.0", "0.1", "0.2.last", "1.0" };
+        char folder[] = "/tmp/probe-XXXXXX";
+        struct sockaddr_un name = { .sun_family = AF_UNIX };
+        ScriptedServer s = { .fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+        Harness h;
+
+        assert_non_null(mkdtemp(folder));
+        assert_true(snprintf(name.sun_path, sizeof name.sun_path, "%s/s", folder) > 0);
+        assert_int_equal(bind(s.fd, (struct sockaddr *)&name, sizeof name), 0);
+        assert_int_equal(listen(s.fd, 16), 0);
+        server_serve(&s, serve_kept);
+        harness_init(&h, PROBE_HTTP, 80);
+        h.targets[0].host = (char *)"localhost";
+        h.targets[0].socket = name.sun_path;
+        h.probe.reuse = 3;
+        h.probe.http.call.version_header = (char *)"X-Version";
+        h.react = probe_again;
+        harness_begin(&h);
+        harness_run(&h, ELEMENTSOF(versions));
+        assert_versions(&h, versions, ELEMENTSOF(versions));
+        harness_done(&h);
+        server_stop(&s);
+        assert_int_equal(unlink(name.sun_path), 0);
+        assert_int_equal(rmdir(folder), 0);
+}
+
 static void serve_kept_badly(int fd, unsigned n) {
         bool last = false;
 
@@ -348,6 +378,7 @@ int main(void) {
                 cmocka_unit_test(a_new_epoch_renews_it),
                 cmocka_unit_test(a_policy_read_anew_may_ask_for_it_no_more),
                 cmocka_unit_test(pages_of_metrics_come_over_one_too),
+                cmocka_unit_test(a_unix_socket_is_used_again_too),
                 cmocka_unit_test(two_processes_behind_one_port_are_both_found),
         };
 
