@@ -140,7 +140,7 @@ DEPS_BUILD := gcc make pkg-config libc6-dev libsystemd-dev libpq-dev libhiredis-
 	libpcre2-dev libcurl4-openssl-dev
 DEPS_DEMO := $(DEPS_BUILD) postgresql-15 postgresql-client-15 python3 python3-psycopg
 DEPS_CHECK := $(DEPS_DEMO) openssl git procps iproute2 util-linux libcmocka-dev python3-pytest python3-pytest-xdist python3-hypothesis redis-server systemd systemd-journal-remote shellcheck universal-ctags mandoc clang-format-14 prometheus
-DEPS_BENCH := $(DEPS_DEMO) postgresql-contrib haproxy
+DEPS_BENCH := $(DEPS_DEMO) postgresql-contrib
 DEPS_PEERS := $(DEPS_DEMO) haproxy monit prometheus prometheus-blackbox-exporter openssl strace util-linux
 DEPS_DEB := $(DEPS_BUILD) git build-essential dpkg-dev debhelper lintian devscripts
 DEPS_CHECK_DEB := $(DEPS_DEB) debootstrap systemd-container python3 python3-pytest
@@ -215,7 +215,7 @@ bench-run: $(PROGRAMS) $(BENCH)
 bench-peers: deps-peers ## what checking costs, beside HAProxy, monit and Prometheus in the same run, as JSON lines and a table
 	$(MAKE_AGAIN) M=release bench-peers-run
 bench-peers-run: $(PROGRAMS) $(B)/bench/bench_target
-	$(Q)test/bench/run $(B) cost rate
+	$(Q)test/bench/run $(B) cost rate hanging verdict wakeups tls others
 
 compile_commands.json: $(call obj,$(LIB_SRC) $(DAEMON_SRC) daemon/main.c $(CTL_SRC) $(MANUAL_SRC))
 	$(Q)printf '[%s]\n' "$$(cat $(^:.o=.json) | sed '$$ s/,$$//')" >$@

@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import time
 
-from bench_site import BenchError, fetch, read_metrics, wait_until
+from bench_site import BenchError, fetch, read_metrics, say, wait_until
 
 DESCRIPTORS = 20000
 PER_SERVICE = 100
@@ -121,6 +121,7 @@ class Rollbackd:
     def __init__(self, site, target, policies, prefix=(), environment=None, lines=None):
         """`lines`: what reads the daemon's log, if anybody does."""
         self.site, self.target = site, target
+        self.targets = sum(text.count('"http') - 1 for text in policies.values())
         self.before = int(fetch(f"{target}/count"))
         self.silent_before = int(fetch(f"{target}/silent"))
         site.start_rollbackd(policies, prefix=prefix, preexec_fn=allow_descriptors,
@@ -155,9 +156,15 @@ class Rollbackd:
                 raise BenchError(f"probes that the judge did not get: {counts}")
             return
         try:
-            wait_until(agree, "equal counts")
+            wait_until(agree, "equal counts", 15)
         except BenchError as error:
-            raise BenchError(f"{error}: target, probes, judge, target: {seen[-5:]}") from error
+            words = f"{error}: target, probes, judge, target: {seen[-5:]}"
+            # A machine that is too busy has always something in flight: one for each target at
+            # most, which the target has counted and we have not.
+            if not all(probes == judge and 0 <= last - probes and first - probes <= self.targets
+                       for first, probes, judge, last in seen):
+                raise BenchError(words) from error
+            say(f"never was nothing in flight, so the counts are compared less strictly; {words}")
 
     def stop(self):
         self.site.stop("rollbackd")

@@ -1,5 +1,5 @@
-"""What every part of `make bench` needs: processes that end by their ids, a private PostgreSQL with
-a ledger, figures, and an account of what a process used."""
+"""What every part of a bench needs: processes that end by their ids, a private PostgreSQL with a
+ledger, and figures."""
 import json
 import os
 import pathlib
@@ -18,7 +18,6 @@ import psycopg
 HERE = pathlib.Path(__file__).resolve().parent
 SQL = HERE.parents[1] / "sql"
 POSTGRESQL = pathlib.Path("/usr/lib/postgresql/15/bin")
-TICK = os.sysconf("SC_CLK_TCK")
 
 
 class BenchError(Exception):
@@ -237,17 +236,6 @@ def read_metrics(url):
     """The samples without labels of a /metrics page."""
     return {name: float(value) for name, value in
             re.findall(r"^(\w+) ([-+0-9.e]+)$", fetch(f"{url}/metrics"), re.MULTILINE)}
-
-
-def cpu_seconds(pid):
-    """User and system time of a process so far."""
-    words = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / TICK
-
-
-def peak_resident_mib(pid):
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
 
 
 def median(values):
