@@ -90,7 +90,8 @@ def watch_rollbackd(site, target, port):
     daemon = Rollbackd(site, target, make_policies("probed-", urls, keys=KEYS % site.root))
     daemon.wait_for_probes(3 * TARGETS)
     cost = watch(site, daemon, "rollbackd")
-    daemon.check_counts()
+    # A handshake that fails on a busy machine never gets to what counts.
+    daemon.check_counts(unanswered=True)
     daemon.stop()
     return cost
 
