@@ -68,7 +68,7 @@ static void add_values(const ChildOutput *output, const ProbeConfig *config, boo
 static void add_note(StrBuf *b, uint64_t n, const char *words) {
         if (n == 0)
                 return;
-        strbuf_add(b, "; ");
+        strbuf_add(b, b->length > 0 ? "; " : "");
         strbuf_add_u64(b, n);
         strbuf_add(b, words);
 }
@@ -77,7 +77,8 @@ static void add_notes(const Tally *tally, const ChildEnd *end, StrBuf *b) {
         uint64_t lost = end->output.lost + end->errors.lost;
 
         if (tally->malformed > 0) {
-                strbuf_add(b, "; no number: ");
+                strbuf_add(b, b->length > 0 ? "; " : "");
+                strbuf_add(b, "no number: ");
                 strbuf_add_escaped(b, tally->first_malformed.p,
                                    MIN(tally->first_malformed.n, (size_t)20));
         }
@@ -133,20 +134,18 @@ static void judge(const ChildEnd *end, const ProbeConfig *config, ProbeResult *r
         STRBUF(words, PROBE_WORDS_SIZE);
         STRBUF(cut, SAID_MAX);
 
-        if (outcome == OUTCOME_LOCAL || line.n == 0) {
+        strbuf_add_escaped(&cut, line.p, line.n);
+        if (outcome == OUTCOME_LOCAL || (line.n == 0 && end->code != CODE_OK)) {
                 add_how(end, &words);
                 strbuf_add(&words, line.n > 0 ? ": " : "");
         }
-        strbuf_add_escaped(&cut, line.p, line.n);
         strbuf_add(&words, cut.text);
         add_values(&end->output, config, true, result, &tally);
         add_values(&end->output, config, false, result, &tally);
         add_notes(&tally, end, &words);
-        probe_result_set(result, outcome,
-                         outcome == OUTCOME_OK && line.n == 0 && end->code == CODE_OK &&
-                                         tally.malformed == 0 ?
-                                 "" :
-                                 words.text);
+        result->outcome = outcome;
+        if (words.length > 0)
+                probe_result_set(result, outcome, words.text);
 }
 
 static void on_end(void *userdata, const ChildEnd *end) {
