@@ -171,6 +171,8 @@ void prober_arm(Prober *p);
 usec_t target_next_on_grid(const Target *t, usec_t now);
 /* First start of a target: spread over the interval. */
 void target_schedule_first(Target *t, usec_t now);
+/* A start was late, or left out. */
+void target_count_late(Target *t);
 /* Puts the wheel item where the target's state wants it. */
 void target_schedule(Target *t, usec_t now);
 /* Ends what is in flight without a sample. Returns whether anything was. */

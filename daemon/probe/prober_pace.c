@@ -45,6 +45,11 @@ void prober_arm(Prober *p) {
         loop_timer_set(p->timer, at);
 }
 
+void target_count_late(Target *t) {
+        t->detail.late++;
+        t->probe->service->prober->counts.late++;
+}
+
 void target_leave_fast(Target *t) {
         if (t->fast)
                 t->probe->service->prober->n_fast--;
@@ -52,10 +57,20 @@ void target_leave_fast(Target *t) {
         ring_remove(&t->in_slow);
 }
 
-/* The next start, from the last one. */
-static void set_due(Target *t) {
-        t->due = t->fast ? usec_add(t->slot, t->probe->config->fast_interval) :
-                           target_next_on_grid(t, t->started);
+/* The next start, from the last one. A probe that began late and took its whole time ends after the
+ * next start was due: were it made up for, that target would be late for ever. */
+static void set_due(Target *t, usec_t now) {
+        const ProbeConfig *config = t->probe->config;
+
+        if (t->fast) {
+                t->due = usec_add(t->slot, config->fast_interval);
+                return;
+        }
+        t->due = target_next_on_grid(t, t->started);
+        if (usec_sub(now, t->due) <= config->interval / 10)
+                return;
+        t->due = target_next_on_grid(t, now);
+        target_count_late(t);
 }
 
 void prober_pass_fast(Prober *p) {
@@ -69,7 +84,7 @@ void prober_pass_fast(Prober *p) {
                 p->n_fast++;
                 if (t->state != TARGET_IDLE)
                         continue;
-                set_due(t);
+                set_due(t, loop_now(p->loop));
                 target_schedule(t, loop_now(p->loop));
         }
 }
@@ -81,7 +96,7 @@ void target_choose_pace(Target *t, bool deviates, usec_t now) {
                 target_leave_fast(t);
         else if (!t->fast && !ring_has(&t->in_slow))
                 ring_append(&p->slow, &t->in_slow);
-        set_due(t);
+        set_due(t, now);
         target_schedule(t, now);
         prober_pass_fast(p);
 }

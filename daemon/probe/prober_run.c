@@ -199,14 +199,11 @@ static usec_t deadline_of(const Target *t, usec_t now, bool regular) {
 
 /* Books a start that was due, now or a while ago. */
 static void take_due(Target *t, usec_t now) {
-        Prober *p = t->probe->service->prober;
         const ProbeConfig *config = t->probe->config;
         bool regular = t->due <= now;
 
-        if (regular && now - t->due > config->interval / 10) {
-                t->detail.late++;
-                p->counts.late++;
-        }
+        if (regular && now - t->due > config->interval / 10)
+                target_count_late(t);
         t->on_demand = false;
         t->slot = regular && now - t->due < WHEEL_TICK ? t->due : now;
         t->deadline = deadline_of(t, now, regular);

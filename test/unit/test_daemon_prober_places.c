@@ -1,4 +1,6 @@
-/* Who may have how many descriptors, and what targets that hang leave to the others. */
+/* Who may have how many descriptors, what targets that hang leave to the others, and their own
+ * schedule. */
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -70,9 +72,43 @@ static void targets_that_hang_leave_places_to_the_others(void **state _unused_) 
         server_stop(&silent);
 }
 
+/* The loop is away once, in the middle of a probe that takes its whole time. */
+static void be_away_once(Harness *h, const Result *r) {
+        bool *done = h->extra;
+
+        if (r->target != 1 || h->n_results < 4 || *done)
+                return;
+        *done = true;
+        (void)poll(NULL, 0, 250);
+}
+
+static void a_target_that_hangs_is_not_late_for_ever(void **state _unused_) {
+        ScriptedServer silent, closed;
+        ProbeDetail detail;
+        bool done = false;
+        Harness h;
+
+        server_listen(&silent);
+        server_listen(&closed);
+        server_stop(&closed);
+        harness_init(&h, PROBE_HTTP, silent.port);
+        harness_add_target(&h, "127.0.0.1", closed.port);
+        h.probe.interval = h.probe.timeout = 300 * MSEC;
+        h.react = be_away_once;
+        h.extra = &done;
+        harness_begin(&h);
+        harness_run(&h, 40);
+        assert_true(done);
+        assert_true(prober_detail(h.prober, 7, 0, 0, &detail));
+        assert_true(detail.probes >= 10 && detail.late < detail.probes / 2);
+        harness_done(&h);
+        server_stop(&silent);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(every_part_has_a_share_under_any_limit),
+                cmocka_unit_test(a_target_that_hangs_is_not_late_for_ever),
                 cmocka_unit_test(targets_that_hang_leave_places_to_the_others),
         };
 
