@@ -14,11 +14,16 @@
 
 typedef struct PromqlShared {
         HttpClient *client; /* its own, so that nobody waits for another's slow store */
-        char *url, *body;
+        char *url;
+        char *body, *age_body; /* the query, and that for the times of its samples */
 } PromqlShared;
 
 typedef struct PromqlRun {
-        HttpRequest *request;
+        HttpRequest *request; /* NULL: none now */
+        const ProbeTools *tools;
+        const PromqlShared *shared;
+        usec_t end;         /* of the time for the store */
+        ProbeResult result; /* the number, while the age of its samples is asked */
         const PromqlConfig *config;
         ProbeTrace *trace;
         void (*done)(void *userdata, const ProbeResult *result);
@@ -45,6 +50,7 @@ static void promql_release(void *shared) {
         http_client_free(s->client);
         free(s->url);
         free(s->body);
+        free(s->age_body);
         free(s);
 }
 DEFINE_CLEANUP(PromqlShared *, promql_release);
@@ -72,8 +78,8 @@ static usec_t time_for_store(const ProbeConfig *config) {
 
 /* No `time`: the answer's own then shows the store's clock. A store that does not know
  * lookback_delta looks back as far as it is configured to. */
-static char *make_body(const ProbeConfig *config) {
-        size_t size = 3 * strlen(config->promql.query) + 128;
+static char *make_body(const ProbeConfig *config, const char *before, const char *behind) {
+        size_t size = 3 * (strlen(before) + strlen(config->promql.query) + strlen(behind)) + 128;
         char *text = malloc(size);
         StrBuf b;
 
@@ -81,7 +87,9 @@ static char *make_body(const ProbeConfig *config) {
                 return NULL;
         strbuf_init(&b, text, size);
         strbuf_add(&b, "query=");
+        add_encoded(&b, before);
         add_encoded(&b, config->promql.query);
+        add_encoded(&b, behind);
         strbuf_add(&b, "&timeout=");
         strbuf_add_u64(&b, MAX(time_for_store(config) / USEC_PER_MSEC, (usec_t)1));
         strbuf_add(&b, "ms&lookback_delta=");
@@ -113,8 +121,11 @@ static int promql_prepare(const ProbeTools *tools, const ProbeConfig *config, vo
         if (!s)
                 return -ENOMEM;
         s->url = make_url(config->promql.url);
-        s->body = make_body(config);
-        if (!s->url || !s->body)
+        s->body = make_body(config, "", "");
+        /* Of a plain selector these are the times of its samples, of all else that of the answer. A
+         * comment may end the query: so the line ends. */
+        s->age_body = make_body(config, "timestamp(", "\n)");
+        if (!s->url || !s->body || !s->age_body)
                 return -ENOMEM;
         r = http_client_new(&s->client, tools->loop, PROMQL_ANSWER_MAX);
         if (r < 0)
@@ -210,64 +221,95 @@ static double wall_clock(void) {
         return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void on_reply(void *userdata, const HttpReply *reply) {
-        PromqlRun *run = userdata;
+static void finish(PromqlRun *run) {
         void (*done)(void *, const ProbeResult *) = run->done;
         void *owner = run->userdata;
-        ProbeResult result = {};
+        ProbeResult result = run->result;
 
-        probe_trace_mark(run->trace, MOMENT_FIRST_BYTE);
-        probe_trace_received(run->trace, reply->body, reply->body_size);
-        promql_judge(run->config, reply, wall_clock(), &result);
         free(run);
         done(owner, &result);
 }
 
-static int ask_store(PromqlRun *run, const ProbeStart *start, Headers *h, StrBuf *reterr) {
+/* Returns 0 once the store is asked, or a negative errno with the words, if any, in *reterr. */
+static int ask_store(PromqlRun *run, const char *body, HttpReplyCallback callback, StrBuf *reterr) {
         const PromqlConfig *config = run->config;
-        const PromqlShared *shared = start->shared;
+        const PromqlShared *shared = run->shared;
         const char *headers[] = { "Content-Type: application/x-www-form-urlencoded",
                                   "Accept: application/json", NULL, NULL, NULL };
+        usec_t left = usec_sub(run->end, loop_now(run->tools->loop));
+        Headers own = {};
         size_t n = 2;
         int r = 0;
 
         if (config->tenant)
-                r = make_header(&h->tenant, "X-Scope-OrgID: ", config->tenant);
+                r = make_header(&own.tenant, "X-Scope-OrgID: ", config->tenant);
         if (r >= 0)
-                r = make_authorization(&h->authorization, config, start->tools->secrets, reterr);
+                r = make_authorization(&own.authorization, config, run->tools->secrets, reterr);
+        if (r >= 0 && own.tenant)
+                headers[n++] = own.tenant;
+        if (r >= 0 && own.authorization)
+                headers[n++] = own.authorization;
+        if (r >= 0 && body == shared->body)
+                trace_request(run->trace, shared, config, &own);
+        if (r >= 0)
+                r = http_client_post(shared->client, shared->url, headers, body, strlen(body),
+                                     MAX(left, (usec_t)1), callback, run, &run->request);
+        headers_done(&own);
+        return r;
+}
+
+static void set_not_asked(ProbeResult *r, int error, const StrBuf *words) {
+        *r = (ProbeResult){};
+        if (error == -ENOMEM || error == -EAGAIN)
+                probe_result_set_errno(r, ENOMEM);
+        else
+                probe_result_set(r, OUTCOME_LOCAL,
+                                 words->length > 0 ? words->text : "the request cannot be made");
+}
+
+static void on_age(void *userdata, const HttpReply *reply) {
+        PromqlRun *run = userdata;
+
+        promql_judge_age(run->config, reply, &run->result);
+        finish(run);
+}
+
+static void on_reply(void *userdata, const HttpReply *reply) {
+        PromqlRun *run = userdata;
+        STRBUF(words, PROBE_WORDS_SIZE);
+        int r = 1;
+
+        run->request = NULL;
+        probe_trace_mark(run->trace, MOMENT_FIRST_BYTE);
+        probe_trace_received(run->trace, reply->body, reply->body_size);
+        if (promql_judge(run->config, reply, wall_clock(), &run->result))
+                r = ask_store(run, run->shared->age_body, on_age, &words);
         if (r < 0)
-                return r;
-        if (h->tenant)
-                headers[n++] = h->tenant;
-        if (h->authorization)
-                headers[n++] = h->authorization;
-        trace_request(run->trace, shared, config, h);
-        return http_client_post(shared->client, shared->url, headers, shared->body,
-                                strlen(shared->body), time_for_store(start->config), on_reply, run,
-                                &run->request);
+                set_not_asked(&run->result, r, &words);
+        if (r != 0)
+                finish(run);
 }
 
 static int promql_start(const ProbeStart *start, ProbeResult *ret, void **ret_run) {
         _cleanup_(freep) PromqlRun *run = calloc(1, sizeof *run);
-        Headers headers = {};
         STRBUF(words, PROBE_WORDS_SIZE);
         int r = -ENOMEM;
 
         if (run) {
-                *run = (PromqlRun){ .config = &start->config->promql,
+                *run = (PromqlRun){ .tools = start->tools,
+                                    .shared = start->shared,
+                                    .config = &start->config->promql,
+                                    .end = usec_add(loop_now(start->tools->loop),
+                                                    time_for_store(start->config)),
                                     .trace = start->trace,
                                     .done = start->done,
                                     .userdata = start->userdata };
-                r = ask_store(run, start, &headers, &words);
+                r = ask_store(run, run->shared->body, on_reply, &words);
         }
-        headers_done(&headers);
-        if (r == -ENOMEM || r == -EAGAIN)
-                probe_result_set_errno(ret, ENOMEM);
-        else if (r < 0)
-                probe_result_set(ret, OUTCOME_LOCAL,
-                                 words.length > 0 ? words.text : "the request cannot be made");
-        if (r < 0)
+        if (r < 0) {
+                set_not_asked(ret, r, &words);
                 return 0;
+        }
         probe_trace_mark(start->trace, MOMENT_SENT);
         *ret_run = TAKE_PTR(run);
         return 1;
@@ -276,8 +318,9 @@ static int promql_start(const ProbeStart *start, ProbeResult *ret, void **ret_ru
 static const char *promql_waiting_for(const void *userdata) {
         const PromqlRun *run = userdata;
 
-        return http_request_is_resolved(run->request) ? "answer of the metrics store" :
-                                                        "address of the metrics store";
+        return run->request && http_request_is_resolved(run->request) ?
+                       "answer of the metrics store" :
+                       "address of the metrics store";
 }
 
 static void promql_cancel(void *userdata) {

@@ -192,7 +192,7 @@ static void add_remarks(const Json *answer, const char *key, const char *what, S
         }
 }
 
-static void judge_data(const PromqlConfig *config, const Json *answer, double now, ProbeResult *r) {
+static bool judge_data(const PromqlConfig *config, const Json *answer, double now, ProbeResult *r) {
         const Json *data = json_get(answer, "data"), *result;
         const char *type = json_is_object(data) ? json_get_text(data, "resultType", "") : "";
         STRBUF(words, PROBE_WORDS_SIZE);
@@ -205,20 +205,20 @@ static void judge_data(const PromqlConfig *config, const Json *answer, double no
                        "the query is not for numbers of one instant; write one that gives an "
                        "instant vector or a scalar, not a ",
                        type);
-                return;
+                return false;
         }
         if (!json_is_array(result) || (!streq(type, "vector") && !streq(type, "scalar"))) {
                 refuse(r, OUTCOME_NO_DATA, THE_STORE " answered without a result", NULL);
-                return;
+                return false;
         }
         known = streq(type, "vector") ? read_vector(config, result, now, &value, r) :
                                         read_scalar(config, result, now, &value, r);
         if (!known)
-                return;
+                return false;
         /* Of +Inf and -Inf. */
         if (isnan(value)) {
                 refuse(r, OUTCOME_NO_DATA, "the reduced value is not a number (NaN)", NULL);
-                return;
+                return false;
         }
         add_remarks(answer, "warnings", "warning: ", &words);
         add_remarks(answer, "infos", "info: ", &words);
@@ -226,9 +226,10 @@ static void judge_data(const PromqlConfig *config, const Json *answer, double no
         if (words.length > 0)
                 probe_result_set(r, OUTCOME_OK, words.text);
         (void)probe_result_add_value(r, PROMQL_VALUE, value);
+        return streq(type, "vector");
 }
 
-void promql_judge(const PromqlConfig *config, const HttpReply *reply, double now,
+bool promql_judge(const PromqlConfig *config, const HttpReply *reply, double now,
                   ProbeResult *ret) {
         _cleanup_(json_freep) Json *answer = NULL;
         STRBUF(why, PROBE_WORDS_SIZE);
@@ -236,22 +237,75 @@ void promql_judge(const PromqlConfig *config, const HttpReply *reply, double now
 
         if (reply->error < 0) {
                 refuse_failed(reply, ret);
-                return;
+                return false;
         }
         if (reply->status == 401 || reply->status == 403) {
                 refuse(ret, OUTCOME_DENIED,
                        reply->status == 401 ? THE_STORE " answered HTTP 401" :
                                               THE_STORE " answered HTTP 403",
                        NULL);
-                return;
+                return false;
         }
         answer = json_parse(reply->body, reply->body_size, &why);
         status = json_is_object(answer) ? json_get_text(answer, "status", "") : "";
         if (streq(status, "error"))
                 refuse_error(answer, reply->status, ret);
         else if (streq(status, "success") && reply->status >= 200 && reply->status < 300)
-                judge_data(config, answer, now, ret);
+                return judge_data(config, answer, now, ret);
         else
                 refuse_status(reply->status,
                               why.length > 0 ? why.text : "not the JSON of a metrics store", ret);
+        return false;
+}
+
+/* How far the oldest sample's time is before that of the answer; NAN: not known. */
+static double oldest_age(const Json *answer) {
+        const Json *data = json_get(answer, "data"),
+                   *series = json_is_object(data) ? json_get(data, "result") : NULL;
+        size_t n = json_is_array(series) ? json_length(series) : 0;
+        double oldest = NAN;
+
+        for (size_t i = 0; i < n; i++) {
+                const Json *item = json_at(series, i),
+                           *sample = json_is_object(item) ? json_get(item, "value") : NULL;
+                double at = 0, time = 0;
+
+                if (!sample || read_sample(sample, &at, &time) < 0)
+                        return NAN;
+                oldest = fmax(oldest, at - time);
+        }
+        return oldest;
+}
+
+void promql_judge_age(const PromqlConfig *config, const HttpReply *reply, ProbeResult *result) {
+        _cleanup_(json_freep) Json *answer = NULL;
+        STRBUF(words, PROBE_WORDS_SIZE);
+        STRBUF(why, PROBE_WORDS_SIZE);
+        double age;
+
+        if (reply->error < 0) {
+                *result = (ProbeResult){};
+                refuse_failed(reply, result);
+                return;
+        }
+        if (reply->status >= 500 || reply->status == 429) {
+                *result = (ProbeResult){};
+                refuse_status(reply->status, "", result);
+                return;
+        }
+        answer = json_parse(reply->body, reply->body_size, &why);
+        age = json_is_object(answer) ? oldest_age(answer) : NAN;
+        if (age * (double)USEC_PER_SEC > (double)config->max_age) {
+                strbuf_add(&words, "the oldest sample is ");
+                strbuf_add_usec_words(&words, age < 1e12 ? (usec_t)(age * 1e6) : USEC_INFINITY);
+                strbuf_add(&words, " old, more than max_age");
+                *result = (ProbeResult){};
+                probe_result_set(result, OUTCOME_NO_DATA, words.text);
+        } else if (isnan(age)) {
+                /* Of several names, for example, which timestamp() takes away. */
+                strbuf_add(&words, "the store cannot tell how old its samples are");
+                strbuf_add(&words, result->words[0] ? "; " : "");
+                strbuf_add(&words, result->words);
+                probe_result_set(result, OUTCOME_OK, words.text);
+        }
 }

@@ -11,5 +11,8 @@
 #define PROMQL_ANSWER_MAX JSON_INPUT_MAX
 #define PROMQL_VALUE "value" /* the name of the number */
 
-/* Fills *ret. `now`: seconds since 1970 on this host's clock. */
-void promql_judge(const PromqlConfig *config, const HttpReply *reply, double now, ProbeResult *ret);
+/* Fills *ret. `now`: seconds since 1970 on this host's clock. Returns whether the number is of
+ * series, whose samples may be older than the answer. */
+bool promql_judge(const PromqlConfig *config, const HttpReply *reply, double now, ProbeResult *ret);
+/* Of the answer to timestamp(query): makes *result unknown when a sample is older than max_age. */
+void promql_judge_age(const PromqlConfig *config, const HttpReply *reply, ProbeResult *result);

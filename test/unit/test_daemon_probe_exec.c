@@ -376,7 +376,7 @@ static void a_program_sees_nothing_of_ours(void **state _unused_) {
 
         (void)snprintf(
                 script, sizeof script,
-                "cd %s; env | sort >env; cat /proc/$$/status >status; "
+                "cd %s; env | sort >env; cat /proc/self/status >status; "
                 "{ ulimit -c; ulimit -n; umask; "
                 "cat /proc/self/oom_score_adj; } >limits; cut -d' ' -f5,6 /proc/$$/stat >ids; "
                 "echo $$ >pid; cd /; for f in /proc/$$/fd/*; do "

@@ -237,6 +237,47 @@ static void an_answer_that_did_not_come_is_unknown(void **state _unused_) {
         }
 }
 
+static void old_samples_are_no_data(void **state _unused_) {
+        static const struct {
+                const char *body;
+                ProbeOutcome outcome;
+                const char *words;
+                unsigned status; /* 0: 200 */
+        } cases[] = {
+                { "", OUTCOME_NO_DATA, STATUS "503", 503 },
+                { VECTOR(ITEM("1000000.5")), OUTCOME_OK, "", 0 },
+                { VECTOR(AT("1000000", "999700")), OUTCOME_OK, "", 0 },
+                { VECTOR(AT("1000000", "999699") "," ITEM("1000000")), OUTCOME_NO_DATA,
+                  "the oldest sample is 5 min 1 s old, more than max_age", 0 },
+                { VECTOR(ITEM("1") "," ITEM("999999")), OUTCOME_NO_DATA,
+                  "the oldest sample is 11 d 13 h old, more than max_age", 0 },
+                { VECTOR(ITEM("-Inf")), OUTCOME_NO_DATA,
+                  "the oldest sample is forever old, more than max_age", 0 },
+                { VECTOR(ITEM("NaN")), OUTCOME_OK, "the store cannot tell how old its samples are",
+                  0 },
+                { VECTOR(""), OUTCOME_OK, "the store cannot tell how old its samples are", 0 },
+                { VECTOR("7"), OUTCOME_OK, "the store cannot tell how old its samples are", 0 },
+                { REFUSED("execution", "x"), OUTCOME_OK,
+                  "the store cannot tell how old its samples are", 0 },
+                { "{}", OUTCOME_OK, "the store cannot tell how old its samples are", 0 },
+                { "", OUTCOME_OK, "the store cannot tell how old its samples are", 0 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                PromqlConfig config = { .max_age = 300 * USEC_PER_SEC };
+                HttpReply reply = { .status = cases[i].status ?: 200,
+                                    .body = cases[i].body,
+                                    .body_size = strlen(cases[i].body) };
+                ProbeResult r = {};
+
+                assert_int_equal(probe_result_add_value(&r, "value", 7), 0);
+                promql_judge_age(&config, &reply, &r);
+                assert_int_equal(r.outcome, cases[i].outcome);
+                assert_string_equal(r.words, cases[i].words);
+                assert_int_equal(r.n_values, r.outcome == OUTCOME_OK ? 1 : 0);
+        }
+}
+
 static void depth_and_length_end_somewhere(void **state _unused_) {
         const size_t n = 1000000;
         char *deep = malloc(n);
@@ -258,6 +299,7 @@ int main(void) {
                 cmocka_unit_test(whatever_else_comes_is_unknown),
                 cmocka_unit_test(what_the_store_remarks_is_kept),
                 cmocka_unit_test(an_answer_that_did_not_come_is_unknown),
+                cmocka_unit_test(old_samples_are_no_data),
                 cmocka_unit_test(depth_and_length_end_somewhere),
         };
 
