@@ -23,7 +23,8 @@ typedef struct HttpRun {
         HttpExchange *exchange;
         ProbeStart start;
         const HttpShared *shared;
-        HttpSteps *steps; /* NULL: a single request */
+        HttpSteps *steps;    /* NULL: a single request */
+        size_t trace_length; /* of the answers before this one */
         HttpAnswer answer;
 } HttpRun;
 
@@ -75,6 +76,8 @@ static HttpSteps *http_steps_free(HttpSteps *s) {
 static HttpRun *http_run_free(HttpRun *run) {
         if (!run)
                 return NULL;
+        if (run->answer.call)
+                http_trace_hide(run->start.trace, &run->answer, run->trace_length);
         http_exchange_free(run->exchange);
         http_answer_done(&run->answer);
         /* A connection is kept from step to step; from probe to probe only when that is asked for.
@@ -189,6 +192,10 @@ static int start_step(HttpRun *run, ProbeResult *reterr) {
 
         make_label(s, call->config);
         s->started = loop_now(run->start.tools->loop);
+        if (run->answer.call)
+                http_trace_hide(run->start.trace, &run->answer, run->trace_length);
+        if (run->start.trace)
+                run->trace_length = run->start.trace->answer.length;
         http_answer_done(&run->answer);
         http_answer_init(&run->answer, call, s->journey);
         http_request_done(&s->request);

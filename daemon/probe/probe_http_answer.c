@@ -23,14 +23,21 @@ static bool status_accepted(const HttpCallConfig *config, unsigned status) {
         return false;
 }
 
-/* Length of the secret that the text begins with; 0: none. */
+const char *http_answer_secret(const HttpAnswer *a, size_t i) {
+        if (i < a->call->n_secrets)
+                return a->call->secrets[i];
+        return a->journey ? http_journey_secret(a->journey, i - a->call->n_secrets) : NULL;
+}
+
+/* Length of the longest secret that the text begins with; 0: none. */
 static size_t secret_at(const HttpAnswer *a, Slice text) {
-        size_t longest = a->journey ? http_journey_secret_at(a->journey, text) : 0;
+        size_t longest = 0;
+        const char *secret;
 
-        for (size_t i = 0; i < a->call->n_secrets; i++) {
-                size_t n = strlen(a->call->secrets[i]);
+        for (size_t i = 0; (secret = http_answer_secret(a, i)); i++) {
+                size_t n = strlen(secret);
 
-                if (n > longest && n <= text.n && memcmp(text.p, a->call->secrets[i], n) == 0)
+                if (n > longest && n <= text.n && memcmp(text.p, secret, n) == 0)
                         longest = n;
         }
         return longest;

@@ -1,7 +1,7 @@
 /* probe_http_internal.h: what the files of the http kind share: probe_http.c runs requests one
  * after the other, probe_http_call.c makes ready what all targets share, probe_http_answer.c reads
- * and judges one answer, probe_http_json.c its JSON, probe_http_journey.c keeps what steps take.
- * Nobody else includes it. */
+ * and judges one answer, probe_http_json.c its JSON, probe_http_journey.c keeps what steps take,
+ * probe_http_trace.c takes secrets out of what is shown. Nobody else includes it. */
 #pragma once
 
 #include "http_exchange.h"
@@ -122,5 +122,11 @@ bool http_journey_has(const HttpJourney *j, const char *name);
 /* Makes the request of a step. Returns 0, -EINVAL, -E2BIG or -ENOMEM. */
 int http_journey_build(const HttpJourney *j, const HttpCall *call, const TargetConfig *target,
                        HttpRequest *ret) _must_check_;
-/* Length of the taken value or cookie that the text begins with, the longest; 0: none. */
-size_t http_journey_secret_at(const HttpJourney *j, Slice text);
+/* What a path says for a value. */
+void http_add_percent_encoded(StrBuf *b, const char *text);
+/* Taken values and cookies one by one, NULL behind the last. */
+const char *http_journey_secret(const HttpJourney *j, size_t i);
+/* What nobody may see of one request and its answer, one by one, NULL behind the last. */
+const char *http_answer_secret(const HttpAnswer *a, size_t i);
+/* Takes all of that out of a trace, and of the answer from byte `from` on what may be taken. */
+void http_trace_hide(ProbeTrace *trace, const HttpAnswer *a, size_t from);

@@ -124,7 +124,7 @@ bool http_journey_has(const HttpJourney *j, const char *name) {
         return find_taken(j, (Slice){ .p = name, .n = strlen(name) }) != NULL;
 }
 
-static void add_percent_encoded(StrBuf *b, const char *text) {
+void http_add_percent_encoded(StrBuf *b, const char *text) {
         static const char digits[] = "0123456789ABCDEF";
 
         for (; *text; text++) {
@@ -160,7 +160,7 @@ static int fill(const HttpJourney *j, const char *text, bool percent, size_t max
                 if (!piece.name)
                         strbuf_add_n(&b, piece.text.p, piece.text.n);
                 else if (percent)
-                        add_percent_encoded(&b, value);
+                        http_add_percent_encoded(&b, value);
                 else
                         strbuf_add(&b, value);
         }
@@ -257,18 +257,8 @@ int http_journey_build(const HttpJourney *j, const HttpCall *call, const TargetC
                                                        .keep = true });
 }
 
-static size_t longer(size_t known, const char *secret, Slice text) {
-        size_t n = secret ? strlen(secret) : 0;
-
-        return n > known && n <= text.n && memcmp(text.p, secret, n) == 0 ? n : known;
-}
-
-size_t http_journey_secret_at(const HttpJourney *j, Slice text) {
-        size_t n = 0;
-
-        for (size_t i = 0; i < j->n_taken; i++)
-                n = longer(n, j->taken[i].value, text);
-        for (size_t i = 0; i < j->n_cookies; i++)
-                n = longer(n, j->cookies[i].value, text);
-        return n;
+const char *http_journey_secret(const HttpJourney *j, size_t i) {
+        if (i < j->n_taken)
+                return j->taken[i].value;
+        return i - j->n_taken < j->n_cookies ? j->cookies[i - j->n_taken].value : NULL;
 }
