@@ -192,8 +192,11 @@ static int start_step(HttpRun *run, ProbeResult *reterr) {
 
         make_label(s, call->config);
         s->started = loop_now(run->start.tools->loop);
-        if (run->answer.call)
+        if (run->answer.call) {
                 http_trace_hide(run->start.trace, &run->answer, run->trace_length);
+                probe_trace_sent(run->start.trace, "\n\n", 2);
+                probe_trace_received(run->start.trace, "\n\n", 2);
+        }
         if (run->start.trace)
                 run->trace_length = run->start.trace->answer.length;
         http_answer_done(&run->answer);

@@ -37,7 +37,8 @@ static size_t secret_at(const HttpAnswer *a, Slice text) {
         for (size_t i = 0; (secret = http_answer_secret(a, i)); i++) {
                 size_t n = strlen(secret);
 
-                if (n > longest && n <= text.n && memcmp(text.p, secret, n) == 0)
+                if (n >= HTTP_SECRET_MIN && n > longest && n <= text.n &&
+                    memcmp(text.p, secret, n) == 0)
                         longest = n;
         }
         return longest;

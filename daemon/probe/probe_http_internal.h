@@ -12,6 +12,9 @@
 /* Cookies of one journey, and bytes of a value that is taken or of a cookie. */
 #define HTTP_COOKIES_MAX 32
 #define HTTP_TAKEN_MAX ((size_t)4096)
+/* Bytes from which on a value is worth hiding: a shorter one stands in every other word, and hides
+ * nothing from who can count. */
+#define HTTP_SECRET_MIN ((size_t)4)
 /* Room for a header that is looked at: what is taken, and a line around it. */
 #define HTTP_WANTED_LINE_MAX ((size_t)8192)
 /* Headers of an answer that one request may want: those expected and taken, one that names the

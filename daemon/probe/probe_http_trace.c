@@ -16,7 +16,7 @@ static void hide_at(StrBuf *b, size_t at, size_t n) {
 static void hide_text(StrBuf *b, const char *text) {
         size_t n = strlen(text);
 
-        for (size_t i = 0; n > 0 && i < b->length; i++) {
+        for (size_t i = 0; n >= HTTP_SECRET_MIN && i < b->length; i++) {
                 size_t rest = b->length - i, shown = MIN(n, rest);
 
                 /* At the end of what was cut a part of it may stand. */
