@@ -65,6 +65,10 @@ static void redis_memory_free(void *memory) {
         free(memory);
 }
 
+static void redis_memory_start_epoch(void *memory) {
+        tls_session_clear(memory);
+}
+
 static RedisRun *redis_run_free(RedisRun *run) {
         if (!run)
                 return NULL;
@@ -353,6 +357,7 @@ const ProbeKind probe_kind_redis = {
         .release = redis_release,
         .memory_new = redis_memory_new,
         .memory_free = redis_memory_free,
+        .memory_start_epoch = redis_memory_start_epoch,
         .start = redis_start,
         .waiting_for = redis_waiting_for,
         .cancel = redis_cancel,
