@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 
@@ -185,6 +186,37 @@ static void cancelled_task_never_calls_back(void **state) {
         assert_int_equal(atomic_load(&values_freed), 2);
 }
 
+/* The first sits at the gate and may not be joined by another of its work, also once nobody waits
+ * for it any more; work of another kind passes. */
+static void few_of_one_work_run_at_once(void **state) {
+        Story *s = *state;
+        OffloadTask *first;
+        int argument = 41;
+
+        assert_int_equal(offload_run_few(s->offload, 1, work_at_gate, &argument, free_argument,
+                                         free_value, TIMEOUT, never, s, &first),
+                         0);
+        sem_wait(&started);
+        assert_int_equal(offload_run_few(s->offload, 1, work_at_gate, &argument, free_argument,
+                                         free_value, TIMEOUT, on_done, s, NULL),
+                         0);
+        offload_cancel(first);
+        assert_int_equal(offload_run(s->offload, work_at_once, &argument, free_argument, free_value,
+                                     TIMEOUT, on_done, s, NULL),
+                         0);
+        for (unsigned i = 0; atomic_load(&arguments_freed) < 1; i++) {
+                assert_true(i < 20000);
+                (void)poll(NULL, 0, 1);
+        }
+        assert_int_equal(sem_trywait(&started), -1);
+        sem_post(&gate);
+        sem_post(&gate);
+        s->expect = 2;
+        assert_int_equal(loop_run(s->loop), 0);
+        assert_int_equal(s->done, 2);
+        assert_int_equal(atomic_load(&arguments_freed), 3);
+}
+
 static void queue_is_bounded(void **state) {
         Story *s = *state;
         int argument = 41;
@@ -274,6 +306,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(overdue_task_is_disowned_and_freed_when_it_comes,
                                                 set_up, tear_down),
                 cmocka_unit_test_setup_teardown(cancelled_task_never_calls_back, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(few_of_one_work_run_at_once, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(queue_is_bounded, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(offload_may_go_inside_a_callback, set_up,
                                                 tear_down),

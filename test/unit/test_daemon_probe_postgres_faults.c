@@ -273,8 +273,8 @@ static void what_is_not_postgresql_is_bad(void **state _unused_) {
                 { say_and_close, SAID("R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I"), OUTCOME_CLOSED, "" },
                 { say_and_wait, SAID("R\0\0\0\x08\0\0\0\0Z\0\0\0\x05ID\x7f\xff\xff\xff"),
                   OUTCOME_PROTOCOL, "lost synchronization" },
-                { say_and_wait, SAID("R\0\0\0\x08\0\0\0\0Z\0\0\0\x05ID\x10\0\0\0"),
-                  OUTCOME_TIMEOUT, "no answer within" },
+                { say_and_wait, SAID("R\0\0\0\x08\0\0\0\0Z\0\0\0\x05ID\x10\0\0\0"), OUTCOME_TIMEOUT,
+                  "no answer within" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)
