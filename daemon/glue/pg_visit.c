@@ -12,8 +12,9 @@
 #define APPLICATION "rollbackd-probe"
 /* A record of TLS may have more for libpq than the socket shows. */
 #define READS_AT_ONCE 4
-/* libpq does not tell how much it read. What is gone from the socket was read, but more may have
- * come meanwhile, at most a socket's buffer; one read takes so much, or all that there is. */
+#define TOO_LARGE "the query's answer has more than 1MiB; write one that gives less"
+/* libpq does not tell how much it read, and reads on while a fast server sends: what is counted
+ * here is the least, so as to leave early; the row that came is measured. */
 #define SOCKET_BUFFER (64 * 1024)
 #define READ_LEAST ((size_t)8 * 1024)
 
@@ -245,6 +246,14 @@ static void take_about(PgVisit *v, const PGresult *r) {
         v->end.receiving = streq(PQgetvalue(r, 0, 6), "t");
 }
 
+static size_t row_size(const PGresult *r) {
+        size_t size = 0;
+
+        for (int i = 0; i < PQnfields(r); i++)
+                size += (size_t)PQgetlength(r, 0, i);
+        return size;
+}
+
 /* Takes the result over. Returns whether the visit goes on. */
 static bool take_result(PgVisit *v, PGresult *r) {
         ExecStatusType status = PQresultStatus(r);
@@ -268,6 +277,10 @@ static bool take_result(PgVisit *v, PGresult *r) {
         }
         PQclear(v->row);
         v->row = r;
+        if (row_size(r) > PG_VISIT_BYTES_MAX) {
+                fail(v, OUTCOME_LOCAL, TOO_LARGE);
+                return false;
+        }
         v->end.n_rows++;
         /* There may be millions more, and they change nothing. */
         if (v->end.n_rows == 1)
@@ -313,8 +326,7 @@ static void receive(PgVisit *v) {
                 after = waiting_bytes(v);
                 v->received += MAX(before > after ? before - after : 0, MIN(before, READ_LEAST));
                 if (v->received > PG_VISIT_BYTES_MAX) {
-                        fail(v, OUTCOME_LOCAL,
-                             "the query's answer has more than 1MiB; write one that gives less");
+                        fail(v, OUTCOME_LOCAL, TOO_LARGE);
                         return;
                 }
                 if (!good) {

@@ -8,7 +8,7 @@
 #include "outcome.h"
 #include "pg.h"
 
-/* Bytes that one answer may have, roughly: a fast server may send some MiB before it is noticed. */
+/* Bytes that one row may have. libpq may hold more of it in memory before that is noticed. */
 #define PG_VISIT_BYTES_MAX (1024 * 1024)
 /* Visits that look for their server at once: offload's workers are others' too. */
 #define PG_VISIT_BEGINNING_MAX 2
