@@ -139,7 +139,7 @@ unit: $(UNIT) ## build and run the unit tests of this build
 DEPS_BUILD := gcc make pkg-config libc6-dev libsystemd-dev libpq-dev libhiredis-dev libmicrohttpd-dev libconfig-dev libjansson-dev libssl-dev \
 	libpcre2-dev libcurl4-openssl-dev
 DEPS_DEMO := $(DEPS_BUILD) postgresql-15 postgresql-client-15 python3 python3-psycopg
-DEPS_CHECK := $(DEPS_DEMO) openssl git procps iproute2 util-linux libcmocka-dev python3-pytest python3-pytest-xdist python3-hypothesis redis-server systemd systemd-journal-remote shellcheck universal-ctags mandoc clang-format-14 prometheus
+DEPS_CHECK := $(DEPS_DEMO) openssl git procps iproute2 util-linux libcmocka-dev python3-pytest python3-pytest-xdist python3-hypothesis redis-server systemd systemd-journal-remote shellcheck universal-ctags mandoc clang-format-14 prometheus monitoring-plugins-basic
 DEPS_BENCH := $(DEPS_DEMO) postgresql-contrib
 DEPS_PEERS := $(DEPS_DEMO) haproxy monit prometheus prometheus-blackbox-exporter openssl strace util-linux
 DEPS_DEB := $(DEPS_BUILD) git build-essential dpkg-dev debhelper lintian devscripts
