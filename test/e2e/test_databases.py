@@ -2,6 +2,7 @@
 import pytest
 from proxy import Proxy
 from redis_server import Redis
+from secure import make_authority, make_certificate
 from test_guards import assert_held
 from waiting import stays, wait_until
 from world import SERVICE
@@ -108,6 +109,26 @@ def test_a_redis_that_is_down_holds(world, redis):
     assert world.changes() == []
     world.application.failing["v2"] = 0.3
     world.wait_active("v1")
+
+
+def test_a_redis_behind_tls(world):
+    make_authority(world.root, "ca")
+    make_authority(world.root, "other")
+    certificate, key = make_certificate(world.root, "server")
+    redis = world.add(Redis("--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-auth-clients", "no",
+                            "--tls-port", "0"))
+    # The plain port is given up, and TLS takes it.
+    assert redis.ask("CONFIG SET port 0") == redis.ask(f"CONFIG SET tls-port {redis.port}") == "+OK\r\n"
+    secure = {**redis_at("127.0.0.1", redis.port), "targets": [f"rediss://127.0.0.1:{redis.port}"], "timeout": "1s", "interval": "1s"}
+    world.start(probes={"trusted": {**secure, "tls": {"ca_file": str(world.root / "ca.pem")}},
+                        "untrusted": {**secure, "tls": {"ca_file": str(world.root / "other.pem")}},
+                        "plain": redis_at("127.0.0.1", redis.port)})
+    world.deploy("v2")
+    found = wait_outcome(world, "trusted", "ok")
+    assert found["values"]["replicas"] == 0 and 29 < found["values"]["certificate_days"] <= 30
+    wait_outcome(world, "untrusted", "tls_untrusted")
+    wait_until(lambda: target(world, "plain")["outcome"] in ("closed", "reset") and target(world, "plain")["state"] == "bad",
+               lambda: str(target(world, "plain")))
 
 
 def test_names_that_are_not_resolved(world, names, database, redis):
