@@ -218,13 +218,13 @@ static int start_step(HttpRun *run, ProbeResult *reterr) {
         return r;
 }
 
+/* The result outlives the run. */
 static void finish(HttpRun *run, const ProbeResult *result) {
         void (*done)(void *, const ProbeResult *) = run->start.done;
         void *owner = run->start.userdata;
-        ProbeResult copy = *result;
 
         http_run_free(run);
-        done(owner, &copy);
+        done(owner, result);
 }
 
 static void read_answer(HttpRun *run, ProbeOutcome outcome, const char *words,
@@ -255,7 +255,9 @@ static void finish_step(HttpRun *run) {
                 return;
         if (s->result.outcome == OUTCOME_OK)
                 memcpy(s->result.words, s->note, sizeof s->note);
-        finish(run, &s->result);
+
+        ProbeResult result = s->result;
+        finish(run, &result);
 }
 
 static void on_done(void *userdata, ProbeOutcome outcome, const char *words) {

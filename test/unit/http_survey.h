@@ -6,7 +6,7 @@
 #include "probe_harness.h"
 #include "survey.h"
 
-#define SURVEYED_SECRET "hunter-2"
+#define SURVEYED_SECRET "hunter/2"
 
 typedef struct Surveyed {
         ProbeResult result;
