@@ -4,7 +4,9 @@
 #include "bus.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <systemd/sd-bus.h>
 
@@ -13,6 +15,8 @@
 #define MESSAGES_PER_TURN 64
 #define CALLS_MAX 3
 
+#define NO_ANSWER "no answer of systemd over the system bus"
+
 #define SYSTEMD "org.freedesktop.systemd1"
 #define PROPERTIES "org.freedesktop.DBus.Properties"
 
@@ -20,7 +24,8 @@ struct Bus {
         Loop *loop;
         sd_bus *connection; /* NULL: none */
         LoopIo *io;
-        int fd; /* that `io` watches */
+        int fd;      /* of the connection */
+        int watched; /* the same, but ours: sd-bus closes its own when it likes */
         LoopTimer *timer;
         usec_t retry_at; /* without a connection: not before */
         usec_t pause;
@@ -33,6 +38,7 @@ struct BusQuery {
         BusQuery *next, **at; /* in the list of the bus */
         sd_bus_slot *slots[CALLS_MAX];
         unsigned n_calls, n_answers;
+        LoopTimer *timer;
         BusUnit unit;
         BusUnitDone done;
         void *userdata;
@@ -82,6 +88,7 @@ BusQuery *bus_query_free(BusQuery *q) {
                 q->next->at = q->at;
         for (unsigned i = 0; i < CALLS_MAX; i++)
                 sd_bus_slot_unref(q->slots[i]);
+        loop_timer_free(q->timer);
         free(q);
         return NULL;
 }
@@ -95,17 +102,41 @@ static void query_finish(BusQuery *q, const char *why) {
         done(userdata, why ? NULL : &unit, why);
 }
 
-/* sd-bus has told most of the queries already; those whose answer cannot come any more are told
- * here. */
-static void bus_close(Bus *b, int r) {
+/* A descriptor is closed after the loop has let go of it, never before: while it is open in a child
+ * that has not yet become its program, the kernel would go on to tell of it. */
+static void bus_unwatch(Bus *b) {
         b->io = loop_io_free(b->io);
+        if (b->watched >= 0)
+                (void)close(b->watched);
+        b->watched = b->fd = -1;
+}
+
+/* Gives the connection up, for the reason in `words`. sd-bus has told most of the queries already;
+ * those whose answer cannot come any more are told here. */
+static void bus_drop(Bus *b) {
+        bus_unwatch(b);
         b->connection = sd_bus_close_unref(b->connection);
         loop_timer_set(b->timer, USEC_INFINITY);
         b->pause = MIN(b->pause ? 2 * b->pause : RETRY_FIRST, RETRY_MAX);
         b->retry_at = usec_add(loop_now(b->loop), b->pause);
-        say(b, "no connection to the system bus (", r, "); is dbus installed and running?");
         while (b->queries)
                 query_finish(b->queries, b->words);
+}
+
+static void bus_close(Bus *b, int r) {
+        say(b, "no connection to the system bus (", r, "); is dbus installed and running?");
+        bus_drop(b);
+}
+
+/* Whoever does not answer would let what we ask pile up; a new connection begins anew. sd-bus' own
+ * limits of time do not hold while it connects. */
+static void on_overdue(void *userdata, _unused_ usec_t now) {
+        BusQuery *q = userdata;
+        StrBuf words;
+
+        strbuf_init(&words, q->bus->words, sizeof q->bus->words);
+        strbuf_add(&words, NO_ANSWER);
+        bus_drop(q->bus);
 }
 
 static void on_ready(void *userdata, int fd, uint32_t events);
@@ -125,14 +156,17 @@ static int bus_watch(Bus *b) {
         if (fd < 0)
                 return fd;
         if (fd != b->fd) {
-                b->io = loop_io_free(b->io);
+                bus_unwatch(b);
+                b->watched = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+                if (b->watched < 0)
+                        return -errno;
                 b->fd = fd;
         }
         if (b->io)
                 r = loop_io_set(b->io, wanted_events(b->connection));
         else
-                r = loop_add_io(b->loop, fd, wanted_events(b->connection), on_ready, b, "bus",
-                                &b->io);
+                r = loop_add_io(b->loop, b->watched, wanted_events(b->connection), on_ready, b,
+                                "bus", &b->io);
         if (r < 0)
                 return r;
         r = sd_bus_get_timeout(b->connection, &at);
@@ -177,7 +211,7 @@ int bus_new(Bus **ret, Loop *loop) {
         if (!b)
                 return -ENOMEM;
         b->loop = loop;
-        b->fd = -1;
+        b->fd = b->watched = -1;
         r = loop_add_timer(loop, on_timer, b, "bus", &b->timer);
         if (r < 0)
                 return r;
@@ -188,7 +222,7 @@ int bus_new(Bus **ret, Loop *loop) {
 Bus *bus_free(Bus *b) {
         if (!b)
                 return NULL;
-        loop_io_free(b->io);
+        bus_unwatch(b);
         loop_timer_free(b->timer);
         sd_bus_close_unref(b->connection);
         free(b);
@@ -220,9 +254,8 @@ static void query_fail(BusQuery *q, const sd_bus_error *error) {
 
         if (sd_bus_error_has_name(error, SD_BUS_ERROR_ACCESS_DENIED))
                 strbuf_add(&words, "the system bus does not let rollbackd ask systemd");
-        else if (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY) ||
-                 sd_bus_error_has_name(error, SD_BUS_ERROR_TIMEOUT))
-                strbuf_add(&words, "no answer of systemd over the system bus");
+        else if (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY))
+                strbuf_add(&words, NO_ANSWER);
         else {
                 strbuf_add(&words, "systemd does not answer: ");
                 strbuf_add_escaped(&words, error->message ?: error->name,
@@ -318,7 +351,7 @@ static int on_restarts(sd_bus_message *m, void *userdata, _unused_ sd_bus_error 
 
 /* Calls a method of Properties with one or two texts. */
 static int query_call(BusQuery *q, const char *path, const char *member, const char *interface,
-                      const char *property, sd_bus_message_handler_t handler, usec_t timeout) {
+                      const char *property, sd_bus_message_handler_t handler) {
         sd_bus_message *m = NULL;
         int r = sd_bus_message_new_method_call(q->bus->connection, &m, SYSTEMD, path, PROPERTIES,
                                                member);
@@ -329,7 +362,7 @@ static int query_call(BusQuery *q, const char *path, const char *member, const c
                 r = sd_bus_message_append(m, "s", property);
         if (r >= 0)
                 r = sd_bus_call_async(q->bus->connection, &q->slots[q->n_calls], m, handler, q,
-                                      timeout);
+                                      UINT64_MAX);
         sd_bus_message_unref(m);
         if (r >= 0)
                 q->n_calls++;
@@ -337,21 +370,20 @@ static int query_call(BusQuery *q, const char *path, const char *member, const c
 }
 
 /* The path alone makes systemd look for a unit that it has not loaded. */
-static int query_send(BusQuery *q, const char *unit, usec_t timeout) {
+static int query_send(BusQuery *q, const char *unit) {
         _cleanup_(freep) char *path = NULL;
         const char *suffix = strrchr(unit, '.');
         int r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path);
 
         if (r >= 0)
-                r = query_call(q, path, "GetAll", SYSTEMD ".Unit", NULL, on_unit, timeout);
+                r = query_call(q, path, "GetAll", SYSTEMD ".Unit", NULL, on_unit);
         for (size_t i = 0; r >= 0 && suffix && i < ELEMENTSOF(unit_types); i++) {
                 if (!streq(suffix, unit_types[i].suffix))
                         continue;
-                r = query_call(q, path, "Get", unit_types[i].interface, "Result", on_result,
-                               timeout);
+                r = query_call(q, path, "Get", unit_types[i].interface, "Result", on_result);
                 if (r >= 0 && unit_types[i].restarts)
                         r = query_call(q, path, "Get", unit_types[i].interface, "NRestarts",
-                                       on_restarts, timeout);
+                                       on_restarts);
         }
         return r;
 }
@@ -375,7 +407,9 @@ int bus_ask_unit(Bus *b, const char *unit, usec_t timeout, BusUnitDone done, voi
         q->done = done;
         q->userdata = userdata;
         q->unit.active_since = USEC_INFINITY;
-        r = query_send(q, unit, timeout);
+        r = loop_add_timer(b->loop, on_overdue, q, "bus query", &q->timer);
+        if (r >= 0)
+                r = query_send(q, unit);
         if (r >= 0)
                 r = bus_watch(b);
         if (r < 0) {
@@ -383,6 +417,7 @@ int bus_ask_unit(Bus *b, const char *unit, usec_t timeout, BusUnitDone done, voi
                 bus_query_free(q);
                 return r;
         }
+        loop_timer_set(q->timer, usec_add(loop_now(b->loop), timeout));
         *ret = q;
         return 0;
 }

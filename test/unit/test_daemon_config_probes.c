@@ -55,6 +55,24 @@ static void mistakes_read_as_written_here(_unused_ void **state) {
                         "tls = { minimum_version = \"1.1\"; };"),
                   "f:2: probes.p.tls.minimum_version: \"1.1\" is not understood; write one of "
                   "\"1.2\", \"1.3\"\n" },
+                { PROBE("kind = \"unit\"; units = [ \"users-api\" ];"),
+                  "f:2: probes.p.units: \"users-api\" has no suffix of a unit; write the whole "
+                  "name, "
+                  "such as \"users-api.service\"\n" },
+                { PROBE("kind = \"unit\"; units = [ \".service\" ];"),
+                  "f:2: probes.p.units: \".service\" has no suffix of a unit; write the whole "
+                  "name, "
+                  "such as \"users-api.service\"\n" },
+                { PROBE("kind = \"unit\"; units = [ \"worker@.service\" ];"),
+                  "f:2: probes.p.units: \"worker@.service\" is a template, which has no state; "
+                  "write an instance of it, such as \"worker@1.service\"\n" },
+                { PROBE("kind = \"journal\"; units = [ \"a.service\", \"a.service\" ];"),
+                  "f:2: probes.p.units: \"a.service\" is there twice; remove one\n" },
+                { PROBE("kind = \"journal\"; units = [ \"a.service\" ]; matches = \"(\";"),
+                  "f:2: probes.p.matches: \"(\" is wrong at byte 1 (missing closing parenthesis); "
+                  "correct it\n" },
+                { PROBE("kind = \"pressure\"; targets = [ \"h:1\" ];"),
+                  "f:2: probes.p.targets: is no key of kind \"pressure\"; remove it\n" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)
@@ -138,10 +156,37 @@ static void databases_are_named_without_secrets(_unused_ void **state) {
                 assert_string_equal(support_refused(cases[i].text), cases[i].mistakes);
 }
 
+static void things_of_this_host_are_targets_by_name(_unused_ void **state) {
+        _cleanup_(service_config_freep) ServiceConfig *c = NULL;
+
+        assert_string_equal(
+                support_mistakes("service = \"s\"; probes = {"
+                                 " u = { kind = \"unit\"; units = [ \"a.service\", "
+                                 "\"A.service\", \"w@1:x_y.timer\" ]; };"
+                                 " j = { kind = \"journal\"; units = [ \"a.service\" ]; "
+                                 "priority = \"crit\"; matches = \".*lost\"; };"
+                                 " h = { kind = \"pressure\"; };"
+                                 " g = { kind = \"pressure\"; cgroup = \"a.slice/b.service\"; "
+                                 "disk = \"/srv\"; }; };",
+                                 &c),
+                "");
+        assert_int_equal(c->probes[0].n_targets, 3);
+        assert_string_equal(c->probes[0].targets[2].url, "w@1:x_y.timer");
+        assert_int_equal(c->probes[0].targets[2].scheme, TARGET_NAMED);
+        assert_int_equal(c->probes[1].journal.priority, 2);
+        assert_string_equal(c->probes[1].journal.matches, ".*lost");
+        assert_int_equal(c->probes[2].n_targets, 1);
+        assert_string_equal(c->probes[2].targets[0].url, "host");
+        assert_string_equal(c->probes[3].targets[0].url, "a.slice/b.service");
+        assert_int_equal(c->probes[3].targets[0].scheme, TARGET_NAMED);
+        assert_string_equal(c->probes[3].pressure.disk, "/srv");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(mistakes_read_as_written_here),
                 cmocka_unit_test(targets_are_taken_apart),
+                cmocka_unit_test(things_of_this_host_are_targets_by_name),
                 cmocka_unit_test(databases_are_named_without_secrets),
         };
 
