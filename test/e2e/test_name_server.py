@@ -16,6 +16,7 @@ ADDRESSED = {
 }
 BY_LIBRARY = {
     "postgres": lambda name, port: {"conninfo": f"host={name} port={port} dbname=postgres user=postgres"},
+    "promql": lambda name, port: {"url": f"http://{name}:{port}", "query": "up"},
 }
 # What the name server answers, and what is said of the name.
 ANSWERS = {
