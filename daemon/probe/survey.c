@@ -109,7 +109,9 @@ static void finish(Item *item, const ProbeResult *result) {
         expectation_apply(item->entry.probe, item->entry.duration, &item->entry.result);
         item->state = ITEM_DONE;
         item->run = NULL;
-        loop_timer_set(item->timer, USEC_INFINITY);
+        /* It has no deadline before it has an address. */
+        if (item->timer)
+                loop_timer_set(item->timer, USEC_INFINITY);
         s->n_running--;
         loop_timer_set(s->timer, loop_now(s->tools.loop));
 }

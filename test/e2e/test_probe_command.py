@@ -118,3 +118,14 @@ def test_a_target_that_never_answers(tmp_path):
         path.chmod(0o600)
         done = run_ctl("probe", "shop", "--policy", path)
     assert done.returncode == 1 and "timeout" in done.stdout and "no answer within 200 ms" in done.stdout
+
+
+def test_a_name_that_does_not_exist_beside_one_that_answers(tmp_path, served):
+    path = tmp_path / "p.conf"
+    path.write_text(f"""service = "shop"; probes = {{ live = {{ kind = "http"; targets = [
+        "http://no-such-host.invalid:8080/", "http://127.0.0.1:{served}/healthz" ]; }}; }};""")
+    path.chmod(0o600)
+    done = run_ctl("probe", "shop", "--policy", path)
+    assert done.returncode == 1 and done.stderr == "", done.stderr
+    assert "unknown  resolver: cannot resolve no-such-host.invalid: " in done.stdout
+    assert done.stdout.endswith("1 of 2 are good\n")
