@@ -71,10 +71,12 @@ void http_trace_hide(ProbeTrace *trace, const HttpAnswer *a, size_t from) {
                 /* Who has no memory for the other form shows nothing at all. */
                 if (!storage) {
                         strbuf_init(&trace->request, trace->request.text, trace->request.size);
+                        strbuf_init(&trace->answer, trace->answer.text, trace->answer.size);
                         continue;
                 }
                 strbuf_init(&encoded, storage, 3 * strlen(secret) + 1);
                 http_add_percent_encoded(&encoded, secret);
                 hide_text(&trace->request, encoded.text);
+                hide_text(&trace->answer, encoded.text);
         }
 }

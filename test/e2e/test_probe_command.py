@@ -129,3 +129,56 @@ def test_a_name_that_does_not_exist_beside_one_that_answers(tmp_path, served):
     assert done.returncode == 1 and done.stderr == "", done.stderr
     assert "unknown  resolver: cannot resolve no-such-host.invalid: " in done.stdout
     assert done.stdout.endswith("1 of 2 are good\n")
+
+
+class Guarded(http.server.BaseHTTPRequestHandler):
+    """Wants a password and gives a token and a cookie; says what it was asked with, as such servers do."""
+
+    def do_POST(self):
+        asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        token = "t0ken/of+the day" if self.path == "/login" else ""
+        body = json.dumps({"token": token, "asked": asked, "key": self.headers["X-Shop-Key"]}).encode()
+        self.send_response(200)
+        self.send_header("Set-Cookie", "id=c00kie; Path=/")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        body = f"{self.path} {self.headers['X-Token']} all ok".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+SECRETS = ["k3y-of-the-shop", "p4ssword", "t0ken/of+the day", "t0ken%2Fof%2Bthe%20day", "c00kie"]
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_no_secret_is_shown(world, form):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Guarded)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    world.put_secret("shop-key", "k3y-of-the-shop")
+    world.put_secret("shop-login", "name=probe&p4ssword")
+    login = """method = "POST"; body_file = "shop-login"; content_type = "application/x-www-form-urlencoded";
+        headers = ( { name = "X-Shop-Key"; value_file = "shop-key"; } );"""
+    world.write_conf()
+    path = world.root / "shop.conf"
+    path.write_text(f"""service = "shop"; probes = {{
+        single = {{ kind = "http"; targets = [ "http://127.0.0.1:{server.server_port}/check" ]; {login} }};
+        journey = {{ kind = "http"; targets = [ "http://127.0.0.1:{server.server_port}" ]; steps = (
+            {{ path = "/login"; {login} take = ( {{ name = "token"; pointer = "/token"; }} ); }},
+            {{ path = "/basket?token=${{token}}"; headers = ( {{ name = "X-Token"; value = "${{token}}"; }} ); }} ); }};
+        }};""")
+    path.chmod(0o600)
+    done = world.ctl("probe", "shop", "--policy", path, *form)
+    server.shutdown()
+    server.server_close()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [secret for secret in SECRETS if secret in done.stdout + done.stderr] == []
+    assert "X-Shop-Key: ***" in done.stdout and "Set-Cookie:***" in done.stdout and "GET /basket?token=*** HTTP" in done.stdout
+    assert "all ok" in done.stdout and "asked" in done.stdout
