@@ -1,7 +1,5 @@
 #include "config_check_http.h"
 
-#include <errno.h>
-
 #include "config_value.h"
 #include "template.h"
 
@@ -36,16 +34,22 @@ static bool has_control(const char *text) {
         return false;
 }
 
-/* What is wrong with sending a header of that name, or NULL. */
-static const char *refused_name(const CallCheck *c, const char *name) {
-        static const char *const framing[] = {
+bool http_header_frames(const char *name) {
+        static const char *const names[] = {
                 "Connection", "Content-Length",    "Expect", "Keep-Alive", "TE",
                 "Trailer",    "Transfer-Encoding", "Upgrade"
         };
 
-        for (size_t i = 0; i < ELEMENTSOF(framing); i++)
-                if (strcasecmp(name, framing[i]) == 0)
-                        return " frames the message, which rollbackd does by itself; remove it";
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (strcasecmp(name, names[i]) == 0)
+                        return true;
+        return false;
+}
+
+/* What is wrong with sending a header of that name, or NULL. */
+static const char *refused_name(const CallCheck *c, const char *name) {
+        if (http_header_frames(name))
+                return " frames the message, which rollbackd does by itself; remove it";
         if (strcasecmp(name, "Accept-Encoding") == 0)
                 return " would ask for what rollbackd does not unpack; remove it";
         if (strcasecmp(name, "Content-Type") == 0)
@@ -214,40 +218,63 @@ static void check_no_call(const CallCheck *c, const ConfigNode *root) {
                                     "write it in the expect of a step");
 }
 
-/* Values that the probe reports: their names differ, and there is room for them. */
+static bool has_https(const ProbeConfig *p) {
+        for (size_t i = 0; i < p->n_targets; i++)
+                if (p->targets[i].tls)
+                        return true;
+        return false;
+}
+
+/* The name of a reported value: not that of an earlier one, nor of those that every such probe
+ * reports. */
+static void check_value_name(const CallCheck *c, const HttpJsonExpectation *json,
+                             const char *const *earlier, size_t n_earlier) {
+        bool own = streq(json->value, "certificate_days") ||
+                   (c->probe->http.n_steps > 0 && strncmp(json->value, "step_", 5) == 0);
+
+        for (size_t i = 0; i < n_earlier; i++)
+                own |= streq(earlier[i], json->value);
+        if (own)
+                call_refuse_shown(c, json->line, "expect.json", json->value,
+                                  " is the name of another value too; write another");
+}
+
+/* Values that the probe reports have names that differ, and room. */
 static void check_values(const CallCheck *c) {
         const HttpProbeConfig *http = &c->probe->http;
         const HttpCallConfig *calls = http->n_steps > 0 ? http->steps : &http->call;
         size_t n_calls = MAX(http->n_steps, (size_t)1), n = 0, versions = 0;
         const char *names[SAMPLE_VALUES_MAX];
-        /* One for each step's time, and one for the days of a certificate. */
-        size_t room = SAMPLE_VALUES_MAX - http->n_steps - (http->n_steps < SAMPLE_VALUES_MAX);
 
         for (size_t i = 0; i < n_calls; i++) {
                 versions += calls[i].version_header || calls[i].version_pointer;
                 for (size_t j = 0; j < calls[i].n_json; j++) {
-                        const HttpJsonExpectation *json = &calls[i].json[j];
-
-                        if (!json->value)
+                        if (!calls[i].json[j].value)
                                 continue;
-                        for (size_t k = 0; k < MIN(n, room); k++)
-                                if (streq(names[k], json->value))
-                                        call_refuse_shown(c, json->line, "expect.json", json->value,
-                                                          " is the name of another value too; "
-                                                          "write another");
-                        if (n < room)
-                                names[n] = json->value;
+                        check_value_name(c, &calls[i].json[j], names, MIN(n, ELEMENTSOF(names)));
+                        if (n < ELEMENTSOF(names))
+                                names[n] = calls[i].json[j].value;
                         n++;
                 }
         }
-        if (n > room)
-                call_refuse(c, 0, "expect.json",
-                            "reports more values than a probe has room for, 16 with the time of "
-                            "each step and the days of a certificate; remove some");
+        /* And one for each step's time, and one for the days of a certificate. */
+        if (n + http->n_steps + has_https(c->probe) > SAMPLE_VALUES_MAX)
+                call_refuse(c, 0, http->n_steps > 0 ? "steps" : "expect.json",
+                            "make more values than the 16 that a probe reports, with the time of "
+                            "each step and, of https, the days of the certificate; write fewer");
         if (versions > 1)
                 call_refuse(c, 0, "steps",
                             "name the version that answered more than once; write version_header "
                             "or version_pointer in one step");
+}
+
+/* The paths are those of the steps. */
+static void check_targets(const CallCheck *c) {
+        for (size_t i = 0; i < c->probe->n_targets; i++)
+                if (!streq(c->probe->targets[i].path ?: "/", "/"))
+                        call_refuse_shown(c, 0, "targets", c->probe->targets[i].url,
+                                          " has a path, and so has each step; write the target "
+                                          "without it");
 }
 
 void config_check_http(ProbeConfig *p, const ConfigNode *root, ConfigErrors *e) {
@@ -262,6 +289,7 @@ void config_check_http(ProbeConfig *p, const ConfigNode *root, ConfigErrors *e) 
                 return;
         }
         check_no_call(&check, root);
+        check_targets(&check);
         /* Their defaults would be shown as what the probe does. */
         free(call->method);
         free(call->status);

@@ -82,3 +82,6 @@ typedef struct HttpProbeConfig {
         HttpCallConfig *steps; /* one after the other */
         size_t n_steps;
 } HttpProbeConfig;
+
+/* Whether a header frames the message, which is nobody's to say but who sends it. */
+bool http_header_frames(const char *name);

@@ -31,18 +31,6 @@ static bool is_value(const char *text) {
         return true;
 }
 
-static bool is_framing(const char *name) {
-        static const char *const names[] = {
-                "Connection", "Content-Length",    "Expect", "Keep-Alive", "TE",
-                "Trailer",    "Transfer-Encoding", "Upgrade"
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(names); i++)
-                if (strcasecmp(name, names[i]) == 0)
-                        return true;
-        return false;
-}
-
 static bool has_header(const HttpRequestParts *parts, const char *name) {
         for (size_t i = 0; i < parts->n_headers; i++)
                 if (strcasecmp(parts->headers[i].name, name) == 0)
@@ -79,7 +67,7 @@ static int check_parts(const TargetConfig *target, const HttpRequestParts *parts
         for (size_t i = 0; i < parts->n_headers; i++) {
                 const HttpHeader *h = &parts->headers[i];
 
-                if (!is_token(h->name) || !is_value(h->value) || is_framing(h->name))
+                if (!is_token(h->name) || !is_value(h->value) || http_header_frames(h->name))
                         return -EINVAL;
         }
         return parts->body.n > HTTP_REQUEST_BODY_MAX ? -E2BIG : 0;

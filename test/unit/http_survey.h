@@ -42,8 +42,8 @@ static inline Surveyed survey_keys(const char *keys, ServerScript script) {
         server_start(&server, script);
         (void)snprintf(text, sizeof text,
                        "service = \"s\"; probes = { p = { kind = \"http\"; targets = [ "
-                       "\"http://127.0.0.1:%u/healthz\" ]; %s }; };",
-                       server.port, keys);
+                       "\"http://127.0.0.1:%u/%s\" ]; %s }; };",
+                       server.port, strstr(keys, "steps = ") ? "" : "healthz", keys);
         assert_string_equal(support_mistakes(text, &config), "");
         support_write_n("login", SURVEYED_SECRET "\n", sizeof SURVEYED_SECRET, 0600);
         assert_int_equal(loop_new(&tools.loop), 0);

@@ -88,6 +88,10 @@ static void expectations_that_no_answer_meets_are_refused(_unused_ void **state)
                 { PROBE("expect = { json = ( { pointer = \"/a\"; value = \"v\"; }, { pointer = "
                         "\"/b\"; value = \"v\"; } ); };"),
                   AT "expect.json: \"v\" is the name of another value too; write another\n" },
+                { PROBE("expect = { json = ( { pointer = \"/a\"; value = \"certificate_days\"; } "
+                        "); };"),
+                  AT "expect.json: \"certificate_days\" is the name of another value too; write "
+                     "another\n" },
         };
 
         check(cases, ELEMENTSOF(cases));
@@ -123,6 +127,10 @@ static void steps_that_do_not_follow_are_refused(_unused_ void **state) {
                         "version_pointer = \"/a\"; }"),
                   AT "steps: name the version that answered more than once; write version_header "
                      "or version_pointer in one step\n" },
+                { "service = \"s\";\nprobes = { p = { kind = \"http\"; targets = [ "
+                  "\"http://h/a\" ]; steps = ( { path = \"/\"; } ); }; };\n",
+                  AT "targets: \"http://h/a\" has a path, and so has each step; write the target "
+                     "without it\n" },
                 { PROBE("method = \"GET\"; steps = ( { path = \"/\"; } );"),
                   AT "method: is of a single request, and this probe has steps; write it in a "
                      "step\n" },
@@ -134,31 +142,38 @@ static void steps_that_do_not_follow_are_refused(_unused_ void **state) {
         check(cases, ELEMENTSOF(cases));
 }
 
-static void values_have_room_with_the_times_of_steps(_unused_ void **state) {
+/* Says what is wrong with 14 steps that report so many values. */
+static const char *refuse_values(const char *scheme, unsigned values) {
         static char text[8192];
+        _cleanup_(service_config_freep) ServiceConfig *c = NULL;
         StrBuf b;
 
-        /* With the days of a certificate: 14 steps and one value fit, 14 and two do not. */
-        for (unsigned values = 1; values <= 2; values++) {
-                ServiceConfig *c = NULL;
-
-                strbuf_init(&b, text, sizeof text);
-                strbuf_add(&b, "service = \"s\";\nprobes = { p = { kind = \"http\"; targets = [ "
-                               "\"http://h/\" ]; steps = ( ");
-                for (unsigned i = 0; i < 13; i++)
-                        strbuf_add(&b, "{ path = \"/\"; }, ");
-                strbuf_add(&b, "{ path = \"/\"; expect = { json = ( { pointer = \"/a\"; value = "
-                               "\"a\"; }");
-                strbuf_add(&b, values > 1 ? ", { pointer = \"/b\"; value = \"b\"; }" : "");
-                strbuf_add(&b, " ); }; } ); }; };\n");
-                assert_string_equal(support_mistakes(text, &c),
-                                    values == 1 ? "" :
-                                                  AT "expect.json: reports more values than a "
-                                                     "probe has room for, 16 with the time of "
-                                                     "each step and the days of a certificate; "
-                                                     "remove some\n");
-                service_config_free(c);
+        strbuf_init(&b, text, sizeof text);
+        strbuf_add(&b, "service = \"s\";\nprobes = { p = { kind = \"http\"; targets = [ \"");
+        strbuf_add(&b, scheme);
+        strbuf_add(&b, "://h\" ]; steps = ( ");
+        for (unsigned i = 0; i < 13; i++)
+                strbuf_add(&b, "{ path = \"/\"; }, ");
+        strbuf_add(&b, "{ path = \"/\"; expect = { json = ( ");
+        for (unsigned i = 0; i < values; i++) {
+                strbuf_add(&b, i > 0 ? ", { pointer = \"/a\"; value = \"v" :
+                                       "{ pointer = \"/a\"; value = \"v");
+                strbuf_add_u64(&b, i);
+                strbuf_add(&b, "\"; }");
         }
+        strbuf_add(&b, " ); }; } ); }; };\n");
+        return support_mistakes(text, &c);
+}
+
+static void values_have_room_with_the_times_of_steps(_unused_ void **state) {
+        static const char refused[] = AT
+                "steps: make more values than the 16 that a probe reports, with the time of "
+                "each step and, of https, the days of the certificate; write fewer\n";
+
+        assert_string_equal(refuse_values("http", 2), "");
+        assert_string_equal(refuse_values("http", 3), refused);
+        assert_string_equal(refuse_values("https", 1), "");
+        assert_string_equal(refuse_values("https", 2), refused);
 }
 
 /* What a probe with steps does is shown as it is, and is read again. */
