@@ -1,10 +1,13 @@
 """A synthetic user's journey: rollbackd logs in, takes a token and uses it; and the version that answered is a value of the JSON."""
 import json
+import socketserver
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler
 
 import pytest
 from application import Server
+from secure import make_authority, make_certificate
 from world import SERVICE
 
 pytestmark = pytest.mark.sanitize
@@ -34,6 +37,10 @@ class ShopHandler(BaseHTTPRequestHandler):
         self.server.owner.post(self)
 
 
+class UnixServer(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+
+
 class Shop:
     """One instance of a shop that wants a login. A version in `broken` does not take its own tokens."""
 
@@ -43,10 +50,18 @@ class Shop:
         self.n = 0
         self.sessions = {}          # token -> cookie
         self.baskets = 0            # looked at with token and cookie
-        self.leaks = []             # what was asked with a password in its address
+        self.attributes = "; Path=/; HttpOnly"
         self.lock = threading.Lock()
         self.server = Server(self, ShopHandler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def speak_tls(self, certificate, key):
+        """From now on https; its cookies are for TLS alone."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
+        self.url = self.url.replace("http:", "https:")
+        self.attributes += "; Secure"
 
     def post(self, request):
         body = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
@@ -57,7 +72,7 @@ class Shop:
             self.n += 1
             token, cookie = f"token-{self.n}", f"session-{self.n}"
             self.sessions[token] = cookie
-        request.say(200, {"token": token}, Set_Cookie=f"sid={cookie}; Path=/; HttpOnly")
+        request.say(200, {"token": token}, Set_Cookie=f"sid={cookie}{self.attributes}")
 
     def get(self, request):
         token = (request.headers["Authorization"] or "").removeprefix("Bearer ")
@@ -86,10 +101,10 @@ def journey(*shops, **changes):
             ], **changes}
 
 
-def start(world, *shops):
+def start(world, *shops, **changes):
     world.put_secret("login", json.dumps({"user": "probe", "password": PASSWORD}))
     policy = world.policy()
-    policy["probes"]["journey"] = journey(*shops)
+    policy["probes"]["journey"] = journey(*shops, **changes)
     policy["rules"] = [{"name": "login", "kind": "down", "probe": "journey", "at_least": "100%", "hold": "300ms",
                         "response": "rollback"}]
     world.start(policy)
@@ -130,3 +145,29 @@ def test_an_instance_that_still_answers_the_old_version_convicts_nobody(world):
     assert world.active() == "v2" and not world.operations()
     straggling = [t for t in world.service()["probes"] if t["name"] == "journey"][0]
     assert any(t.get("straggler") for t in straggling["targets"] if t["url"] == old.url), straggling
+
+
+def test_over_tls_cookies_for_tls_alone_go_back(world):
+    shop = world.add(Shop(world.active))
+    ca = make_authority(world.root, "ca")
+    shop.speak_tls(*make_certificate(world.root, "shop"))
+    start(world, shop, tls={"ca_file": str(ca)})
+    world.wait(lambda: shop.baskets >= 2 and target(world, shop)["state"] == "good", "journeys over TLS")
+    assert 28 <= target(world, shop)["values"]["certificate_days"] <= 30
+
+
+def test_over_a_unix_socket(world):
+    shop = world.add(Shop(world.active))
+    path = world.root / "shop.sock"
+    unix = UnixServer(str(path), ShopHandler)
+    unix.owner = shop
+    thread = threading.Thread(target=unix.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    shop.url = f"http://unix:{path}"
+    try:
+        start(world, shop)
+        world.wait(lambda: shop.baskets >= 2 and target(world, shop)["state"] == "good", "journeys over a socket")
+    finally:
+        unix.shutdown()
+        unix.server_close()
+        thread.join()
