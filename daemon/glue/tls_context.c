@@ -1,6 +1,8 @@
+#include <dirent.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -33,13 +35,53 @@ static int check_readable(const char *key, const char *path, StrBuf *error) {
         return refuse(error, key, path, name ?: "cannot be read");
 }
 
+/* Certificates lie in a directory under the hash of their owner's name. */
+static bool is_hash(const struct dirent *entry) {
+        return strspn(entry->d_name, "0123456789abcdef") == 8 && entry->d_name[8] == '.';
+}
+
+static bool holds_certificates(const char *directory) {
+        DIR *d = opendir(directory);
+        const struct dirent *entry;
+        bool found = false;
+
+        while (d && !found && (entry = readdir(d)))
+                found = is_hash(entry);
+        if (d)
+                (void)closedir(d);
+        return found;
+}
+
+/* Whether there is anything where OpenSSL looks by itself: a file, and directories. */
+static bool host_trusts_anybody(void) {
+        const char *file = secure_getenv(X509_get_default_cert_file_env()),
+                   *list = secure_getenv(X509_get_default_cert_dir_env());
+        char *directories = strdup(list ?: X509_get_default_cert_dir()), *rest = directories;
+        bool found = access(file ?: X509_get_default_cert_file(), R_OK) == 0;
+
+        while (rest && !found)
+                found = holds_certificates(strsep(&rest, ":"));
+        free(directories);
+        return found;
+}
+
+/* To a host that trusts nobody every certificate looks as if nobody had signed it. */
+static int trust_as_the_host(SSL_CTX *ssl, StrBuf *error) {
+        if (!host_trusts_anybody()) {
+                strbuf_add(error, "this host trusts no authority that signs certificates; install "
+                                  "ca-certificates, or name a ca_file");
+                return -ENOENT;
+        }
+        return SSL_CTX_set_default_verify_paths(ssl) == 1 ? 0 : -ENOMEM;
+}
+
 static int trust(SSL_CTX *ssl, const TlsSettings *settings, StrBuf *error) {
         const char *path = settings->ca_file;
 
         if (!settings->verify)
                 return 0;
         if (!path)
-                return SSL_CTX_set_default_verify_paths(ssl) == 1 ? 0 : -ENOMEM;
+                return trust_as_the_host(ssl, error);
 
         int r = check_readable("ca_file", path, error);
         if (r < 0)

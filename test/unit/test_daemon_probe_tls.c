@@ -230,6 +230,22 @@ static void who_signed_it_is_checked(void **state _unused_) {
         check(&p, OUTCOME_OK, "");
 }
 
+/* Then every certificate would look as if nobody had signed it. */
+static void a_host_that_trusts_nobody_convicts_no_target(void **state _unused_) {
+        Plan p = plan_good();
+
+        p.tls.ca_file = NULL;
+        assert_int_equal(setenv("SSL_CERT_FILE", tls_site_path("none.pem"), 1), 0);
+        assert_int_equal(setenv("SSL_CERT_DIR", tls_site_path("."), 1), 0);
+        check(&p, OUTCOME_LOCAL, "this host trusts no authority");
+        assert_int_equal(setenv("SSL_CERT_FILE", tls_site_path("other.pem"), 1), 0);
+        check(&p, OUTCOME_TLS_UNTRUSTED, "certificate not trusted: ");
+        assert_int_equal(setenv("SSL_CERT_FILE", tls_site_path("ca.pem"), 1), 0);
+        check(&p, OUTCOME_OK, "");
+        assert_int_equal(unsetenv("SSL_CERT_FILE"), 0);
+        assert_int_equal(unsetenv("SSL_CERT_DIR"), 0);
+}
+
 static void when_it_is_valid_is_checked(void **state _unused_) {
         Harness h;
         Plan p = plan_good();
@@ -428,6 +444,7 @@ int main(void) {
                 cmocka_unit_test(a_good_certificate_is_good_and_its_days_are_told),
                 cmocka_unit_test(names_and_addresses_are_checked),
                 cmocka_unit_test(who_signed_it_is_checked),
+                cmocka_unit_test(a_host_that_trusts_nobody_convicts_no_target),
                 cmocka_unit_test(when_it_is_valid_is_checked),
                 cmocka_unit_test(versions_that_are_too_old_have_their_name),
                 cmocka_unit_test(a_server_may_demand_our_certificate),
