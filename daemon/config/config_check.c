@@ -154,6 +154,14 @@ static bool has_https(const ProbeConfig *p) {
         return false;
 }
 
+/* Or an address. TLS takes one with a dot in front for every host of that domain. */
+static bool is_host_name(const char *text) {
+        static const char allowed[] =
+                "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.:_-";
+
+        return text[0] != '.' && text[strspn(text, allowed)] == '\0';
+}
+
 static void check_tls(const ProbeConfig *p, ConfigErrors *e) {
         const TlsConfig *t = &p->tls;
 
@@ -173,7 +181,7 @@ static void check_tls(const ProbeConfig *p, ConfigErrors *e) {
         if (!t->verify && t->ca_file)
                 refuse_named(e, p->line, "probes", p->name, "tls.ca_file",
                              "says who may sign, but verify is false; remove one of the two");
-        if (t->server_name && strpbrk(t->server_name, " \t/@"))
+        if (t->server_name && !is_host_name(t->server_name))
                 refuse_named(e, p->line, "probes", p->name, "tls.server_name",
                              "is no host name; write it without scheme, path or port");
 }

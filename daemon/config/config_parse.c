@@ -138,7 +138,7 @@ static int parse_authority(const char *text, uint64_t default_port, TargetConfig
                               "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_");
         uint64_t port = default_port;
 
-        if (n == 0 || n > 253 || (bracket && host[n] != ']'))
+        if (n == 0 || n > 253 || host[0] == '.' || (bracket && host[n] != ']'))
                 return -EINVAL;
         p = host + n + (bracket ? 1 : 0);
         if (*p == ':') {

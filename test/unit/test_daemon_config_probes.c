@@ -52,6 +52,19 @@ static void mistakes_read_as_written_here(_unused_ void **state) {
                   "f:2: probes.p.tls.server_name: is no host name; write it without scheme, path "
                   "or port\n" },
                 { PROBE("kind = \"http\"; targets = [ \"https://h/\" ]; "
+                        "tls = { server_name = \".example.org\"; };"),
+                  "f:2: probes.p.tls.server_name: is no host name; write it without scheme, path "
+                  "or port\n" },
+                { PROBE("kind = \"http\"; targets = [ \"https://h/\" ]; "
+                        "tls = { server_name = \"*.example.org\"; };"),
+                  "f:2: probes.p.tls.server_name: is no host name; write it without scheme, path "
+                  "or port\n" },
+                { PROBE("kind = \"http\"; targets = [ \"https://.example.org/\" ];"),
+                  "f:2: probes.p.targets: \"https://.example.org/\" is not understood; write a "
+                  "list of targets in quotes, such as [ \"http://10.0.0.11:8080/healthz\" ] or, "
+                  "for "
+                  "tcp, [ \"10.0.0.11:5432\" ]\n" },
+                { PROBE("kind = \"http\"; targets = [ \"https://h/\" ]; "
                         "tls = { minimum_version = \"1.1\"; };"),
                   "f:2: probes.p.tls.minimum_version: \"1.1\" is not understood; write one of "
                   "\"1.2\", \"1.3\"\n" },
