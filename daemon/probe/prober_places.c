@@ -83,7 +83,7 @@ void place_end(Target *t, const ProbeResult *result) {
 }
 
 bool place_must_wait(const Target *t) {
-        return !ring_is_empty(queue_of(t)) || !is_free(t);
+        return t->holds == 0 && (!ring_is_empty(queue_of(t)) || !is_free(t));
 }
 
 void place_wait(Target *t) {

@@ -2,10 +2,13 @@
  * schedule. */
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -105,11 +108,63 @@ static void a_target_that_hangs_is_not_late_for_ever(void **state _unused_) {
         server_stop(&silent);
 }
 
+static void answer_for_ever(int fd, unsigned n _unused_) {
+        do
+                script_read_request(fd);
+        while (script_send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+}
+
+/* Each connection has a child of its own, which takes its time. */
+static void refuse_slowly(int fd, unsigned n _unused_) {
+        if (fork() != 0)
+                return;
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        script_read_request(fd);
+        (void)script_pace(fd, 150);
+        (void)script_send(fd, "HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        _exit(0);
+}
+
+/* More are due than there are places for, and never one hangs. */
+static void who_has_a_place_does_not_queue_for_one(void **state _unused_) {
+        ScriptedServer kept, slow;
+        struct rlimit old, few;
+        ProbeDetail detail;
+        unsigned overdue = 0;
+        Harness h;
+
+        server_start(&kept, answer_for_ever);
+        server_listen(&slow);
+        server_serve(&slow, refuse_slowly);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+        few = old;
+        few.rlim_cur = LIMIT;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        harness_init(&h, PROBE_HTTP, kept.port);
+        while (h.probe.n_targets <= HUNG)
+                harness_add_target(&h, "127.0.0.1", slow.port);
+        h.probe.reuse = 1000000;
+        h.probe.interval = 200 * MSEC;
+        h.probe.timeout = 200 * MSEC;
+        harness_begin(&h);
+        harness_run(&h, 1000);
+        for (size_t i = 0; i < h.n_results; i++)
+                overdue += h.results[i].outcome == OUTCOME_OVERDUE;
+        assert_true(overdue > 100);
+        assert_true(prober_detail(h.prober, 7, 0, 0, &detail));
+        assert_true(detail.probes > 4 && detail.late < detail.probes / 2);
+        harness_done(&h);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+        server_stop(&slow);
+        server_stop(&kept);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(every_part_has_a_share_under_any_limit),
                 cmocka_unit_test(a_target_that_hangs_is_not_late_for_ever),
                 cmocka_unit_test(targets_that_hang_leave_places_to_the_others),
+                cmocka_unit_test(who_has_a_place_does_not_queue_for_one),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
