@@ -4,7 +4,7 @@
 
 #define PROBE(keys) "service = \"s\";\nprobes = { p = { " keys " }; };\n"
 
-static void mistakes_read_as_written_here(_unused_ void **state) {
+static void mistakes_in_expectations_read_as_written_here(_unused_ void **state) {
         static const struct {
                 const char *text, *mistakes;
         } cases[] = {
@@ -21,6 +21,16 @@ static void mistakes_read_as_written_here(_unused_ void **state) {
                         "};"),
                   "f:2: probes.p.expect.values: wants at least more than at most, which no value "
                   "is; write at_least below at_most\n" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                assert_string_equal(support_refused(cases[i].text), cases[i].mistakes);
+}
+
+static void mistakes_in_targets_and_connections_read_as_written_here(_unused_ void **state) {
+        static const struct {
+                const char *text, *mistakes;
+        } cases[] = {
                 { PROBE("kind = \"tcp\"; targets = [ \"unix:run/x\" ];"),
                   "f:2: probes.p.targets: \"unix:run/x\" names no absolute path behind unix:; "
                   "write "
@@ -197,7 +207,8 @@ static void things_of_this_host_are_targets_by_name(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(mistakes_read_as_written_here),
+                cmocka_unit_test(mistakes_in_expectations_read_as_written_here),
+                cmocka_unit_test(mistakes_in_targets_and_connections_read_as_written_here),
                 cmocka_unit_test(targets_are_taken_apart),
                 cmocka_unit_test(things_of_this_host_are_targets_by_name),
                 cmocka_unit_test(databases_are_named_without_secrets),
