@@ -10,6 +10,9 @@
  * such ones come. A chain of certificates may have 100 KiB by its own limit. */
 #define TLS_IDLE_BYTES_MAX (128 * 1024)
 
+/* Of a host name, with the NUL: as long as DNS allows. */
+#define TLS_NAME_SIZE 256
+
 struct TlsContext {
         unsigned references;
         SSL_CTX *ssl;

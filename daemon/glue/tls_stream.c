@@ -78,16 +78,23 @@ BIO_METHOD *tls_wire_new(void) {
         return m;
 }
 
-/* Asks for the name, and wants the certificate to be for it. */
+/* Asks for the name, and wants the certificate to be for it. The dot at the end of a name that is
+ * whole is for resolvers alone. */
 static int set_name(SSL *ssl, const char *name) {
         X509_VERIFY_PARAM *wanted = SSL_get0_param(ssl);
         unsigned char address[sizeof(struct in6_addr)];
+        size_t n = strlen(name);
+        STRBUF(host, TLS_NAME_SIZE);
 
         if (inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1)
                 return X509_VERIFY_PARAM_set1_ip_asc(wanted, name) == 1 ? 0 : -ENOMEM;
         X509_VERIFY_PARAM_set_hostflags(wanted, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-        return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1 ? 0 :
-                                                                                           -ENOMEM;
+        strbuf_add_n(&host, name, n - (n > 1 && name[n - 1] == '.'));
+        if (host.length == 0 || host.overflow)
+                return -EINVAL;
+        return SSL_set1_host(ssl, host.text) == 1 && SSL_set_tlsext_host_name(ssl, host.text) == 1 ?
+                       0 :
+                       -ENOMEM;
 }
 
 /* One that would resume a certificate that has expired meanwhile is not. */

@@ -201,6 +201,9 @@ static void names_and_addresses_are_checked(void **state _unused_) {
 
         p.tls.server_name = (char *)"localhost";
         check(&p, OUTCOME_OK, "");
+        /* As a name is written that no search domain is to be added to. */
+        p.tls.server_name = (char *)"localhost.";
+        check(&p, OUTCOME_OK, "");
         p.tls.server_name = (char *)"users.example.org";
         check(&p, OUTCOME_TLS_NAME, "the certificate is not for users.example.org");
         p.tls.server_name = NULL;

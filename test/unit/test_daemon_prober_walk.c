@@ -29,8 +29,8 @@
  * sometimes none. Called by workers. */
 static atomic_uint n_look_ups;
 
-int getaddrinfo(const char *name _unused_, const char *service, const struct addrinfo *hints _unused_,
-                struct addrinfo **ret) {
+int getaddrinfo(const char *name _unused_, const char *service,
+                const struct addrinfo *hints _unused_, struct addrinfo **ret) {
         unsigned n = atomic_fetch_add(&n_look_ups, 1), dice = n * 2654435761u >> 8;
         struct addrinfo *first = NULL;
 
