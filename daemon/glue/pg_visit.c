@@ -48,6 +48,7 @@ typedef struct VisitStep {
 struct PgVisit {
         PgVisitSetup setup;
         usec_t deadline;    /* of our workers */
+        usec_t asked, ours; /* when the last step was handed to one; what all of them took */
         OffloadTask *task;  /* a worker has the connection */
         PGconn *connection; /* else it is here, if there is one */
         bool begun, connected;
@@ -125,6 +126,7 @@ static int run_step(PgVisit *v, VisitStep *s, bool first) {
         usec_t now = loop_now(v->setup.loop);
         int r = -ENOMEM;
 
+        v->asked = now;
         if (holder) {
                 *holder = s;
                 r = offload_run_few(v->setup.offload, first ? PG_VISIT_BEGINNING_MAX : 0,
@@ -140,6 +142,7 @@ static int run_step(PgVisit *v, VisitStep *s, bool first) {
 }
 
 static void finish(PgVisit *v) {
+        v->end.ours = v->ours;
         (void)v->setup.on_watch(v->setup.userdata, -1, 0);
         v->setup.on_end(v->setup.userdata, &v->end);
 }
@@ -209,6 +212,7 @@ static void on_step(void *userdata, int r, void *value) {
         PostgresPollingStatusType next = s ? s->next : PGRES_POLLING_FAILED;
 
         v->task = NULL;
+        v->ours = usec_add(v->ours, usec_sub(loop_now(v->setup.loop), v->asked));
         if (r < 0) {
                 fail(v, v->begun ? OUTCOME_OVERDUE : OUTCOME_RESOLVER,
                      v->begun ? "rollbackd's own workers were busy" :
@@ -391,6 +395,10 @@ PgVisit *pg_visit_free(PgVisit *v) {
         PQfinish(v->connection);
         free(v);
         return NULL;
+}
+
+usec_t pg_visit_ours(const PgVisit *v) {
+        return v->ours;
 }
 
 const char *pg_visit_waiting_for(const PgVisit *v) {

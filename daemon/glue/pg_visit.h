@@ -20,11 +20,12 @@ typedef struct PgVisit PgVisit;
 typedef struct PgVisitEnd {
         ProbeOutcome outcome;
         char words[PG_VISIT_WORDS_SIZE]; /* no secret in them; "" for OUTCOME_OK */
-        bool in_recovery;                /* with OUTCOME_OK only, as what follows */
-        double lag_seconds, lag_bytes;   /* of a standby; NAN: it cannot tell */
-        double receiving;                /* of a standby: 1 while it is connected to its primary */
-        size_t n_rows;                   /* that the statement gave: 0, 1, or 2 for more */
-        const PgResult *row;             /* the only one, borrowed for the call; else NULL */
+        usec_t ours; /* of its time, what went by on workers: in the queue, at the name server */
+        bool in_recovery;              /* with OUTCOME_OK only, as what follows */
+        double lag_seconds, lag_bytes; /* of a standby; NAN: it cannot tell */
+        double receiving;              /* of a standby: 1 while it is connected to its primary */
+        size_t n_rows;                 /* that the statement gave: 0, 1, or 2 for more */
+        const PgResult *row;           /* the only one, borrowed for the call; else NULL */
 } PgVisitEnd;
 
 typedef struct PgVisitSetup {
@@ -54,5 +55,8 @@ PgVisit *pg_visit_free(PgVisit *v);
 DEFINE_CLEANUP(PgVisit *, pg_visit_free);
 /* Something has happened on the socket. */
 void pg_visit_ready(PgVisit *v);
+/* What went by on workers so far, and is no time of the server's: none of the steps waits for it.
+ */
+usec_t pg_visit_ours(const PgVisit *v);
 /* What the server still owes ("connection", "answer"), or NULL while a worker of ours is busy. */
 const char *pg_visit_waiting_for(const PgVisit *v);

@@ -15,6 +15,7 @@ static const struct {
         { "40", OUTCOME_NO_DATA },    /* another's work was in the way, as recovery on a standby */
         { "3D", OUTCOME_LOCAL },      /* no such database: ours names it */
         { "42", OUTCOME_LOCAL },      /* the statement is wrong */
+        { "54", OUTCOME_LOCAL },      /* or too large */
         { "0A", OUTCOME_LOCAL },      /* or asks for what there is not */
         { "21", OUTCOME_LOCAL },      /* or for one row where there are several */
         { "22", OUTCOME_LOCAL },      /* or computes what cannot be */
@@ -45,6 +46,13 @@ static const struct {
         { "certificate verify failed", OUTCOME_TLS_UNTRUSTED },
         { "does not match host name", OUTCOME_TLS_NAME },
         { "does not support SSL", OUTCOME_TLS },
+        /* The server's alerts that are about our certificate, by OpenSSL's words for them. */
+        { "alert unknown ca", OUTCOME_DENIED },
+        { "alert certificate ", OUTCOME_DENIED }, /* required, expired, revoked, unknown */
+        { "alert bad certificate", OUTCOME_DENIED },
+        { "alert no certificate", OUTCOME_DENIED },
+        { "alert unsupported certificate", OUTCOME_DENIED },
+        { "alert access denied", OUTCOME_DENIED },
         { "SSL error", OUTCOME_TLS },
         { "EOF detected", OUTCOME_CLOSED },
         { "is in hot standby mode", OUTCOME_BAD_STATE },
@@ -127,8 +135,13 @@ void pg_visit_judge_connection(PgVisitEnd *end, const PGconn *c) {
 void pg_visit_judge_result(PgVisitEnd *end, const PGconn *c, const PGresult *r) {
         PgFailure f;
 
+        ProbeOutcome outcome;
+
         failure_from_result(&f, c, r);
-        pg_visit_say(end,
-                     *f.sqlstate ? outcome_of_sqlstate(f.sqlstate) : outcome_of_words(f.message),
-                     f.sqlstate, f.message);
+        outcome = *f.sqlstate ? outcome_of_sqlstate(f.sqlstate) : outcome_of_words(f.message);
+        /* Of a statement: it is not for what it asks about. Of a connection: the database is closed
+         * to all. */
+        if (streq(f.sqlstate, "55000"))
+                outcome = OUTCOME_LOCAL;
+        pg_visit_say(end, outcome, f.sqlstate, f.message);
 }

@@ -19,6 +19,7 @@ typedef struct ProbeResult {
         uint16_t status;              /* of HTTP, 0: none */
         char version[NAME_SIZE];      /* that answered; "": the probe cannot tell */
         char words[PROBE_WORDS_SIZE]; /* what went wrong, for people; "" when nothing did */
+        usec_t ours;  /* of its time, what went by on our side: for a worker, for a name server */
         usec_t since; /* metrics: `at` of the page that the increases start from; 0: a base */
         size_t n_increases;
         double increases[SAMPLE_VALUES_MAX];
@@ -77,6 +78,9 @@ typedef struct ProbeKind {
         /* What the target still owes ("connection", "answer"), or NULL when only our own work is
          * left. */
         const char *(*waiting_for)(const void *run);
+        /* Of the time of a probe in flight, what went by on our side so far: the target gets it
+         * back. NULL: nothing does. */
+        usec_t (*ours)(const void *run);
         /* Ends a probe in flight without a word to done(). */
         void (*cancel)(void *run);
 } ProbeKind;

@@ -90,8 +90,9 @@ static void judge_role(const PostgresRun *run, bool in_recovery, ProbeResult *re
 }
 
 static void take_answer(const PostgresRun *run, const PgVisitEnd *end, ProbeResult *result) {
+        /* What comes after the connection stands runs on no worker. */
         add_value(run, result, "connect_seconds",
-                  (double)usec_sub(run->connected, run->began) / USEC_PER_SEC);
+                  (double)usec_sub(usec_sub(run->connected, run->began), end->ours) / USEC_PER_SEC);
         add_value(run, result, "in_recovery", end->in_recovery);
         if (end->in_recovery) {
                 add_value(run, result, "receiving", end->receiving);
@@ -108,7 +109,7 @@ static void take_answer(const PostgresRun *run, const PgVisitEnd *end, ProbeResu
 
 static void on_end(void *userdata, const PgVisitEnd *end) {
         PostgresRun *run = userdata;
-        ProbeResult result = { .outcome = OUTCOME_OK };
+        ProbeResult result = { .outcome = OUTCOME_OK, .ours = end->ours };
 
         probe_trace_mark(run->trace, MOMENT_FIRST_BYTE);
         if (end->outcome == OUTCOME_OK)
@@ -208,6 +209,10 @@ static const char *postgres_waiting_for(const void *run) {
         return pg_visit_waiting_for(((const PostgresRun *)run)->visit);
 }
 
+static usec_t postgres_ours(const void *run) {
+        return pg_visit_ours(((const PostgresRun *)run)->visit);
+}
+
 static void postgres_cancel(void *run) {
         postgres_run_free(run);
 }
@@ -216,5 +221,6 @@ const ProbeKind probe_kind_postgres = {
         .name = "postgres",
         .start = postgres_start,
         .waiting_for = postgres_waiting_for,
+        .ours = postgres_ours,
         .cancel = postgres_cancel,
 };

@@ -127,8 +127,10 @@ static void target_finish(Target *t, ProbeResult *result) {
         t->state = TARGET_IDLE;
         t->run = NULL;
         if (result->outcome == OUTCOME_OK)
-                expectation_apply(t->probe->config,
-                                  usec_sub(usec_sub(now, t->started), stall_of(t)), result);
+                expectation_apply(
+                        t->probe->config,
+                        usec_sub(usec_sub(now, t->started), usec_add(stall_of(t), result->ours)),
+                        result);
         t->reached = t->reached || outcome_verdict(result->outcome) != TRI_UNKNOWN;
         excuse(t, result);
         place_end(t, result);
@@ -260,20 +262,22 @@ static void put_off(Target *t, usec_t by, usec_t now) {
         target_schedule(t, now);
 }
 
-/* What our own loop was away for, the target gets back. Returns whether its time is over. */
+/* What our own loop was away for, or our workers took, the target gets back. Returns whether its
+ * time is over. */
 static bool is_over(Target *t, ProbeResult *result, usec_t now) {
-        usec_t stall = stall_of(t);
+        const ProbeKind *kind = t->probe->kind;
+        usec_t stall = stall_of(t), ours = usec_add(stall, kind->ours ? kind->ours(t->run) : 0);
 
         if (stall > t->probe->config->timeout) {
                 say_overdue(result, stall);
                 return true;
         }
-        if (stall <= t->repaid) {
+        if (ours <= t->repaid) {
                 probe_result_set(result, OUTCOME_TIMEOUT, "");
                 return true;
         }
-        put_off(t, stall - t->repaid, now);
-        t->repaid = stall;
+        put_off(t, ours - t->repaid, now);
+        t->repaid = ours;
         return false;
 }
 

@@ -21,7 +21,7 @@ typedef struct Item {
         Address address;
         OffloadTask *task;
         LoopTimer *timer;
-        usec_t started;
+        usec_t started, repaid;
         void *memory, *run;
         char *text; /* of the trace */
 } Item;
@@ -106,7 +106,9 @@ static void finish(Item *item, const ProbeResult *result) {
                 item->entry.result = *result;
         if (item->started > 0)
                 item->entry.duration = usec_sub(loop_clock(), item->started);
-        expectation_apply(item->entry.probe, item->entry.duration, &item->entry.result);
+        expectation_apply(item->entry.probe,
+                          usec_sub(item->entry.duration, item->entry.result.ours),
+                          &item->entry.result);
         item->state = ITEM_DONE;
         item->run = NULL;
         /* It has no deadline before it has an address. */
@@ -120,14 +122,18 @@ static void on_probed(void *userdata, const ProbeResult *result) {
         finish(userdata, result);
 }
 
-/* The deadline, as the prober keeps it: what only our own work is left of goes on. */
+/* The deadline, as the prober keeps it: what only our own work is left of goes on, and what our
+ * workers took is given back. */
 static void on_deadline(void *userdata, usec_t now) {
         Item *item = userdata;
         const char *owed = item->kind->waiting_for(item->run);
+        usec_t ours = item->kind->ours ? item->kind->ours(item->run) : 0;
         STRBUF(words, PROBE_WORDS_SIZE);
 
-        if (!owed) {
-                loop_timer_set(item->timer, usec_add(now, item->entry.probe->timeout));
+        if (!owed || ours > item->repaid) {
+                loop_timer_set(item->timer, usec_add(now, owed ? ours - item->repaid :
+                                                                 item->entry.probe->timeout));
+                item->repaid = ours;
                 return;
         }
         strbuf_add(&words, "no ");

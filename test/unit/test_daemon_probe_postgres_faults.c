@@ -217,6 +217,53 @@ static void workers_that_are_held_are_unknown(void **state _unused_) {
         harness_done(&h);
 }
 
+typedef struct Holding {
+        Harness h;
+        LoopTimer *timer;
+} Holding;
+
+static void let_go(void *userdata _unused_, usec_t now _unused_) {
+        for (unsigned i = 0; i < HARNESS_WORKERS; i++)
+                sem_post(&gate);
+}
+
+/* One visit that gets a worker only after that time. */
+static const Result *visit_late(Holding *l, usec_t held) {
+        assert_int_equal(sem_init(&gate, 0, 0), 0);
+        for (unsigned i = 0; i < HARNESS_WORKERS; i++)
+                assert_int_equal(offload_run(l->h.offload, wait_at_gate, &gate, NULL, NULL,
+                                             USEC_PER_MINUTE, no_answer, NULL, NULL),
+                                 0);
+        assert_int_equal(loop_add_timer(l->h.loop, let_go, l, "let go", &l->timer), 0);
+        loop_timer_set(l->timer, usec_add(loop_now(l->h.loop), held));
+        harness_begin(&l->h);
+        harness_run(&l->h, 1);
+        loop_timer_free(l->timer);
+        harness_done(&l->h);
+        return &l->h.results[0];
+}
+
+static void what_our_workers_take_is_not_the_servers_time(void **state _unused_) {
+        const usec_t held = 2500 * USEC_PER_MSEC;
+        static Holding l;
+
+        visit_init(&l.h, server.conninfo, NULL);
+        l.h.probe.latency = 2 * USEC_PER_SEC;
+        const Result *r = visit_late(&l, held);
+        assert_result(r, OUTCOME_OK, "");
+        assert_true(r->at - r->started >= held);
+        assert_true(result_value(r, "connect_seconds") < 2);
+
+        l.timer = NULL;
+        visit_init(&l.h, server.conninfo, NULL);
+        l.h.probe.timeout = 3 * USEC_PER_SEC;
+        assert_int_equal(kill(server.pid, SIGSTOP), 0);
+        r = visit_late(&l, held);
+        assert_int_equal(kill(server.pid, SIGCONT), 0);
+        assert_result(r, OUTCOME_TIMEOUT, "no connection within 3 s");
+        assert_true(r->at - r->started >= held + l.h.probe.timeout);
+}
+
 static const char *said;
 static size_t said_n;
 
@@ -282,8 +329,53 @@ static void what_is_not_postgresql_is_bad(void **state _unused_) {
                               cases[i].outcome, cases[i].words);
 }
 
+static unsigned char alert;
+
+/* Agrees to TLS, and breaks its handshake off with the alert. */
+static void break_off_tls(int fd, unsigned n _unused_) {
+        const unsigned char record[] = { 0x15, 3, 3, 0, 2, 2, alert };
+        char text[4096];
+
+        if (recv(fd, text, sizeof text, 0) > 0 && script_send_n(fd, "S", 1) &&
+            recv(fd, text, sizeof text, 0) > 0 && script_send_n(fd, record, sizeof record))
+                script_wait_close(fd);
+}
+
+static void a_certificate_of_ours_that_is_refused_convicts_nobody(void **state _unused_) {
+        static const struct {
+                unsigned char alert;
+                ProbeOutcome outcome;
+        } cases[] = {
+                { 42, OUTCOME_DENIED },  { 43, OUTCOME_DENIED }, { 44, OUTCOME_DENIED },
+                { 45, OUTCOME_DENIED },  { 46, OUTCOME_DENIED }, { 48, OUTCOME_DENIED },
+                { 49, OUTCOME_DENIED },  { 40, OUTCOME_TLS },    { 80, OUTCOME_TLS },
+                { 116, OUTCOME_DENIED },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                ScriptedServer one;
+
+                alert = cases[i].alert;
+                server_start(&one, break_off_tls);
+                (void)snprintf(conninfo, sizeof conninfo,
+                               "host=127.0.0.1 port=%u user=u sslmode=require", one.port);
+                assert_result(visit(conninfo, NULL), cases[i].outcome, "SSL error: ");
+                server_stop(&one);
+        }
+}
+
+static void a_statement_for_another_state_is_our_own_mistake(void **state _unused_) {
+        sql("CREATE DATABASE shut ALLOW_CONNECTIONS false");
+        assert_result(ask("SELECT pg_wal_replay_pause()"), OUTCOME_LOCAL, "55000: recovery");
+        assert_result(ask("SELECT repeat('x', 2147483647)"), OUTCOME_LOCAL, "54000: ");
+        assert_result(visit(with("dbname=shut"), NULL), OUTCOME_ERROR, "55000: ");
+        sql("DROP DATABASE shut");
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_certificate_of_ours_that_is_refused_convicts_nobody),
+                cmocka_unit_test(a_statement_for_another_state_is_our_own_mistake),
                 cmocka_unit_test(a_server_that_is_gone_is_refused),
                 cmocka_unit_test(a_server_that_is_stopped_times_out),
                 cmocka_unit_test(a_server_that_is_full_is_bad),
@@ -291,6 +383,7 @@ int main(void) {
                 cmocka_unit_test(a_standby_says_how_far_behind_it_is),
                 cmocka_unit_test(a_name_that_does_not_resolve_is_unknown),
                 cmocka_unit_test(workers_that_are_held_are_unknown),
+                cmocka_unit_test(what_our_workers_take_is_not_the_servers_time),
                 cmocka_unit_test(what_is_not_postgresql_is_bad),
         };
 
