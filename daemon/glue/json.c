@@ -118,6 +118,13 @@ static bool is_too_deep(const char *text, size_t n) {
         return false;
 }
 
+/* What is JSON all the same: numbers that jansson has no type for, texts with a NUL. */
+static bool is_our_limit(enum json_error_code code) {
+        return code == json_error_numeric_overflow || code == json_error_null_character ||
+               code == json_error_null_byte_in_key || code == json_error_stack_overflow ||
+               code == json_error_out_of_memory;
+}
+
 Json *json_parse(const char *text, size_t n, StrBuf *reterr) {
         json_error_t error;
         json_t *j;
@@ -134,6 +141,8 @@ Json *json_parse(const char *text, size_t n, StrBuf *reterr) {
         j = json_loadb(text ? text : "", n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
         if (j)
                 return (Json *)j;
+        if (is_our_limit(json_error_code(&error)))
+                strbuf_add(reterr, "rollbackd cannot hold it: ");
         strbuf_add(reterr, "line ");
         strbuf_add_u64(reterr, error.line > 0 ? (uint64_t)error.line : 1);
         strbuf_add(reterr, ", column ");

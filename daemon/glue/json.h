@@ -17,7 +17,8 @@ typedef struct Json Json; /* is a json_t; reference-counted by jansson, owned as
 
 Json *json_free(Json *j);
 DEFINE_CLEANUP(Json *, json_free);
-/* Parses text of n bytes. Returns NULL with the reason in *reterr. */
+/* Parses text of n bytes. Returns NULL with the reason in *reterr, which begins with "line " only
+ * for a text that is no JSON, or has a name twice in one object. */
 Json *json_parse(const char *text, size_t n, StrBuf *reterr);
 /* Compact text to be freed, numbers with 15 significant digits; NULL without memory. */
 char *json_text(const Json *j);

@@ -12,8 +12,8 @@
 
 #define PATTERN_TEXT_MAX 1024      /* bytes of an expression; a policy's are far shorter */
 #define PATTERN_MATCH_LIMIT 100000 /* calls of the matcher per text: a few milliseconds at most */
-/* The same for a search, which takes one for each byte that it passes: tens of milliseconds. */
-#define PATTERN_SEARCH_LIMIT 1000000
+/* The same for a search, which takes a few for each byte that it passes: some 40 milliseconds. */
+#define PATTERN_SEARCH_LIMIT 500000
 /* What a search puts around an expression: within one match, so that the limit is of all of it. */
 #define SEARCH_BEFORE "(?s:.*?)(?:"
 #define SEARCH_AFTER ")"

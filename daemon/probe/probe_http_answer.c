@@ -7,7 +7,9 @@
 #define BODY_FIRST ((size_t)4096)
 
 void http_answer_init(HttpAnswer *a, const HttpCall *call, HttpJourney *journey) {
-        *a = (HttpAnswer){ .call = call, .journey = journey, .found_of = SIZE_MAX };
+        *a = (HttpAnswer){
+                .call = call, .journey = journey, .found_of = SIZE_MAX, .costly = SIZE_MAX
+        };
 }
 
 void http_answer_done(HttpAnswer *a) {
@@ -84,9 +86,15 @@ static int header_meets(const HttpCall *call, size_t i, Slice value, bool whole)
         return true;
 }
 
+/* One that reached a limit has used up the time that an answer may take: the others are not tried.
+ */
+static bool is_out_of_time(const HttpAnswer *a, size_t i) {
+        return a->costly != SIZE_MAX && a->call->config->expect_headers[i].matches;
+}
+
 static void check_header(HttpAnswer *a, size_t i, Slice value, bool whole) {
         uint32_t bit = 1U << i;
-        int r = header_meets(a->call, i, value, whole);
+        int r = is_out_of_time(a, i) ? -E2BIG : header_meets(a->call, i, value, whole);
 
         a->seen |= bit;
         if (r > 0) {
@@ -94,7 +102,9 @@ static void check_header(HttpAnswer *a, size_t i, Slice value, bool whole) {
                 return;
         }
         if (r < 0)
-                a->costly |= bit;
+                a->untried |= bit;
+        if (r < 0 && a->costly == SIZE_MAX)
+                a->costly = i;
         if (!whole)
                 a->cut |= bit;
         if (a->found_of == SIZE_MAX) {
@@ -179,12 +189,12 @@ bool http_answer_take_body(HttpAnswer *a, Slice body) {
 
 static void say_header(const HttpAnswer *a, size_t i, ProbeResult *result) {
         const HttpHeaderExpectation *e = &a->call->config->expect_headers[i];
-        bool unclear = (a->cut | a->costly) & 1U << i;
+        bool untried = a->untried & 1U << i, unclear = untried || a->cut & 1U << i;
         STRBUF(words, PROBE_WORDS_SIZE);
 
         strbuf_add(&words, "header ");
-        strbuf_add(&words, e->name);
-        if (a->costly & 1U << i)
+        strbuf_add(&words, untried ? a->call->config->expect_headers[a->costly].name : e->name);
+        if (untried)
                 strbuf_add(&words, " takes too long to match; write a simpler expression");
         else if (a->cut & 1U << i)
                 strbuf_add(&words, " is longer than what is looked at, 8 KiB");

@@ -70,7 +70,8 @@ typedef struct HttpAnswer {
         size_t matched; /* bytes of the text that the body ends with so far; all of them: found */
         uint32_t seen, met;             /* bit i: expected header i was there, and as expected */
         uint32_t cut;                   /* bit i: a value of it had no room */
-        uint32_t costly;                /* bit i: its expression reached a limit */
+        uint32_t untried;               /* bit i: its expression, or one before, took too long */
+        size_t costly;                  /* which one did; SIZE_MAX: none */
         char found[HTTP_SHOWN_MAX + 1]; /* value of an expected header that is not as expected */
         size_t found_of;                /* which one; SIZE_MAX: none */
         char version[NAME_SIZE];        /* that a header names */
@@ -125,8 +126,14 @@ bool http_journey_has(const HttpJourney *j, const char *name);
 /* Makes the request of a step. Returns 0, -EINVAL, -E2BIG or -ENOMEM. */
 int http_journey_build(const HttpJourney *j, const HttpCall *call, const TargetConfig *target,
                        HttpRequest *ret) _must_check_;
-/* What a path says for a value. */
-void http_add_percent_encoded(StrBuf *b, const char *text);
+/* How a value stands in what it is put into. */
+typedef enum HttpForm {
+        HTTP_FORM_PLAIN,   /* a header, a text */
+        HTTP_FORM_PERCENT, /* a path, a form */
+        HTTP_FORM_JSON,    /* within the quotes of a JSON text */
+        _HTTP_FORM_MAX,
+} HttpForm;
+void http_add_in_form(StrBuf *b, HttpForm form, const char *text);
 /* Taken values and cookies one by one, NULL behind the last. */
 const char *http_journey_secret(const HttpJourney *j, size_t i);
 /* What nobody may see of one request and its answer, one by one, NULL behind the last. */

@@ -124,7 +124,7 @@ bool http_journey_has(const HttpJourney *j, const char *name) {
         return find_taken(j, (Slice){ .p = name, .n = strlen(name) }) != NULL;
 }
 
-void http_add_percent_encoded(StrBuf *b, const char *text) {
+static void add_percent_encoded(StrBuf *b, const char *text) {
         static const char digits[] = "0123456789ABCDEF";
 
         for (; *text; text++) {
@@ -141,9 +141,48 @@ void http_add_percent_encoded(StrBuf *b, const char *text) {
         }
 }
 
+/* No control character is ever taken. */
+static void add_json_escaped(StrBuf *b, const char *text) {
+        for (; *text; text++) {
+                if (*text == '"' || *text == '\\')
+                        strbuf_add_char(b, '\\');
+                strbuf_add_char(b, *text);
+        }
+}
+
+void http_add_in_form(StrBuf *b, HttpForm form, const char *text) {
+        switch (form) {
+        case HTTP_FORM_PERCENT:
+                add_percent_encoded(b, text);
+                return;
+        case HTTP_FORM_JSON:
+                add_json_escaped(b, text);
+                return;
+        case HTTP_FORM_PLAIN:
+        case _HTTP_FORM_MAX:
+                strbuf_add(b, text);
+                return;
+        }
+}
+
+/* A body is what its type says: a sign in a value must not end the value there. */
+static HttpForm form_of(const char *content_type) {
+        static const char form[] = "application/x-www-form-urlencoded", json[] = "application/json",
+                          suffix[] = "+json";
+        size_t n = content_type ? strcspn(content_type, "; ") : 0;
+
+        if (n == sizeof form - 1 && strncasecmp(content_type, form, n) == 0)
+                return HTTP_FORM_PERCENT;
+        if ((n == sizeof json - 1 && strncasecmp(content_type, json, n) == 0) ||
+            (n > sizeof suffix - 1 &&
+             strncasecmp(content_type + n - (sizeof suffix - 1), suffix, sizeof suffix - 1) == 0))
+                return HTTP_FORM_JSON;
+        return HTTP_FORM_PLAIN;
+}
+
 /* The text with its ${name}s replaced, to be freed. Returns 0, -EINVAL for a name that was not
  * taken, -E2BIG when it becomes longer than `max` bytes, -ENOMEM. */
-static int fill(const HttpJourney *j, const char *text, bool percent, size_t max, char **ret) {
+static int fill(const HttpJourney *j, const char *text, HttpForm form, size_t max, char **ret) {
         _cleanup_(freep) char *storage = malloc(max + 1);
         TemplatePiece piece;
         StrBuf b;
@@ -157,12 +196,10 @@ static int fill(const HttpJourney *j, const char *text, bool percent, size_t max
 
                 if (piece.name && !value)
                         return -EINVAL;
-                if (!piece.name)
-                        strbuf_add_n(&b, piece.text.p, piece.text.n);
-                else if (percent)
-                        http_add_percent_encoded(&b, value);
+                if (piece.name)
+                        http_add_in_form(&b, form, value);
                 else
-                        strbuf_add(&b, value);
+                        strbuf_add_n(&b, piece.text.p, piece.text.n);
         }
         if (r < 0 || b.overflow)
                 return r < 0 ? r : -E2BIG;
@@ -217,7 +254,8 @@ static int fill_headers(const HttpJourney *j, const HttpCall *call, Filled *f) {
                  * ourselves say is no template. */
                 if (i >= call->config->n_headers || !call->config->headers[i].value)
                         continue;
-                int r = fill(j, call->headers[i].value, false, HTTP_REQUEST_MAX, &f->values[i]);
+                int r = fill(j, call->headers[i].value, HTTP_FORM_PLAIN, HTTP_REQUEST_MAX,
+                             &f->values[i]);
 
                 if (r < 0)
                         return r;
@@ -235,13 +273,14 @@ int http_journey_build(const HttpJourney *j, const HttpCall *call, const TargetC
         Slice body = call->body;
         int r;
 
-        r = fill(j, call->config->path, true, HTTP_REQUEST_MAX, &f.path);
+        r = fill(j, call->config->path, HTTP_FORM_PERCENT, HTTP_REQUEST_MAX, &f.path);
         if (r >= 0)
                 r = make_cookies(j, &f.cookies);
         if (r >= 0)
                 r = fill_headers(j, call, &f);
         if (r >= 0 && call->config->body) {
-                r = fill(j, call->config->body, false, HTTP_REQUEST_BODY_MAX, &f.body);
+                r = fill(j, call->config->body, form_of(call->config->content_type),
+                         HTTP_REQUEST_BODY_MAX, &f.body);
                 if (r >= 0)
                         body = (Slice){ .p = f.body, .n = strlen(f.body) };
         }

@@ -20,13 +20,21 @@ static bool is_scalar(const Json *j) {
         return !json_is_object(j) && !json_is_array(j);
 }
 
+/* From 2^53 on a double is several whole numbers: there their digits are compared. */
+static bool is_exact(const char *text, double number) {
+        return fabs(number) < 0x1p53 || strpbrk(text, ".eE");
+}
+
 static bool equals(const Json *j, const char *wanted) {
         _cleanup_(freep) char *text = NULL;
         double number;
 
-        if (json_is_number(j) && number_parse_double(wanted, strlen(wanted), &number) >= 0)
+        if (!is_scalar(j) || !value_text(j, &text))
+                return false;
+        if (json_is_number(j) && number_parse_double(wanted, strlen(wanted), &number) >= 0 &&
+            (is_exact(text, number) || is_exact(wanted, number)))
                 return json_number_value(j) == number;
-        return is_scalar(j) && value_text(j, &text) && streq(text, wanted);
+        return streq(text, wanted);
 }
 
 /* "POINTER is FOUND", and why that is bad. */
@@ -126,8 +134,8 @@ static void take_version(const HttpAnswer *a, const Json *body, ProbeResult *res
 /* The parser's words may repeat a part of the body: where the answer may hold a secret they end
  * before it does. What is over a limit of ours is no fault of the answer. */
 static void say_malformed(const HttpAnswer *a, const StrBuf *error, ProbeResult *result) {
-        const char *colon = strstr(error->text, ": ");
-        bool malformed = strncmp(error->text, "line ", 5) == 0;
+        const char *line = strstr(error->text, "line "), *colon = line ? strstr(line, ": ") : NULL;
+        bool malformed = line == error->text;
         STRBUF(words, PROBE_WORDS_SIZE);
 
         strbuf_add(&words, malformed ? "body is no JSON: " : "body cannot be read: ");

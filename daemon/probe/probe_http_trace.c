@@ -1,5 +1,6 @@
 /* probe_http_trace.c: takes out of a trace what nobody may see: secrets of the policy, values that
  * steps take, and cookies. */
+#include "digest.h"
 #include "probe_http_internal.h"
 
 #define HIDDEN "***"
@@ -51,6 +52,24 @@ static void hide_body(StrBuf *b, size_t from) {
                 hide_at(b, at, b->length - at);
 }
 
+static void hide_in_form(ProbeTrace *trace, HttpForm form, const char *secret) {
+        size_t size = 3 * strlen(secret) + 1;
+        _cleanup_(freep) char *storage = malloc(size);
+        StrBuf b;
+
+        /* Who has no memory for it shows nothing at all. */
+        if (!storage) {
+                strbuf_init(&trace->request, trace->request.text, trace->request.size);
+                strbuf_init(&trace->answer, trace->answer.text, trace->answer.size);
+                return;
+        }
+        strbuf_init(&b, storage, size);
+        http_add_in_form(&b, form, secret);
+        hide_text(&trace->request, b.text);
+        hide_text(&trace->answer, b.text);
+        digest_wipe(b.text, b.length);
+}
+
 void http_trace_hide(ProbeTrace *trace, const HttpAnswer *a, size_t from) {
         const HttpCallConfig *config = a->call->config;
         const char *secret;
@@ -62,21 +81,7 @@ void http_trace_hide(ProbeTrace *trace, const HttpAnswer *a, size_t from) {
                 if (!config->take[i].header)
                         hide_body(&trace->answer, from);
         hide_cookies(&trace->answer, from);
-        for (size_t i = 0; (secret = http_answer_secret(a, i)); i++) {
-                _cleanup_(freep) char *storage = malloc(3 * strlen(secret) + 1);
-                StrBuf encoded;
-
-                hide_text(&trace->request, secret);
-                hide_text(&trace->answer, secret);
-                /* Who has no memory for the other form shows nothing at all. */
-                if (!storage) {
-                        strbuf_init(&trace->request, trace->request.text, trace->request.size);
-                        strbuf_init(&trace->answer, trace->answer.text, trace->answer.size);
-                        continue;
-                }
-                strbuf_init(&encoded, storage, 3 * strlen(secret) + 1);
-                http_add_percent_encoded(&encoded, secret);
-                hide_text(&trace->request, encoded.text);
-                hide_text(&trace->answer, encoded.text);
-        }
+        for (size_t i = 0; (secret = http_answer_secret(a, i)); i++)
+                for (HttpForm form = 0; form < _HTTP_FORM_MAX; form++)
+                        hide_in_form(trace, form, secret);
 }

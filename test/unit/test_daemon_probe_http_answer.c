@@ -51,6 +51,22 @@ static void headers_are_as_expected(void **state _unused_) {
         check(cases, ELEMENTSOF(cases));
 }
 
+/* Sixteen of them would keep the loop for most of a second. */
+static void one_costly_expression_is_all_that_an_answer_gets(void **state _unused_) {
+        static const Case cases[] = {
+                { HEADERS("{ name = \"X-B\"; matches = \"^y$\"; }, "
+                          "{ name = \"X-A\"; matches = \"(a+)+$\"; }"),
+                  ANSWER("X-A: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\r\nX-B: x\r\n", ""),
+                  "local", "header X-A takes too long to match; write a simpler expression" },
+                { HEADERS("{ name = \"X-B\"; equals = \"y\"; }, "
+                          "{ name = \"X-A\"; matches = \"(a+)+$\"; }"),
+                  ANSWER("X-A: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\r\nX-B: x\r\n", ""),
+                  "bad_header", "header X-B is another, not \"y\"" },
+        };
+
+        check(cases, ELEMENTSOF(cases));
+}
+
 static void bodies_are_as_expected(void **state _unused_) {
         static const Case cases[] = {
                 { "expect = { body_matches = \"^all\\\\s+is (ok|well)$\"; };",
@@ -109,6 +125,22 @@ static void values_of_json_are_as_expected(void **state _unused_) {
                   "/status is \"ok\", which is no number" },
                 { VALUES("{ pointer = \"/a\"; }"), JSON("{ \"a\": 1, \"a\": 2 }"), "bad_body",
                   "body is no JSON: line 1, column 13: duplicate object key near '\"a\"'" },
+                { VALUES("{ pointer = \"/a\"; }"), JSON("{ \"a\": 1, \"n\": 1e400 }"), "local",
+                  "body cannot be read: rollbackd cannot hold it: line 1, column 20: real number "
+                  "overflow near '1e400'" },
+                { VALUES("{ pointer = \"/a\"; }"), JSON("[ 18446744073709551615 ]"), "local",
+                  "body cannot be read: rollbackd cannot hold it: line 1, column 22: too big "
+                  "integer near '18446744073709551615'" },
+                { VALUES("{ pointer = \"/a\"; }"), JSON("[ \"a\\u0000b\" ]"), "local",
+                  "body cannot be read: rollbackd cannot hold it: line 1, column 12: \\u0000 is "
+                  "not allowed without JSON_ALLOW_NUL near '\"a\\u0000b\"'" },
+                { VALUES("{ pointer = \"/0\"; equals = \"9007199254740993\"; }"),
+                  JSON("[ 9007199254740993 ]"), "ok", "" },
+                { VALUES("{ pointer = \"/0\"; equals = \"9007199254740993\"; }"),
+                  JSON("[ 9007199254740992 ]"), "bad_body",
+                  "/0 is \"9007199254740992\", not 9007199254740993" },
+                { VALUES("{ pointer = \"/0\"; equals = \"1e20\"; }"),
+                  JSON("[ 100000000000000000000.0 ]"), "ok", "" },
                 { VALUES("{ pointer = \"/a\"; }"), JSON(""), "bad_body",
                   "body is no JSON: line 1, column 0: unexpected token near end of file" },
                 { VALUES("{ pointer = \"/a\"; }"), JSON("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["),
@@ -245,6 +277,7 @@ static void a_secret_that_is_missing_is_our_own_fault(void **state _unused_) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(headers_are_as_expected),
+                cmocka_unit_test(one_costly_expression_is_all_that_an_answer_gets),
                 cmocka_unit_test(bodies_are_as_expected),
                 cmocka_unit_test(values_of_json_are_as_expected),
                 cmocka_unit_test(numbers_are_reported),
