@@ -142,7 +142,7 @@ static void inherit_probe(Service *s, const Service *old, size_t i) {
                     q->n_spare != p->n_spare || !streq(q->name, p->name))
                         continue;
                 mine->end = old->probes[k].end;
-                memcpy(mine->targets, old->probes[k].targets, mine->end * sizeof(TargetState));
+                memcpy(mine->targets, old->probes[k].targets, p->n_targets * sizeof(TargetState));
                 mine->asked_at = old->probes[k].asked_at;
                 mine->stale_at = 0;
                 return;
