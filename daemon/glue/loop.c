@@ -34,7 +34,7 @@ struct Loop {
         usec_t last_turn;
         usec_t slept_at;       /* when it went to sleep; 0: it did not since the last turn */
         sd_event_source *mark; /* comes after all that was ready when the turn began */
-        bool mark_wanted, marked;
+        bool mark_wanted, mark_set, marked;
         usec_t turn_cpu; /* of the thread, when the turn began */
         usec_t longest_turn;
         usec_t turn_began, stalled;
@@ -106,6 +106,7 @@ static int on_mark(sd_event_source *source, uint64_t at, void *userdata) {
 
         (void)source;
         (void)at;
+        l->mark_set = false;
         l->marked = true;
         return 0;
 }
@@ -134,6 +135,9 @@ int loop_new(Loop **ret) {
 Loop *loop_free(Loop *l) {
         if (!l)
                 return NULL;
+        /* Whoever owns one may go later than the loop. */
+        for (LoopTimer *t = l->timers; t; t = t->next)
+                t->loop = NULL;
         while (l->signals) {
                 LoopSignal *s = l->signals;
 
@@ -213,7 +217,7 @@ LoopTimer *loop_timer_free(LoopTimer *t) {
                 t->next->previous = t->previous;
         if (t->previous)
                 t->previous->next = t->next;
-        else if (t->loop->timers == t)
+        else if (t->loop && t->loop->timers == t)
                 t->loop->timers = t->next;
         sd_event_source_disable_unref(t->source);
         free(t);
@@ -370,6 +374,7 @@ static int dispatch(Loop *l, bool first) {
 
         if (l->mark_wanted && !first) {
                 l->mark_wanted = false;
+                l->mark_set = true;
                 (void)sd_event_source_set_enabled(l->mark, SD_EVENT_ONESHOT);
         }
         watch_clock(l);
@@ -382,6 +387,19 @@ static int dispatch(Loop *l, bool first) {
         } else if (l->after)
                 l->after(l->after_userdata);
         return r;
+}
+
+/* Nothing is left for the mark to come after, and it would only end the sleep that begins now. True
+ * when it was set: the loop is to be prepared anew, or goes on with what is ready meanwhile. */
+static bool take_mark(Loop *l, int *ret) {
+        if (!l->mark_set)
+                return false;
+        l->mark_set = false;
+        (void)sd_event_source_set_enabled(l->mark, SD_EVENT_OFF);
+        *ret = sd_event_wait(l->event, 0);
+        end_turn(l);
+        begin_turn(l);
+        return true;
 }
 
 int loop_run_until(Loop *l, const bool *done) {
@@ -397,11 +415,14 @@ int loop_run_until(Loop *l, const bool *done) {
                         return 0;
                 r = sd_event_prepare(l->event);
                 idle = r == 0;
-                if (idle) {
+                if (idle && !take_mark(l, &r)) {
                         end_turn(l);
                         l->slept_at = loop_clock();
                         r = sd_event_wait(l->event, USEC_INFINITY);
                         begin_turn(l);
+                        /* Only the watchdog was to be fed, and then the loop sleeps on. */
+                        if (r == 0)
+                                watch_clock(l);
                 }
                 if (r > 0)
                         r = dispatch(l, idle);

@@ -66,6 +66,18 @@ static void fire_and_free(void *userdata, usec_t now) {
         loop_exit(s->loop, 7);
 }
 
+/* Whoever owns a timer may be freed after the loop. */
+static void timers_outlive_their_loop(void **state) {
+        Story *s = *state;
+        LoopTimer *third = NULL;
+
+        assert_int_equal(loop_add_timer(s->loop, fire_and_free, s, "second", &s->timer), 0);
+        assert_int_equal(loop_add_timer(s->loop, fire_and_free, s, "third", &third), 0);
+        s->loop = loop_free(s->loop);
+        s->timer = loop_timer_free(s->timer);
+        loop_timer_free(third);
+}
+
 static void timer_is_never_early_and_may_free_itself(void **state) {
         Story *s = *state;
         usec_t at;
@@ -217,6 +229,22 @@ static void a_timer_that_comes_late_is_a_jump(void **state) {
         sleep_stopped(s, 200 * USEC_PER_MSEC);
         assert_int_equal(s->jumps, 1);
         assert_true(s->gap > 2 * USEC_PER_SEC);
+}
+
+/* It wakes the loop, beyond the longest gap, with nothing to do. */
+static void feeding_the_watchdog_is_no_jump(void **state) {
+        Story *s = *state;
+
+        assert_int_equal(setenv("NOTIFY_SOCKET", "/nonexistent/notify", 1), 0);
+        assert_int_equal(setenv("WATCHDOG_USEC", "4200000", 1), 0);
+        loop_on_jump(s->loop, on_jump, s);
+        assert_int_equal(loop_enable_watchdog(s->loop), 0);
+        assert_int_equal(unsetenv("WATCHDOG_USEC"), 0);
+        assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
+        assert_int_equal(loop_add_timer(s->loop, exit_zero, s, "end", &s->timer), 0);
+        loop_timer_set(s->timer, usec_add(loop_now(s->loop), 3500 * USEC_PER_MSEC));
+        assert_int_equal(loop_run(s->loop), 0);
+        assert_int_equal(s->jumps, 0);
 }
 
 /* Nobody was kept waiting. */
@@ -395,6 +423,7 @@ static void a_loop_that_is_never_idle_has_turns(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(timers_outlive_their_loop, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(timer_is_never_early_and_may_free_itself, set_up,
                                                 tear_down),
                 cmocka_unit_test_setup_teardown(timer_is_armed_again_in_its_callback, set_up,
@@ -407,6 +436,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(idling_is_no_jump, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(a_timer_that_comes_late_is_a_jump, set_up,
                                                 tear_down),
+                cmocka_unit_test_setup_teardown(feeding_the_watchdog_is_no_jump, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(sleeping_with_nothing_due_is_no_jump, set_up,
                                                 tear_down),
                 cmocka_unit_test_setup_teardown(what_comes_after_each_callback_may_end_it, set_up,
