@@ -53,14 +53,25 @@ static bool send_statement(Pg *p, Statement *s) {
         return r == 0 || (r > 0 && loop_io_set(p->io, EPOLLIN | EPOLLOUT) >= 0);
 }
 
+static void pg_forget_deadline(Pg *p) {
+        if (p->deadline_at == USEC_INFINITY)
+                return;
+        p->deadline_at = USEC_INFINITY;
+        loop_timer_set(p->deadline, USEC_INFINITY);
+}
+
 void pg_advance(Pg *p) {
         Statement *s;
 
         if (!pg_is_up(p) || p->running)
                 return;
         s = statement_take_first(p->transaction ? &p->transaction->queue : &p->queue);
-        if (!s)
+        if (!s) {
+                /* Of what has ended: it would only wake a loop at rest. */
+                if (!p->transaction)
+                        pg_forget_deadline(p);
                 return;
+        }
         if (s->kind == STATEMENT_BEGIN)
                 p->transaction = s->transaction;
         p->running = s;
