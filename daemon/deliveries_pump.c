@@ -14,7 +14,8 @@ struct DeliveriesPump {
         Manager *manager;
         Deliveries *deliveries;
         LoopTimer *timer;
-        bool claiming, told_failure;
+        usec_t due; /* the timer's instant */
+        bool claiming, ask_again, told_failure;
         uint64_t done, dead;
         Told told[HTTP_CLIENT_CONCURRENT];
 };
@@ -52,8 +53,24 @@ static void say_dead(DeliveriesPump *p, const char *id, const char *words) {
         alert_say(p->manager->alerts, EVENT_DELIVERY_DEAD, service, fields, ELEMENTSOF(fields));
 }
 
+static void arm(DeliveriesPump *p, usec_t in) {
+        usec_t at = usec_add(loop_now(p->manager->loop), in);
+
+        if (at >= p->due)
+                return;
+        p->due = at;
+        loop_timer_set(p->timer, at);
+}
+
 static void on_timer(void *userdata, usec_t now _unused_) {
-        deliveries_pump_run(userdata);
+        DeliveriesPump *p = userdata;
+
+        p->due = USEC_INFINITY;
+        deliveries_pump_run(p);
+}
+
+void deliveries_pump_expect(DeliveriesPump *p, usec_t in) {
+        arm(p, in);
 }
 
 static void on_delivered(void *userdata, const char *id, DeliveryResult result, usec_t retry_in,
@@ -81,7 +98,7 @@ static void on_delivered(void *userdata, const char *id, DeliveryResult result, 
                             "delivery %s ended as %s, and the ledger was not told: it will be sent "
                             "again under the same id",
                             id, states[result]);
-        loop_timer_set(p->timer, loop_now(m->loop));
+        arm(p, 0);
 }
 
 /* What was claimed and is not posted any more is anybody's at once. */
@@ -100,11 +117,15 @@ static void on_claimed(void *userdata, const PgFailure *failure, const LedgerDel
         DeliveriesPump *p = userdata;
 
         p->claiming = false;
+        if (p->ask_again)
+                arm(p, 0);
+        p->ask_again = false;
         if (failure->error != PG_OK) {
                 if (!p->told_failure)
                         log_message(SEVERITY_WARNING, "notices cannot be claimed, trying again: %s",
                                     failure->message);
                 p->told_failure = true;
+                arm(p, MANAGER_ASK_AGAIN);
                 return;
         }
         p->told_failure = false;
@@ -131,20 +152,23 @@ static void on_claimed(void *userdata, const PgFailure *failure, const LedgerDel
                 if (deliveries_send(p->deliveries, &delivery) == -EAGAIN)
                         break;
         }
-        if (next_in != USEC_INFINITY)
-                loop_timer_set(p->timer, usec_add(loop_now(p->manager->loop), next_in));
+        arm(p, next_in);
 }
 
 void deliveries_pump_run(DeliveriesPump *p) {
         Manager *m = p->manager;
         size_t in_flight = deliveries_in_flight(p->deliveries);
 
+        /* What became due meanwhile may not be in the answer. */
+        p->ask_again = p->claiming;
         if (p->claiming || m->stopping || !m->ledger || !ledger_is_up(m->ledger) ||
             in_flight >= HTTP_CLIENT_CONCURRENT)
                 return;
         p->claiming = ledger_claim_deliveries(m->ledger,
                                               (unsigned)(HTTP_CLIENT_CONCURRENT - in_flight),
                                               DELIVERIES_LEASE, on_claimed, p) >= 0;
+        if (!p->claiming)
+                arm(p, MANAGER_ASK_AGAIN);
 }
 
 size_t deliveries_pump_under_way(const DeliveriesPump *p) {
@@ -163,6 +187,7 @@ int deliveries_pump_new(DeliveriesPump **ret, Manager *m) {
         if (!p)
                 return -ENOMEM;
         p->manager = m;
+        p->due = USEC_INFINITY;
         r = deliveries_new(&p->deliveries, m->loop, m->client, m->config->secrets, on_delivered, p,
                            m->seed + 5);
         if (r >= 0)

@@ -33,7 +33,7 @@ static void begin_connection(Manager *m) {
         manager_want_leftovers(m);
 }
 
-/* Once per schema: a heartbeat comes every 30 s. */
+/* Once per schema: a heartbeat comes twice a minute. */
 static void tell_schema(Manager *m, uint64_t schema) {
         uint64_t before = m->schema_told;
 
@@ -66,7 +66,11 @@ static void on_heartbeat(void *userdata) {
 
         m->heartbeat_at = manager_unix_now();
         look_at_schema(m);
-        manager_update_status_soon(m);
+        manager_update_status(m);
+}
+
+static void on_next_delivery(void *userdata, usec_t in) {
+        deliveries_pump_expect(((Manager *)userdata)->deliveries, in);
 }
 
 static bool operation_in_flight(void *userdata) {
@@ -211,6 +215,7 @@ int manager_connect_ledger(Manager *m) {
                               .on_recent = on_recent,
                               .on_trouble = on_ledger_trouble,
                               .on_heartbeat = on_heartbeat,
+                              .on_next_delivery = on_next_delivery,
                               .on_failed = on_failed,
                               .on_password = on_password };
         PgSetup steps = { .conninfo = m->config->conninfo,

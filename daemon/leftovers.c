@@ -1,5 +1,10 @@
 #include "manager_internal.h"
 
+static void want_again(Manager *m) {
+        m->leftovers_wanted = true;
+        loop_timer_set(m->tick, usec_add(loop_now(m->loop), MANAGER_ASK_AGAIN));
+}
+
 /* One operation of a service at a time, the oldest first: the end of its steps asks again. */
 static void start_leftover(Manager *m, const LedgerLeftover *leftover) {
         uint32_t handle = engine_find_service(m->engine, leftover->service);
@@ -10,7 +15,7 @@ static void start_leftover(Manager *m, const LedgerLeftover *leftover) {
                     "service %s: operation %s was closed before its steps were over: they go on",
                     leftover->service, leftover->operation);
         if (steps_runner_start(m, handle, leftover->operation, false) < 0)
-                m->leftovers_wanted = true;
+                want_again(m);
 }
 
 static void on_leftovers(void *userdata, const PgFailure *failure, const LedgerLeftover leftovers[],
@@ -26,7 +31,7 @@ static void on_leftovers(void *userdata, const PgFailure *failure, const LedgerL
                             "the ledger could not say which closed operations have steps left, "
                             "asking again: %s",
                             failure->message);
-                m->leftovers_wanted = true;
+                want_again(m);
                 return;
         }
         for (size_t i = 0; i < n; i++)
@@ -42,6 +47,7 @@ void manager_ask_leftovers(Manager *m) {
         a = awaited_new(m, ENGINE_NO_SERVICE, "");
         if (!a || ledger_leftovers(m->ledger, on_leftovers, a) < 0) {
                 awaited_free(a);
+                want_again(m);
                 return;
         }
         m->leftovers_wanted = false;

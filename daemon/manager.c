@@ -17,7 +17,6 @@ static void on_tick(void *userdata, usec_t now) {
         loop_timer_set_within(m->tick, usec_add(now, MANAGER_TICK), MANAGER_TICK_SLACK);
         /* On a quiet host the next message may be hours away. */
         log_say_lost();
-        deliveries_pump_run(m->deliveries);
         manager_ask_leftovers(m);
         manager_update_status(m);
 }

@@ -15,9 +15,12 @@
 #include "status_line.h"
 #include "steps.h"
 
-/* How often what no event announces is looked at: STATUS=, deliveries that became due. */
-#define MANAGER_TICK (5 * USEC_PER_SEC)
-#define MANAGER_TICK_SLACK (20 * USEC_PER_SEC)
+/* How often what no event announces is looked at: STATUS=, lost log messages. As soon as the
+ * ledger's poll and for longer, so that a loop at rest wakes once for both. */
+#define MANAGER_TICK (20 * USEC_PER_SEC)
+#define MANAGER_TICK_SLACK (15 * USEC_PER_SEC)
+/* After a question that the ledger could not answer. */
+#define MANAGER_ASK_AGAIN (5 * USEC_PER_SEC)
 
 typedef struct StepsRunner StepsRunner;
 typedef struct DeliveriesPump DeliveriesPump;
@@ -173,6 +176,8 @@ void manager_ask_leftovers(Manager *m);
 int deliveries_pump_new(DeliveriesPump **ret, Manager *m) _must_check_;
 DeliveriesPump *deliveries_pump_free(DeliveriesPump *p);
 void deliveries_pump_run(DeliveriesPump *p);
+/* One can be claimed in this time; USEC_INFINITY: none is known. */
+void deliveries_pump_expect(DeliveriesPump *p, usec_t in);
 /* Notices that are being posted. */
 size_t deliveries_pump_under_way(const DeliveriesPump *p);
 void deliveries_pump_counts(const DeliveriesPump *p, uint64_t *ret_done, uint64_t *ret_dead);

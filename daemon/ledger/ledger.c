@@ -37,7 +37,7 @@ void ledger_go_down(Ledger *l, const PgFailure *failure) {
         l->owner.on_state(l->owner.userdata, false, failure);
 }
 
-static void mark_all(Ledger *l) {
+void ledger_mark_all(Ledger *l) {
         for (size_t i = 0; i < l->n_watched; i++)
                 l->watched[i].dirty = true;
 }
@@ -45,7 +45,7 @@ static void mark_all(Ledger *l) {
 void ledger_go_up(Ledger *l) {
         l->up = true;
         l->owner.on_state(l->owner.userdata, true, NULL);
-        mark_all(l);
+        ledger_mark_all(l);
         ledger_ask_failed(l);
         ledger_load_dirty(l);
         ledger_commits_kick(l);
@@ -53,6 +53,7 @@ void ledger_go_up(Ledger *l) {
         /* Later, so that a decision on these facts finds the connection free. */
         l->unseen = true;
         ledger_recent_soon(l);
+        ledger_poll_later(l);
 }
 
 static void on_pg_state(void *userdata, bool up, const PgFailure *failure) {
@@ -98,17 +99,6 @@ static void on_flush(void *userdata, _unused_ usec_t now) {
                 ledger_load_dirty(l);
 }
 
-static void on_poll(void *userdata, usec_t now) {
-        Ledger *l = userdata;
-
-        loop_timer_set_within(l->poll_timer, usec_add(now, LEDGER_POLL), LEDGER_POLL_SLACK);
-        if (!l->up)
-                return;
-        mark_all(l);
-        ledger_load_dirty(l);
-        ledger_recent_soon(l);
-}
-
 static void on_queue_timer(void *userdata, _unused_ usec_t now) {
         ledger_queue_pump(userdata);
 }
@@ -128,11 +118,10 @@ static int add_timers(Ledger *l) {
                 LoopTimer **ret;
         } timers[] = {
                 { ledger_on_check_timer, "ledger-check", &l->check_timer },
-                { on_poll, "ledger-poll", &l->poll_timer },
+                { ledger_on_poll_timer, "ledger-poll", &l->poll_timer },
                 { on_flush, "ledger-load", &l->flush_timer },
                 { on_queue_timer, "ledger-queue", &l->queue_timer },
                 { on_recent_timer, "ledger-recent", &l->recent_timer },
-                { ledger_on_heartbeat_timer, "ledger-heartbeat", &l->heartbeat_timer },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(timers); i++) {
@@ -141,7 +130,6 @@ static int add_timers(Ledger *l) {
                 if (r < 0)
                         return r;
         }
-        loop_timer_set(l->poll_timer, usec_add(loop_now(l->loop), LEDGER_POLL));
         return 0;
 }
 
@@ -195,7 +183,6 @@ Ledger *ledger_free(Ledger *l) {
         loop_timer_free(l->flush_timer);
         loop_timer_free(l->queue_timer);
         loop_timer_free(l->recent_timer);
-        loop_timer_free(l->heartbeat_timer);
         ledger_forget_drills(l);
         json_free(l->recent_operations);
         free(l->watched);

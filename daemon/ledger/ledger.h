@@ -34,9 +34,12 @@ typedef struct LedgerOwner {
          * the ledger refused and that is now given up. `what` names it: "facts of users-api". NULL:
          * not wanted. */
         void (*on_trouble)(void *userdata, const char *what, const PgFailure *failure);
-        /* The ledger took a heartbeat (every 30 s while it is up, the first at once), and said
-         * again which schema it has. NULL: not wanted. */
+        /* The ledger took a heartbeat (every 20 to 30 s while it is up, the first at once), and
+         * said again which schema it has. NULL: not wanted. */
         void (*on_heartbeat)(void *userdata);
+        /* In how long the next delivery can be claimed, as often; USEC_INFINITY: none is pending.
+         * NULL: not wanted. */
+        void (*on_next_delivery)(void *userdata, usec_t in);
         /* Told after each (re)connect, before the first facts: what nobody has resumed since.
          * Borrowed for the call. NULL: not wanted. */
         void (*on_failed)(void *userdata, const LedgerFailed *failed);
@@ -62,7 +65,7 @@ bool ledger_find_drill(const Ledger *l, const char *service, double *ret_succeed
 void ledger_try_now(Ledger *l);
 
 /* The services whose facts are read at once, after each (re)connect, at each notification for them,
- * and every 10 s. Copies the list. */
+ * and every 20 to 30 s. Copies the list. */
 int ledger_watch(Ledger *l, const LedgerService services[], size_t n) _must_check_;
 /* Reads one service's facts now. */
 void ledger_refresh(Ledger *l, const char *service);

@@ -83,13 +83,15 @@ static void on_drills(void *userdata, const PgFailure *failure, const PgResult *
         l->drills = drills;
         l->n_drills = n;
         l->drills_known = true;
+        /* Answers come in the order of the questions: these lists were read before. */
+        memcpy(l->drills_lists, l->lists, sizeof l->drills_lists);
 }
 
-static void ask_drills(Ledger *l) {
+void ledger_ask_drills(Ledger *l) {
         if (l->schema < HOUSEKEEPING_SCHEMA)
                 ledger_forget_drills(l);
         else
-                /* Not asked now, they are asked with the next heartbeat. */
+                /* Not asked now, they are asked at the next poll. */
                 (void)!pg_query(l->pg, drills_sql, 0, NULL, LEDGER_STATEMENT_TIMEOUT, on_drills, l);
 }
 
@@ -103,26 +105,31 @@ static void heartbeat_failed(Ledger *l, const PgFailure *failure) {
         ledger_tell_trouble(l, "the heartbeat", NULL, failure);
 }
 
+bool ledger_heartbeat_taken(Ledger *l, const char *version, const char *oldest_daemon) {
+        PgFailure wrong;
+
+        l->heartbeat_told = false;
+        if (ledger_judge_schema(version, oldest_daemon, &l->schema, &wrong) < 0) {
+                ledger_refuse_schema(l, &wrong);
+                return false;
+        }
+        if (l->owner.on_heartbeat)
+                l->owner.on_heartbeat(l->owner.userdata);
+        return true;
+}
+
 /* Only a schema that we may not run on takes the ledger down: whatever else is wrong is for the
  * connection, or for the work itself, to find. */
 static void on_heartbeat(void *userdata, const PgFailure *failure, const PgResult *result) {
         Ledger *l = userdata;
-        PgFailure wrong;
 
         if (l->closing || !l->up)
                 return;
-        if (failure->error != PG_OK) {
+        if (failure->error != PG_OK)
                 heartbeat_failed(l, failure);
-                return;
-        }
-        l->heartbeat_told = false;
-        if (ledger_check_schema(result, &l->schema, &wrong) < 0) {
-                ledger_refuse_schema(l, &wrong);
-                return;
-        }
-        ask_drills(l);
-        if (l->owner.on_heartbeat)
-                l->owner.on_heartbeat(l->owner.userdata);
+        else if (ledger_heartbeat_taken(l, pg_value(result, 0, "version"),
+                                        pg_value(result, 0, "oldest_daemon")))
+                ledger_ask_drills(l);
 }
 
 void ledger_heartbeat(Ledger *l) {
@@ -131,17 +138,9 @@ void ledger_heartbeat(Ledger *l) {
 
         strbuf_add_u64(&schema, LEDGER_SCHEMA);
         l->unseen = false;
-        loop_timer_set(l->heartbeat_timer, usec_add(loop_now(l->loop), LEDGER_HEARTBEAT));
         /* Lost, it is said again with the next one. */
         (void)!pg_query(l->pg, heartbeat_sql, ELEMENTSOF(values), values, LEDGER_STATEMENT_TIMEOUT,
                         on_heartbeat, l);
-}
-
-void ledger_on_heartbeat_timer(void *userdata, _unused_ usec_t now) {
-        Ledger *l = userdata;
-
-        if (l->up)
-                ledger_heartbeat(l);
 }
 
 typedef struct Prune {

@@ -3,16 +3,9 @@
  * automatic acts. */
 #include "ledger_internal.h"
 
-#define ARRAY_ITEM_MAX (2 * NAME_SIZE + 4)
+#include <stdlib.h>
 
-typedef struct LoadBatch {
-        Ledger *ledger;
-        usec_t sent;
-        size_t n;
-        char services[LEDGER_LOAD_BATCH][NAME_SIZE];
-} LoadBatch;
-
-static void give_service(LoadBatch *b, size_t i, const PgResult *result) {
+static void give_service(const LedgerBatch *b, size_t i, const PgResult *result) {
         Ledger *l = b->ledger;
         ServiceFacts facts = { 0 };
         const char *column = NULL;
@@ -35,15 +28,19 @@ static void give_service(LoadBatch *b, size_t i, const PgResult *result) {
         }
 }
 
+void ledger_batch_give(const LedgerBatch *b, const PgResult *result) {
+        for (size_t i = 0; i < b->n; i++)
+                give_service(b, i, result);
+}
+
 static void on_loaded(void *userdata, const PgFailure *failure, const PgResult *result) {
-        _cleanup_(freep) LoadBatch *b = userdata;
+        _cleanup_(freep) LedgerBatch *b = userdata;
         Ledger *l = b->ledger;
 
         if (l->closing)
                 return;
         if (failure->error == PG_OK) {
-                for (size_t i = 0; i < b->n; i++)
-                        give_service(b, i, result);
+                ledger_batch_give(b, result);
                 return;
         }
         /* A lost connection is told as such, and everything is read anew after it. What a person
@@ -55,19 +52,22 @@ static void on_loaded(void *userdata, const PgFailure *failure, const PgResult *
                 ledger_check(l);
 }
 
-/* Sends the next batch of dirty services. Returns false when none is left, or when it could not be
- * sent: the next poll marks all again. */
-static bool send_batch(Ledger *l, size_t *at) {
-        STRBUF(names, LEDGER_LOAD_BATCH * ARRAY_ITEM_MAX);
-        STRBUF(cooldowns, LEDGER_LOAD_BATCH * LEDGER_INTERVAL_SIZE);
-        STRBUF(periods, LEDGER_LOAD_BATCH * LEDGER_INTERVAL_SIZE);
-        const char *values[] = { names.text, cooldowns.text, periods.text };
-        LoadBatch *b = calloc(1, sizeof *b);
+static void end_array(StrBuf *b) {
+        strbuf_add(b, b->length == 0 ? "{}" : "}");
+        assert(!b->overflow);
+}
+
+LedgerBatch *ledger_batch_new(Ledger *l, size_t *at) {
+        LedgerBatch *b = calloc(1, sizeof *b);
+        StrBuf names, cooldowns, periods;
 
         if (!b)
-                return false;
+                return NULL;
         b->ledger = l;
         b->sent = loop_now(l->loop);
+        strbuf_init(&names, b->names, sizeof b->names);
+        strbuf_init(&cooldowns, b->cooldowns, sizeof b->cooldowns);
+        strbuf_init(&periods, b->periods, sizeof b->periods);
         for (; *at < l->n_watched && b->n < LEDGER_LOAD_BATCH; ++*at) {
                 LedgerWatched *w = &l->watched[*at];
                 char interval[LEDGER_INTERVAL_SIZE];
@@ -80,9 +80,23 @@ static bool send_batch(Ledger *l, size_t *at) {
                 ledger_array_add(&cooldowns, ledger_interval(w->cooldown, interval));
                 ledger_array_add(&periods, ledger_interval(w->budget_per, interval));
         }
-        strbuf_add_char(&names, '}');
-        strbuf_add_char(&cooldowns, '}');
-        strbuf_add_char(&periods, '}');
+        end_array(&names);
+        end_array(&cooldowns);
+        end_array(&periods);
+        return b;
+}
+
+/* Sends the next batch of dirty services. Returns false when none is left, or when it could not be
+ * sent: the next poll marks all again. */
+static bool send_batch(Ledger *l, size_t *at) {
+        LedgerBatch *b = ledger_batch_new(l, at);
+        const char *values[3];
+
+        if (!b)
+                return false;
+        values[0] = b->names;
+        values[1] = b->cooldowns;
+        values[2] = b->periods;
         if (b->n > 0 && pg_query_prepared(l->pg, "load", ledger_load_sql, ELEMENTSOF(values),
                                           values, LEDGER_STATEMENT_TIMEOUT, on_loaded, b) == 0)
                 return true;

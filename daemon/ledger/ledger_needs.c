@@ -69,9 +69,8 @@ static PgFailure wrong_schema(const char *version, const char *oldest, bool newe
         return f;
 }
 
-int ledger_check_schema(const PgResult *answer, uint64_t *ret_version, PgFailure *reterr) {
-        const char *version = pg_value(answer, 0, "version");
-        const char *oldest = pg_value(answer, 0, "oldest_daemon");
+int ledger_judge_schema(const char *version, const char *oldest, uint64_t *ret_version,
+                        PgFailure *reterr) {
         uint64_t v = 0, o = 0;
 
         if (ledger_parse_u64(version, &v) < 0 || ledger_parse_u64(oldest, &o) < 0 ||
@@ -81,6 +80,11 @@ int ledger_check_schema(const PgResult *answer, uint64_t *ret_version, PgFailure
         }
         *ret_version = v;
         return 0;
+}
+
+int ledger_check_schema(const PgResult *answer, uint64_t *ret_version, PgFailure *reterr) {
+        return ledger_judge_schema(pg_value(answer, 0, "version"),
+                                   pg_value(answer, 0, "oldest_daemon"), ret_version, reterr);
 }
 
 static size_t list(const Need needs[], size_t n, uint64_t schema,

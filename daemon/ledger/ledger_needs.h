@@ -11,6 +11,9 @@ extern const char ledger_schema_sql[];
  * -EINVAL with the words of PG_CONFIGURATION in *reterr. */
 int ledger_check_schema(const PgResult *answer, uint64_t *ret_version,
                         PgFailure *reterr) _must_check_;
+/* The same of the two cells. */
+int ledger_judge_schema(const char *version, const char *oldest_daemon, uint64_t *ret_version,
+                        PgFailure *reterr) _must_check_;
 
 /* Answers a row for each function or view that the session's role may not use: "what" as GRANT
  * takes it, "there" false when it does not exist. $1 and $2 are the texts of the two arrays. */

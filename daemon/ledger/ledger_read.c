@@ -3,23 +3,13 @@
 #include "ledger_internal.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #define RECENT_DELAY (200 * USEC_PER_MSEC) /* many changes at once make one read */
 
-static const char operations_sql[] =
-        "SELECT coalesce(jsonb_agg(v ORDER BY rank), '[]') FROM (SELECT v, rank, "
-        "sum(octet_length(v::text)) OVER (ORDER BY rank) AS bytes "
-        "FROM (SELECT to_jsonb(o) AS v, row_number() OVER (ORDER BY o.opened_at DESC, o.id) AS "
-        "rank "
-        "FROM (SELECT * FROM rollbackd.operation_status ORDER BY opened_at DESC, id LIMIT 100) o) "
-        "r) q WHERE bytes < 900000";
-
-static const char events_sql[] =
-        "SELECT coalesce(jsonb_agg(v ORDER BY rank), '[]') FROM (SELECT v, rank, "
-        "sum(octet_length(v::text)) OVER (ORDER BY rank) AS bytes "
-        "FROM (SELECT to_jsonb(e) AS v, row_number() OVER (ORDER BY e.seq DESC) AS rank "
-        "FROM (SELECT * FROM rollbackd.recent_event ORDER BY seq DESC LIMIT 200) e) r) q WHERE "
-        "bytes < 900000";
+static const char operations_sql[] = LEDGER_OPERATIONS;
+static const char events_sql[] = LEDGER_EVENTS;
 
 static const char find_sql[] = "SELECT to_jsonb(o), 'operation' AS what FROM "
                                "rollbackd.operation_status o WHERE o.id = $1::uuid "
@@ -78,6 +68,8 @@ static void on_events(void *userdata, const PgFailure *failure, const PgResult *
                 recent_failed(l, &f);
                 return;
         }
+        snprintf(l->lists, sizeof l->lists, "%s %s", l->operations_hash,
+                 pg_value(result, 0, "hash") ?: "");
         l->owner.on_recent(l->owner.userdata, TAKE_PTR(l->recent_operations), events);
         recent_done(l);
 }
@@ -96,6 +88,8 @@ static void on_operations(void *userdata, const PgFailure *failure, const PgResu
                 recent_failed(l, &f);
                 return;
         }
+        snprintf(l->operations_hash, sizeof l->operations_hash, "%s",
+                 pg_value(result, 0, "hash") ?: "");
         if (pg_query_prepared(l->pg, "recent_events", events_sql, 0, NULL, LEDGER_STATEMENT_TIMEOUT,
                               on_events, l) < 0) {
                 l->recent_operations = json_free(l->recent_operations);

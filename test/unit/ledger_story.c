@@ -41,12 +41,18 @@ static void on_heartbeat(_unused_ void *userdata) {
         seen.heartbeats++;
 }
 
+static void on_next_delivery(_unused_ void *userdata, usec_t in) {
+        seen.next_delivery = in;
+        seen.n_next++;
+}
+
 const LedgerOwner ledger_story_owner = {
         .on_state = on_state,
         .on_facts = on_facts,
         .on_recent = on_recent,
         .on_trouble = on_trouble,
         .on_heartbeat = on_heartbeat,
+        .on_next_delivery = on_next_delivery,
 };
 
 OperationPlan ledger_story_plan = { .kind = OPERATION_ROLLBACK,

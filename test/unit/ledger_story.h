@@ -16,7 +16,8 @@ typedef struct LedgerStory {
         unsigned ups;
         PgFailure failure;
         ServiceFacts facts;
-        unsigned n_facts, n_unknown, n_trouble, n_recent, heartbeats;
+        unsigned n_facts, n_unknown, n_trouble, n_recent, heartbeats, n_next;
+        usec_t next_delivery;
         usec_t facts_at;
         char trouble[128], trouble_words[512];
         Json *operations, *events;
