@@ -1,6 +1,5 @@
 /* The addresses of names: which of them are probed, and in which of the engine's targets. */
 #include <errno.h>
-#include <sys/un.h>
 
 #include "prober_internal.h"
 
@@ -23,25 +22,16 @@ Target *probe_target(const Probe *probe, size_t index) {
         return t && t->present ? t : NULL;
 }
 
-static const Address *socket_address(const char *path, Address *storage) {
-        struct sockaddr_un name = { .sun_family = AF_UNIX };
-        StrBuf text;
-
-        strbuf_init(&text, name.sun_path, sizeof name.sun_path);
-        strbuf_add(&text, path);
-        *storage = (Address){ .length = sizeof name };
-        memcpy(&storage->u.storage, &name, sizeof name);
-        return storage;
-}
-
 const Address *target_address(const Target *t, Address *storage) {
         const char *path = t->probe->config->targets[t->configured].socket;
         size_t length = t->at.family == AF_INET  ? sizeof t->at.v4 :
                         t->at.family == AF_INET6 ? sizeof t->at.v6 :
                                                    0;
 
-        if (path)
-                return socket_address(path, storage);
+        if (path) {
+                resolve_socket(path, storage);
+                return storage;
+        }
         if (length == 0)
                 return NULL;
         *storage = (Address){ .length = (uint32_t)length };

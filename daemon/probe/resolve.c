@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "resolve.h"
 #include "wheel.h"
@@ -109,6 +110,16 @@ bool resolve_numeric(const char *host, uint16_t port, Address *ret) {
                 return true;
         }
         return false;
+}
+
+void resolve_socket(const char *path, Address *ret) {
+        struct sockaddr_un name = { .sun_family = AF_UNIX };
+
+        /* The configuration takes no path that is longer. */
+        assert(strlen(path) < sizeof name.sun_path);
+        memcpy(name.sun_path, path, strlen(path));
+        *ret = (Address){ .length = sizeof name };
+        memcpy(&ret->u.storage, &name, sizeof name);
 }
 
 static ResolveName **bucket_of(Resolver *r, const char *host, uint16_t port) {

@@ -45,6 +45,8 @@ Resolver *resolver_free(Resolver *r);
 DEFINE_CLEANUP(Resolver *, resolver_free);
 /* Whether the host is a numeric address, with *ret if so. */
 bool resolve_numeric(const char *host, uint16_t port, Address *ret);
+/* The address of a unix socket, whose path fits. */
+void resolve_socket(const char *path, Address *ret);
 /* Watches a name from now on, looked up again after `ttl`: the shortest of all who watch it.
  * Returns 0 with what is known now, -ENFILE when more than RESOLVE_NAMES_MAX names are watched, or
  * -ENOMEM. */

@@ -1,9 +1,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <sys/un.h>
 
 #include "expectation.h"
+#include "resolve.h"
 #include "survey.h"
 
 #define RESOLVE_WAIT (10 * USEC_PER_SEC)
@@ -196,15 +196,6 @@ static void set_address(Item *item, const Address *address) {
                                 sizeof item->entry.address);
 }
 
-static bool is_told(const AddressList *list, size_t i) {
-        for (size_t j = 0; j < i; j++)
-                if (list->addresses[j].length == list->addresses[i].length &&
-                    memcmp(&list->addresses[j].u, &list->addresses[i].u,
-                           list->addresses[i].length) == 0)
-                        return true;
-        return false;
-}
-
 /* The first address is this item's, each other one becomes an item behind it, which waits. */
 static void take_addresses(Item *item, const AddressList *list) {
         size_t position = position_of(item->survey, item);
@@ -213,10 +204,9 @@ static void take_addresses(Item *item, const AddressList *list) {
         for (size_t i = 1; i < list->n; i++) {
                 Item *other;
 
-                if (is_told(list, i) || add_item(item->survey, ++position, item->entry.probe,
-                                                 item->entry.target, item->shared, &other) < 0)
-                        continue;
-                set_address(other, &list->addresses[i]);
+                if (add_item(item->survey, ++position, item->entry.probe, item->entry.target,
+                             item->shared, &other) >= 0)
+                        set_address(other, &list->addresses[i]);
         }
 }
 
@@ -269,16 +259,6 @@ static void resolve(Item *item) {
         finish(item, &result);
 }
 
-static void set_socket(Item *item) {
-        struct sockaddr_un name = { .sun_family = AF_UNIX };
-
-        /* The configuration takes no path that does not fit. */
-        memcpy(name.sun_path, item->entry.target->socket, strlen(item->entry.target->socket));
-        item->address.length = sizeof name;
-        memcpy(&item->address.u.storage, &name, sizeof name);
-        item->has_address = true;
-}
-
 static void start(Item *item) {
         ProbeResult result = {};
 
@@ -290,8 +270,10 @@ static void start(Item *item) {
         } else if (item->kind->addressed && !item->has_address && !item->entry.target->socket)
                 resolve(item);
         else {
-                if (item->kind->addressed && !item->has_address)
-                        set_socket(item);
+                if (item->kind->addressed && !item->has_address) {
+                        resolve_socket(item->entry.target->socket, &item->address);
+                        item->has_address = true;
+                }
                 run(item);
         }
 }
