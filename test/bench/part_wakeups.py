@@ -68,8 +68,9 @@ def run(site, figures):
                                     "WATCHDOG_USEC": "30000000"})
     rests = []
     # What a start leaves to do, as preparing its statements, is over after two rounds.
-    daemon.wait_for_probes(TARGETS)
-    daemon.wait_for_probes(2 * TARGETS)
+    for rest in (1, 2):
+        daemon.wait_for_probes(rest * TARGETS)
+        time.sleep(REST)
     for rest in range(3, RESTS + 3):
         daemon.wait_for_probes(rest * TARGETS)
         time.sleep(SETTLE)
