@@ -128,20 +128,6 @@ static void check_targets(const ProbeConfig *p, ConfigErrors *e) {
         }
 }
 
-static void check_values(const ProbeConfig *p, ConfigErrors *e) {
-        for (size_t i = 0; i < p->n_values; i++) {
-                const ValueExpectation *v = &p->values[i];
-
-                if (v->line > 0 && isnan(v->at_least) && isnan(v->at_most))
-                        refuse_named(e, v->line, "probes", p->name, "expect.values",
-                                     "names a value without a limit; write at_least or at_most");
-                if (v->line > 0 && v->at_least > v->at_most)
-                        refuse_named(e, v->line, "probes", p->name, "expect.values",
-                                     "wants at least more than at most, which no value is; write "
-                                     "at_least below at_most");
-        }
-}
-
 static bool has_tls_keys(const TlsConfig *t) {
         return !t->verify || t->ca_file || t->certificate_file || t->key_file || t->server_name ||
                t->minimum_version != TLS_VERSION_1_2;
@@ -244,7 +230,7 @@ static void check_probe(ProbeConfig *p, const ConfigNode *root, ConfigErrors *e)
                 refuse_named(e, p->line, "probes", p->name, "expect.latency",
                              "is longer than the timeout, so that no answer could be late; write a "
                              "shorter one, or remove it");
-        check_values(p, e);
+        config_check_values(p, e);
         check_message_pattern(p, e);
         check_conninfo(p, e);
         if (p->kind == PROBE_REDIS && p->redis.user && !p->redis.password_file)

@@ -11,6 +11,8 @@
 void config_check_service(ServiceConfig *c, const ConfigNode *root, ConfigErrors *e);
 /* The part about steps. */
 void config_check_steps(ServiceConfig *c, const ConfigNode *root, ConfigErrors *e);
+/* The part about limits on values. */
+void config_check_values(const ProbeConfig *p, ConfigErrors *e);
 /* What is wrong with the conninfo of a probe, static words, or NULL. */
 const char *config_conninfo_mistake(const char *conninfo);
 /* The parts about probes of these kinds, whose only target they make. */

@@ -26,7 +26,7 @@ static const Base bases[] = {
         { SECTION_PROBE, "exec", "command", "[ \"/bin/true\" ]" },
         { SECTION_PROBE, "promql", "url", "\"http://10.0.0.1:9090\"" },
         { SECTION_PROBE, "promql", "query", "\"up\"" },
-        { SECTION_VALUE, NULL, "name", "\"lag\"" },
+        { SECTION_VALUE, NULL, "name", "\"certificate_days\"" },
         { SECTION_VALUE, NULL, "at_most", "1.5" },
         { SECTION_REQUEST_HEADER, NULL, "name", "\"X-A\"" },
         { SECTION_REQUEST_HEADER, NULL, "value", "\"a\"" },

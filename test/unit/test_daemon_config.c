@@ -421,7 +421,7 @@ static void identities_change_with_what_is_measured_and_with_nothing_else(_unuse
                 "fall = 4;",
                 "expect = { body = \"x\"; };",
                 "expect = { latency = \"1s\"; };",
-                "expect = { values = ( { name = \"a\"; at_most = 1; } ); };",
+                "expect = { values = ( { name = \"certificate_days\"; at_most = 1; } ); };",
                 "expect = { status = [ \"200\" ]; };",
                 "version_header = \"V\";"
         };

@@ -12,19 +12,68 @@ static void mistakes_in_expectations_read_as_written_here(_unused_ void **state)
                         "expect = { latency = \"2s\"; };"),
                   "f:2: probes.p.expect.latency: is longer than the timeout, so that no answer "
                   "could be late; write a shorter one, or remove it\n" },
-                { PROBE("kind = \"tcp\"; targets = [ \"h:1\" ]; "
-                        "expect = { values = ( { name = \"lag\"; } ); };"),
+                { PROBE("kind = \"redis\"; targets = [ \"redis://h:1\" ]; "
+                        "expect = { values = ( { name = \"link_up\"; } ); };"),
                   "f:2: probes.p.expect.values: names a value without a limit; write at_least or "
                   "at_most\n" },
-                { PROBE("kind = \"tcp\"; targets = [ \"h:1\" ]; "
-                        "expect = { values = ( { name = \"lag\"; at_least = 2; at_most = 1; } ); "
-                        "};"),
+                { PROBE("kind = \"redis\"; targets = [ \"redis://h:1\" ]; "
+                        "expect = { values = ( { name = \"link_up\"; at_least = 2; at_most = 1; "
+                        "} ); };"),
                   "f:2: probes.p.expect.values: wants at least more than at most, which no value "
                   "is; write at_least below at_most\n" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++)
                 assert_string_equal(support_refused(cases[i].text), cases[i].mistakes);
+}
+
+#define LIMIT(name) " expect = { values = ( { name = \"" name "\"; at_most = 1; } ); };"
+#define NEVER " is nothing that this probe reports, so every sample would be unknown; "
+
+static void a_limit_is_on_a_value_that_is_reported(_unused_ void **state) {
+        static const struct {
+                const char *text, *mistakes;
+        } cases[] = {
+                { PROBE("kind = \"tcp\"; targets = [ \"h:1\" ];" LIMIT("lag")),
+                  "f:2: probes.p.expect.values: \"lag\"" NEVER "remove it\n" },
+                { PROBE("kind = \"redis\"; targets = [ \"redis://h:1\" ];" LIMIT("lag_second")),
+                  "f:2: probes.p.expect.values: \"lag_second\"" NEVER
+                  "write one of uptime_seconds, replicas, link_up, lag_seconds, "
+                  "certificate_days\n" },
+                { PROBE("kind = \"postgres\"; conninfo = \"service=x\";" LIMIT("waiting")),
+                  "f:2: probes.p.expect.values: \"waiting\"" NEVER
+                  "write one of connect_seconds, in_recovery, receiving, lag_seconds, lag_bytes, "
+                  "or give it a query\n" },
+                { PROBE("kind = \"http\"; targets = [ \"http://h\" ]; steps = ( { path = \"/\"; } "
+                        ");" LIMIT("step_2_seconds")),
+                  "f:2: probes.p.expect.values: \"step_2_seconds\"" NEVER
+                  "write one of certificate_days, a `value` of expect.json, and step_1_seconds and "
+                  "so on of steps\n" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                assert_string_equal(support_refused(cases[i].text), cases[i].mistakes);
+}
+
+static void limits_on_what_is_reported_are_taken(_unused_ void **state) {
+        static const char *const good[] = {
+                PROBE("kind = \"redis\"; targets = [ \"redis://h:1\" ];" LIMIT("link_up")),
+                PROBE("kind = \"postgres\"; conninfo = \"service=x\"; query = \"SELECT 1 AS "
+                      "waiting\";" LIMIT("waiting")),
+                PROBE("kind = \"exec\"; command = [ \"/bin/x\" ];" LIMIT("anything")),
+                PROBE("kind = \"http\"; targets = [ \"http://h\" ]; steps = ( { path = \"/\"; } "
+                      ");" LIMIT("step_1_seconds")),
+                PROBE("kind = \"http\"; targets = [ \"http://h/\" ]; expect = { json = ( { pointer "
+                      "= "
+                      "\"/q\"; value = \"q\"; } ); values = ( { name = \"q\"; at_most = 1; } ); "
+                      "};"),
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(good); i++) {
+                _cleanup_(service_config_freep) ServiceConfig *config = NULL;
+
+                assert_string_equal(support_mistakes(good[i], &config), "");
+        }
 }
 
 static void mistakes_in_targets_and_connections_read_as_written_here(_unused_ void **state) {
@@ -207,6 +256,8 @@ static void things_of_this_host_are_targets_by_name(_unused_ void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_limit_is_on_a_value_that_is_reported),
+                cmocka_unit_test(limits_on_what_is_reported_are_taken),
                 cmocka_unit_test(mistakes_in_expectations_read_as_written_here),
                 cmocka_unit_test(mistakes_in_targets_and_connections_read_as_written_here),
                 cmocka_unit_test(targets_are_taken_apart),
