@@ -11,7 +11,7 @@
 #define HTTP_STEPS_MAX 16
 #define HTTP_HEADERS_SENT_MAX 16
 #define HTTP_HEADERS_SIZE_MAX ((size_t)4096) /* bytes of names and values of one request */
-#define HTTP_PATH_MAX ((size_t)2048)         /* bytes of a step's path, as written */
+#define HTTP_PATH_MAX ((size_t)2048)         /* bytes of a target's path, and of a step's */
 #define HTTP_HEADERS_EXPECTED_MAX 16
 #define HTTP_JSON_MAX 16
 #define HTTP_TAKES_MAX 8

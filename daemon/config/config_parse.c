@@ -215,10 +215,14 @@ static int parse_socket(const char *text, TargetConfig *t, const char **end,
         return 0;
 }
 
-static int copy_path(const char *end, TargetConfig *t) {
+static int copy_path(const char *end, TargetConfig *t, const char **reterr_why) {
         /* A query without a path still asks for "/". */
         const char *rest = end + (*end == '/' ? 1 : 0);
 
+        if (strlen(rest) >= HTTP_PATH_MAX) {
+                *reterr_why = "has a path and query of more than 2048 bytes; write a shorter one";
+                return -EINVAL;
+        }
         t->path = malloc(strlen(rest) + 2);
         if (!t->path)
                 return -ENOMEM;
@@ -235,7 +239,7 @@ static int parse_http_socket(const char *text, TargetConfig *t, const char **ret
         t->port = t->tls ? 443 : 80;
         if (r < 0)
                 return r;
-        return copy_path(end + (*end == ':' ? 1 : 0), t);
+        return copy_path(end + (*end == ':' ? 1 : 0), t, reterr_why);
 }
 
 static int parse_http_target(const char *text, TargetConfig *t, const char **reterr_why) {
@@ -254,7 +258,7 @@ static int parse_http_target(const char *text, TargetConfig *t, const char **ret
                 return r;
         if (*end && *end != '/' && *end != '?')
                 return -EINVAL;
-        return copy_path(end, t);
+        return copy_path(end, t, reterr_why);
 }
 
 static int parse_redis_target(const char *text, TargetConfig *t, const char **reterr_why) {

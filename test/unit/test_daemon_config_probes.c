@@ -151,6 +151,30 @@ static void mistakes_in_targets_and_connections_read_as_written_here(_unused_ vo
                 assert_string_equal(support_refused(cases[i].text), cases[i].mistakes);
 }
 
+static void a_path_has_a_limit_so_that_its_request_has_room(_unused_ void **state) {
+        static char path[HTTP_PATH_MAX + 1], text[HTTP_PATH_MAX + 128];
+        const char *const kinds[] = { "http", "metrics" };
+
+        memset(path, 'x', HTTP_PATH_MAX);
+        for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
+                ServiceConfig *c = NULL;
+
+                (void)snprintf(text, sizeof text,
+                               PROBE("kind = \"%s\"; targets = [ \"http://h/%s\" ];"), kinds[i],
+                               path);
+                assert_non_null(strstr(support_refused(text),
+                                       " has a path and query of more than 2048 bytes; write a "
+                                       "shorter one\n"));
+                /* The slash is one of them. */
+                (void)snprintf(text, sizeof text,
+                               PROBE("kind = \"%s\"; targets = [ \"http://h/%s\" ];"), kinds[i],
+                               path + 1);
+                assert_string_equal(support_mistakes(text, &c), "");
+                assert_int_equal(strlen(c->probes[0].targets[0].path), HTTP_PATH_MAX);
+                service_config_free(c);
+        }
+}
+
 static void targets_are_taken_apart(_unused_ void **state) {
         static const struct {
                 const char *kind, *url, *host, *path, *socket;
@@ -260,6 +284,7 @@ int main(void) {
                 cmocka_unit_test(limits_on_what_is_reported_are_taken),
                 cmocka_unit_test(mistakes_in_expectations_read_as_written_here),
                 cmocka_unit_test(mistakes_in_targets_and_connections_read_as_written_here),
+                cmocka_unit_test(a_path_has_a_limit_so_that_its_request_has_room),
                 cmocka_unit_test(targets_are_taken_apart),
                 cmocka_unit_test(things_of_this_host_are_targets_by_name),
                 cmocka_unit_test(databases_are_named_without_secrets),

@@ -117,6 +117,31 @@ static void a_trace_shows_no_secret(void **state _unused_) {
         http_request_done(&r);
 }
 
+/* A policy that is valid has a request: nothing says any more that it has none. */
+static void the_longest_request_of_a_policy_fits(void **state _unused_) {
+        static char host[254], path[HTTP_PATH_MAX + 1], value[HTTP_HEADERS_SIZE_MAX + 1], type[129];
+        HttpHeader headers[HTTP_HEADERS_SENT_MAX + 2];
+        TargetConfig longest = { .host = host, .port = 65535, .path = path };
+        HttpRequest r;
+
+        memset(host, 'h', sizeof host - 1);
+        memset(path, '/', sizeof path - 1);
+        memset(type, 't', sizeof type - 1);
+        memset(value, 'v', sizeof value - 1 - HTTP_HEADERS_SENT_MAX);
+        for (size_t i = 0; i < HTTP_HEADERS_SENT_MAX; i++)
+                headers[i] = (HttpHeader){ "X", i == 0 ? value : "" };
+        headers[HTTP_HEADERS_SENT_MAX] = (HttpHeader){ "Content-Type", type };
+        headers[HTTP_HEADERS_SENT_MAX + 1] = (HttpHeader){ "Accept-Encoding", "identity" };
+        assert_int_equal(http_request_build(&r, &longest,
+                                            &(HttpRequestParts){ .method = "POST",
+                                                                 .accept = "*/*",
+                                                                 .headers = headers,
+                                                                 .n_headers = ELEMENTSOF(headers),
+                                                                 .body = { .p = "x", .n = 1 } }),
+                         0);
+        http_request_done(&r);
+}
+
 static void what_would_write_the_request_anew_is_refused(void **state _unused_) {
         static const HttpHeader headers[] = {
                 { "X-A", "b\r\nX-C: d" }, { "X A", "b" },        { "", "b" },
@@ -167,6 +192,7 @@ int main(void) {
                 cmocka_unit_test(the_last_request_of_a_connection_says_so),
                 cmocka_unit_test(head_is_known_as_such),
                 cmocka_unit_test(a_trace_shows_no_secret),
+                cmocka_unit_test(the_longest_request_of_a_policy_fits),
                 cmocka_unit_test(what_would_write_the_request_anew_is_refused),
                 cmocka_unit_test(what_is_too_long_is_refused),
         };
