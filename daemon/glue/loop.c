@@ -45,6 +45,7 @@ struct LoopTimer {
         Loop *loop;
         sd_event_source *source;
         LoopTimer *previous, *next;
+        usec_t at;     /* what it is set to; USEC_INFINITY: it is not */
         usec_t latest; /* instant by which it is to come; USEC_INFINITY: it is not set */
         usec_t slack;
         usec_t armed; /* the instant at which it was */
@@ -157,7 +158,7 @@ static int on_timer(sd_event_source *source, uint64_t at, void *userdata) {
         (void)source;
         (void)at;
         note_late_wake(t->loop, MAX(t->latest, t->armed));
-        t->latest = USEC_INFINITY;
+        t->at = t->latest = USEC_INFINITY;
         t->callback(t->userdata, loop_now(t->loop));
         return 0;
 }
@@ -171,6 +172,7 @@ int loop_add_timer(Loop *l, LoopTimerCallback callback, void *userdata, const ch
         if (!t)
                 return -ENOMEM;
         *t = (LoopTimer){ .loop = l,
+                          .at = USEC_INFINITY,
                           .latest = USEC_INFINITY,
                           .slack = ACCURACY,
                           .callback = callback,
@@ -197,6 +199,10 @@ void loop_timer_set(LoopTimer *t, usec_t at) {
 
 void loop_timer_set_within(LoopTimer *t, usec_t at, usec_t slack) {
         assert(t);
+        /* Whoever sets it to what is due next often sets it to the same again. */
+        if (at == t->at && slack == t->slack)
+                return;
+        t->at = at;
         t->latest = slack > ACCURACY ? usec_add(at, slack) : at;
         t->armed = loop_clock();
         if (slack != t->slack)

@@ -32,13 +32,12 @@ void target_schedule(Target *t, usec_t now) {
 }
 
 void prober_arm(Prober *p) {
-        bool place = place_next(p);
         usec_t at;
 
         /* Once at the end of a turn, however many results it had. */
         if (p->running || poller_is_serving(p->poller))
                 return;
-        at = place ? 0 : wheel_next(&p->wheel);
+        at = place_next(p) ? 0 : wheel_next(&p->wheel);
         if (at == p->armed)
                 return;
         p->armed = at;

@@ -56,6 +56,8 @@ void wheel_remove(Wheel *w, WheelItem *i) {
 
 void wheel_set(Wheel *w, WheelItem *i, usec_t at) {
         assert(at != USEC_INFINITY);
+        if (i->at == at && ring_has(&i->link))
+                return;
         wheel_remove(w, i);
         i->at = at;
         put(w, i);
