@@ -38,11 +38,11 @@ void offload_cancel(OffloadTask *t);
 
 /* Name resolution as a task. */
 typedef struct Address {
-        union {
-                struct sockaddr_storage storage;
-        } u;
         uint32_t length;
         bool routed; /* of one that was resolved: this host has a route to it */
+        union {
+                struct sockaddr_storage storage;
+        } u; /* of which `length` bytes count */
 } Address;
 typedef struct AddressList {
         int error; /* 0, or a getaddrinfo() code; words by offload_resolve_words() */

@@ -6,27 +6,6 @@
 /* So that one fast and endless body does not keep the loop from the others. */
 #define READS_PER_TURN 8
 
-typedef enum ExchangeState {
-        EXCHANGE_CONNECTING, /* until the first bytes are sent */
-        EXCHANGE_SENDING,
-        EXCHANGE_READING
-} ExchangeState;
-
-struct HttpExchange {
-        HttpExchangeSetup setup;
-        Stream *stream;
-        ExchangeState state;
-        uint64_t body_size;
-        HttpRequest last; /* the request in the words that end the connection; else empty */
-        bool used;     /* the connection was used before: its end before an answer tells nothing */
-        bool answered; /* a byte has come */
-        bool has_days;
-        double days; /* until the certificate expires */
-        size_t sent;
-        HttpResponse response;
-        char line[]; /* for the response, of setup.line_size */
-};
-
 static void on_ready(PollItem *item, uint32_t events);
 
 static bool is_gone(ssize_t error) {
@@ -235,7 +214,7 @@ static bool begin_again(HttpExchange *x) {
 
 /* Bytes that were read. Returns true when there may be more to read now. */
 static bool read_more(HttpExchange *x) {
-        char buffer[READ_SIZE];
+        _uninitialized_ char buffer[READ_SIZE];
         ssize_t n = stream_receive(x->stream, buffer, sizeof buffer);
 
         if (n == -EAGAIN)
@@ -307,15 +286,10 @@ static int begin(HttpExchange *x, const Address *address) {
         return x->stream ? r : begin_anew(x, address);
 }
 
-int http_exchange_start(HttpExchange **ret, const HttpExchangeSetup *setup, ProbeResult *reterr) {
-        size_t line_size = MAX(setup->line_size, (size_t)HTTP_LINE_MAX);
-        _cleanup_(http_exchange_freep) HttpExchange *x = malloc(sizeof *x + line_size);
-        int r;
+/* Everything but the room for the line. */
+static int exchange_init(HttpExchange *x, const HttpExchangeSetup *setup) {
+        size_t line_size = MAX(setup->line_size, sizeof x->line);
 
-        if (!x) {
-                probe_result_set_errno(reterr, ENOMEM);
-                return -ENOMEM;
-        }
         x->setup = *setup;
         x->setup.address = NULL;
         x->stream = NULL;
@@ -323,29 +297,41 @@ int http_exchange_start(HttpExchange **ret, const HttpExchangeSetup *setup, Prob
         x->body_size = 0;
         x->has_days = false;
         x->last = (HttpRequest){};
+        x->long_line = NULL;
+        if (line_size > sizeof x->line) {
+                x->long_line = malloc(line_size);
+                if (!x->long_line)
+                        return -ENOMEM;
+        }
         http_response_init(&x->response, &(HttpResponseSetup){ .head = setup->request->head,
                                                                .wanted = setup->headers,
                                                                .n_wanted = setup->n_headers,
-                                                               .line = x->line,
+                                                               .line = x->long_line ?: x->line,
                                                                .line_size = line_size });
+        return 0;
+}
+
+int http_exchange_start(HttpExchange *x, const HttpExchangeSetup *setup, ProbeResult *reterr) {
+        int r = exchange_init(x, setup);
+
+        if (r < 0) {
+                probe_result_set_errno(reterr, r);
+                return r;
+        }
         r = begin(x, setup->address);
         if (r < 0) {
                 explain(x, r, reterr);
                 note_certificate(x);
                 http_exchange_add_values(x, reterr);
-                return r;
+                http_exchange_done(x);
         }
-        *ret = TAKE_PTR(x);
-        return 0;
+        return r;
 }
 
-HttpExchange *http_exchange_free(HttpExchange *x) {
-        if (!x)
-                return NULL;
-        stream_free(x->stream);
+void http_exchange_done(HttpExchange *x) {
+        x->stream = stream_free(x->stream);
         http_request_done(&x->last);
-        free(x);
-        return NULL;
+        free(x->long_line);
 }
 
 const HttpResponse *http_exchange_response(const HttpExchange *x) {

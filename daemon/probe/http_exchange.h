@@ -9,8 +9,6 @@
 #include "http_response.h"
 #include "probe_kind.h"
 
-typedef struct HttpExchange HttpExchange;
-
 /* Borrowed until the end but for `address`, which is for the call. */
 typedef struct HttpExchangeSetup {
         Poller *poller;
@@ -37,12 +35,36 @@ typedef struct HttpExchangeSetup {
         void *userdata;
 } HttpExchangeSetup;
 
-/* Starts. Returns 0, or a negative errno when it failed at once; *reterr says how. */
-int http_exchange_start(HttpExchange **ret, const HttpExchangeSetup *setup,
+typedef enum HttpExchangeState {
+        EXCHANGE_CONNECTING, /* until the first bytes are sent */
+        EXCHANGE_SENDING,
+        EXCHANGE_READING
+} HttpExchangeState;
+
+/* Lies in the run of its probe, so that a probe is one piece of memory. http_exchange.c alone reads
+ * it. */
+typedef struct HttpExchange {
+        HttpExchangeSetup setup;
+        Stream *stream;
+        HttpExchangeState state;
+        uint64_t body_size;
+        HttpRequest last; /* the request in the words that end the connection; else empty */
+        bool used;     /* the connection was used before: its end before an answer tells nothing */
+        bool answered; /* a byte has come */
+        bool has_days;
+        double days; /* until the certificate expires */
+        size_t sent;
+        HttpResponse response;
+        char *long_line; /* for the response, when `line` is too short */
+        char line[HTTP_LINE_MAX];
+} HttpExchange;
+
+/* Starts, with *x as storage, which may be anything and stays where it is. Returns 0, or a negative
+ * errno when it failed at once; *reterr says how, and nothing is left to end. */
+int http_exchange_start(HttpExchange *x, const HttpExchangeSetup *setup,
                         ProbeResult *reterr) _must_check_;
 /* Closes, without a word to on_done(). */
-HttpExchange *http_exchange_free(HttpExchange *x);
-DEFINE_CLEANUP(HttpExchange *, http_exchange_free);
+void http_exchange_done(HttpExchange *x);
 /* The answer so far: its status (0: none yet) and how it is framed. */
 const HttpResponse *http_exchange_response(const HttpExchange *x);
 /* Adds "the BODY came as Content-Encoding gzip, which nobody asked for" when it did, and returns

@@ -68,6 +68,12 @@ HttpTls *http_tls_free(HttpTls *t) {
 
 bool http_tls_choose(const HttpTls *t, const ProbeConfig *config, const TargetConfig *target,
                      TlsContext **ret_context, const char **ret_name, ProbeResult *ret) {
+        /* No target of the probe wants TLS. */
+        if (!t) {
+                *ret_context = NULL;
+                *ret_name = NULL;
+                return true;
+        }
         if (target->tls && !t->context) {
                 probe_result_set(ret, OUTCOME_LOCAL, t->words);
                 return false;

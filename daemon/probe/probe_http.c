@@ -20,13 +20,21 @@ typedef struct HttpSteps {
 } HttpSteps;
 
 typedef struct HttpRun {
-        HttpExchange *exchange;
         ProbeStart start;
         const HttpShared *shared;
         HttpSteps *steps;    /* NULL: a single request */
         size_t trace_length; /* of the answers before this one */
         HttpAnswer answer;
+        bool exchanging; /* `exchange` is under way, or at its end */
+        HttpExchange exchange;
 } HttpRun;
+static_assert(sizeof(HttpRun) <= PROBE_RUN_SIZE, "a run fits into its block");
+
+static void end_exchange(HttpRun *run) {
+        if (run->exchanging)
+                http_exchange_done(&run->exchange);
+        run->exchanging = false;
+}
 
 static void http_release(void *shared) {
         http_shared_free(shared);
@@ -78,14 +86,14 @@ static HttpRun *http_run_free(HttpRun *run) {
                 return NULL;
         if (run->answer.call)
                 http_trace_hide(run->start.trace, &run->answer, run->trace_length);
-        http_exchange_free(run->exchange);
+        end_exchange(run);
         http_answer_done(&run->answer);
         /* A connection is kept from step to step; from probe to probe only when that is asked for.
          */
         if (run->steps && run->start.config->reuse == 0)
                 http_peer_renew(run->start.memory);
         http_steps_free(run->steps);
-        free(run);
+        pool_give(run->start.tools->runs, run);
         return NULL;
 }
 DEFINE_CLEANUP(HttpRun *, http_run_free);
@@ -127,6 +135,7 @@ static int start_exchange(HttpRun *run, const Address *address, const HttpReques
 
         if (!http_tls_choose(run->shared->tls, start->config, start->target, &tls, &name, reterr))
                 return -ENOENT;
+        run->answer.exchange = &run->exchange;
         r = http_exchange_start(&run->exchange,
                                 &(HttpExchangeSetup){
                                         .poller = start->tools->poller,
@@ -150,7 +159,7 @@ static int start_exchange(HttpRun *run, const Address *address, const HttpReques
                                         .userdata = run,
                                 },
                                 reterr);
-        run->answer.exchange = run->exchange;
+        run->exchanging = r >= 0;
         return r;
 }
 
@@ -229,18 +238,19 @@ static void finish(HttpRun *run, const ProbeResult *result) {
 
 static void read_answer(HttpRun *run, ProbeOutcome outcome, const char *words,
                         ProbeResult *result) {
-        result->status = (uint16_t)http_exchange_response(run->exchange)->status;
+        result->status = (uint16_t)http_exchange_response(&run->exchange)->status;
         if (outcome != OUTCOME_OK)
                 probe_result_set(result, outcome, words);
         else
                 http_answer_judge(&run->answer, result);
         http_answer_take_version(&run->answer, result);
-        http_exchange_add_values(run->exchange, result);
+        http_exchange_add_values(&run->exchange, result);
 }
 
 static void finish_step(HttpRun *run) {
         HttpSteps *s = run->steps;
         usec_t now = loop_now(run->start.tools->loop);
+        _uninitialized_ ProbeResult result;
         STRBUF(name, SAMPLE_VALUE_NAME_SIZE);
 
         strbuf_add(&name, "step_");
@@ -249,14 +259,13 @@ static void finish_step(HttpRun *run) {
         (void)probe_result_add_value(&s->result, name.text,
                                      (double)(now - s->started) / (double)USEC_PER_SEC);
         label_words(s, &s->result);
-        run->exchange = http_exchange_free(run->exchange);
+        end_exchange(run);
         if (s->result.outcome == OUTCOME_OK && ++s->step < run->shared->n_calls &&
             start_step(run, &s->result) >= 0)
                 return;
         if (s->result.outcome == OUTCOME_OK)
                 memcpy(s->result.words, s->note, sizeof s->note);
-
-        ProbeResult result = s->result;
+        probe_result_copy(&result, &s->result);
         finish(run, &result);
 }
 
@@ -268,8 +277,9 @@ static void on_done(void *userdata, ProbeOutcome outcome, const char *words) {
                 finish_step(run);
                 return;
         }
-        ProbeResult result = {};
+        _uninitialized_ ProbeResult result;
 
+        probe_result_init(&result);
         read_answer(run, outcome, words, &result);
         finish(run, &result);
 }
@@ -283,13 +293,19 @@ static int http_start(const ProbeStart *start, ProbeResult *ret, void **ret_run)
                 probe_result_set(ret, OUTCOME_LOCAL, shared->unready);
                 return 0;
         }
-        run = malloc(sizeof *run);
+        run = pool_take(start->tools->runs, sizeof *run);
         if (!run) {
                 probe_result_set_errno(ret, ENOMEM);
                 return 0;
         }
-        *run = (HttpRun){ .start = *start, .shared = shared };
+        run->start = *start;
         run->start.address = NULL;
+        run->shared = shared;
+        run->steps = NULL;
+        run->trace_length = 0;
+        run->exchanging = false;
+        run->answer.call = NULL;
+        run->answer.body = NULL;
         if (start->config->http.n_steps == 0) {
                 http_answer_init(&run->answer, &shared->calls[0], NULL);
                 r = start_exchange(run, start->address,
@@ -309,7 +325,7 @@ static int http_start(const ProbeStart *start, ProbeResult *ret, void **ret_run)
 
 static const char *http_waiting_for(const void *userdata) {
         const HttpRun *run = userdata;
-        const char *owed = http_exchange_waiting_for(run->exchange);
+        const char *owed = http_exchange_waiting_for(&run->exchange);
         StrBuf b;
 
         if (!run->steps)

@@ -8,12 +8,16 @@
 #include "config.h"
 #include "offload.h"
 #include "poller.h"
+#include "pool.h"
 #include "probe_trace.h"
 #include "sample.h"
 
 #define PROBE_WORDS_SIZE 160
+/* A block of ProbeTools.runs. */
+#define PROBE_RUN_SIZE ((size_t)2048)
 
-/* What one probe came to. */
+/* What one probe came to. Most have no numbers: what lies behind the counts is neither set nor
+ * copied beyond them. */
 typedef struct ProbeResult {
         ProbeOutcome outcome;
         uint16_t status;              /* of HTTP, 0: none */
@@ -21,9 +25,8 @@ typedef struct ProbeResult {
         char words[PROBE_WORDS_SIZE]; /* what went wrong, for people; "" when nothing did */
         usec_t ours;  /* of its time, what went by on our side: for a worker, for a name server */
         usec_t since; /* metrics: `at` of the page that the increases start from; 0: a base */
-        size_t n_increases;
+        size_t n_increases, n_values;
         double increases[SAMPLE_VALUES_MAX];
-        size_t n_values;
         SampleValue values[SAMPLE_VALUES_MAX];
 } ProbeResult;
 
@@ -35,6 +38,7 @@ typedef struct ProbeTools {
         const char *secrets; /* directory, for config_read_secret() */
         Bus *bus;
         Children *children;
+        Pool *runs; /* for kinds whose probes come and go by the thousand; NULL: none is kept */
 } ProbeTools;
 
 /* Everything that one probe needs; borrowed until it is done or cancelled, but the struct itself
@@ -99,6 +103,9 @@ extern const ProbeKind probe_kind_redis;
 extern const ProbeKind probe_kind_exec;
 extern const ProbeKind probe_kind_promql;
 
+/* Starts a result: good, and nothing to say. */
+void probe_result_init(ProbeResult *r);
+void probe_result_copy(ProbeResult *r, const ProbeResult *from);
 /* Fills a result with an outcome and its words; an empty text takes the outcome's own words. What
  * does not fit is cut. */
 void probe_result_set(ProbeResult *r, ProbeOutcome outcome, const char *words);

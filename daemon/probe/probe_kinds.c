@@ -15,6 +15,20 @@ const ProbeKind *probe_kind(ProbeKindId id) {
         return probe_kinds[id];
 }
 
+void probe_result_init(ProbeResult *r) {
+        r->outcome = OUTCOME_OK;
+        r->status = 0;
+        r->version[0] = r->words[0] = '\0';
+        r->since = r->ours = 0;
+        r->n_increases = r->n_values = 0;
+}
+
+void probe_result_copy(ProbeResult *r, const ProbeResult *from) {
+        memcpy(r, from, offsetof(ProbeResult, increases));
+        memcpy(r->increases, from->increases, from->n_increases * sizeof *r->increases);
+        memcpy(r->values, from->values, from->n_values * sizeof *r->values);
+}
+
 void probe_result_set(ProbeResult *r, ProbeOutcome outcome, const char *words) {
         StrBuf b;
 

@@ -25,8 +25,7 @@ typedef struct MetricsTarget {
 
 typedef struct MetricsRun {
         Loop *loop;
-        HttpExchange *exchange; /* until the page is there */
-        LoopTimer *timer;       /* from then on: the next part of it */
+        LoopTimer *timer; /* once the page is there: the next part of it */
         char *body;
         size_t size, capacity;
         bool out_of_memory;
@@ -36,12 +35,20 @@ typedef struct MetricsRun {
         ProbeResult result;
         void (*done)(void *userdata, const ProbeResult *result);
         void *userdata;
+        bool exchanging; /* until the page is there */
+        HttpExchange exchange;
 } MetricsRun;
+
+static void end_exchange(MetricsRun *run) {
+        if (run->exchanging)
+                http_exchange_done(&run->exchange);
+        run->exchanging = false;
+}
 
 static MetricsRun *metrics_run_free(MetricsRun *run) {
         if (!run)
                 return NULL;
-        http_exchange_free(run->exchange);
+        end_exchange(run);
         loop_timer_free(run->timer);
         free(run->body);
         free(run);
@@ -132,7 +139,7 @@ static void finish(MetricsRun *run) {
 static bool on_body(void *userdata, Slice body) {
         MetricsRun *run = userdata;
 
-        if (http_exchange_response(run->exchange)->status != 200)
+        if (http_exchange_response(&run->exchange)->status != 200)
                 return false;
         if (run->size + body.n > run->capacity) {
                 size_t capacity = MAX(run->capacity * 2, (size_t)BODY_FIRST);
@@ -186,11 +193,11 @@ static void on_done(void *userdata, ProbeOutcome outcome, const char *words) {
         MetricsRun *run = userdata;
         STRBUF(status, 64);
         STRBUF(coding, PROBE_WORDS_SIZE);
-        bool coded = http_exchange_add_coding(run->exchange, "page", &coding);
+        bool coded = http_exchange_add_coding(&run->exchange, "page", &coding);
 
-        run->result.status = (uint16_t)http_exchange_response(run->exchange)->status;
-        http_exchange_add_values(run->exchange, &run->result);
-        run->exchange = http_exchange_free(run->exchange);
+        run->result.status = (uint16_t)http_exchange_response(&run->exchange)->status;
+        http_exchange_add_values(&run->exchange, &run->result);
+        end_exchange(run);
         if (outcome != OUTCOME_OK)
                 probe_result_set(&run->result, outcome, words);
         else if (run->result.status != 200) {
@@ -246,6 +253,7 @@ static int metrics_start(const ProbeStart *start, ProbeResult *ret, void **ret_r
                                 ret);
         if (r < 0)
                 return 0;
+        run->exchanging = true;
         *ret_run = TAKE_PTR(run);
         return 1;
 }
@@ -253,13 +261,13 @@ static int metrics_start(const ProbeStart *start, ProbeResult *ret, void **ret_r
 static const char *metrics_waiting_for(const void *userdata) {
         const MetricsRun *run = userdata;
 
-        return run->exchange ? http_exchange_waiting_for(run->exchange) : NULL;
+        return run->exchanging ? http_exchange_waiting_for(&run->exchange) : NULL;
 }
 
 static void metrics_cancel(void *userdata) {
         MetricsRun *run = userdata;
 
-        if (!run->exchange)
+        if (!run->exchanging)
                 metrics_page_abandon(&run->page);
         metrics_run_free(run);
 }

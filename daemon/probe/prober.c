@@ -4,6 +4,9 @@
 #include "descriptors.h"
 #include "prober_internal.h"
 
+/* As many as one turn may start. */
+#define RUNS_KEPT 256
+
 static void on_told(void *userdata) {
         prober_arm(userdata);
 }
@@ -36,12 +39,16 @@ int prober_new(Prober **ret, Loop *loop, Offload *offload, const char *secrets,
         r = children_new(&p->children, p->poller);
         if (r < 0)
                 return r;
+        r = pool_new(&p->runs, PROBE_RUN_SIZE, RUNS_KEPT);
+        if (r < 0)
+                return r;
         p->tools = (ProbeTools){ .loop = loop,
                                  .poller = p->poller,
                                  .offload = offload,
                                  .secrets = p->secrets,
                                  .bus = p->bus,
-                                 .children = p->children };
+                                 .children = p->children,
+                                 .runs = p->runs };
         r = resolver_new(&p->resolver, loop, offload);
         if (r < 0)
                 return r;
@@ -100,6 +107,7 @@ Prober *prober_free(Prober *p) {
         loop_timer_free(p->timer);
         resolver_free(p->resolver);
         children_free(p->children);
+        pool_free(p->runs);
         poller_free(p->poller);
         bus_free(p->bus);
         free(p->secrets);

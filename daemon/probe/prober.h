@@ -47,9 +47,9 @@ void prober_probe_now(Prober *p, uint32_t service, uint16_t probe);
 void prober_start_epoch(Prober *p, uint32_t service);
 
 typedef struct ProbeDetail {
-        char words[160];       /* of the last result */
-        usec_t duration;       /* of the last probe */
         uint64_t probes, late; /* done; started later than 10 % of the interval after their time */
+        usec_t duration;       /* of the last probe */
+        char words[160];       /* of the last result */
 } ProbeDetail;
 bool prober_detail(const Prober *p, uint32_t service, uint16_t probe, uint16_t target,
                    ProbeDetail *ret);

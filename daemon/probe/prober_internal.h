@@ -110,6 +110,7 @@ struct Prober {
         Bus *bus;
         ProbeTools tools;
         Poller *poller;
+        Pool *runs;
         Children *children;
         Resolver *resolver;
         LoopTimer *timer;

@@ -23,18 +23,19 @@ Target *probe_target(const Probe *probe, size_t index) {
 }
 
 const Address *target_address(const Target *t, Address *storage) {
-        const char *path = t->probe->config->targets[t->configured].socket;
         size_t length = t->at.family == AF_INET  ? sizeof t->at.v4 :
                         t->at.family == AF_INET6 ? sizeof t->at.v6 :
                                                    0;
+        const char *path;
 
-        if (path) {
-                resolve_socket(path, storage);
-                return storage;
+        if (length == 0) {
+                path = t->probe->config->targets[t->configured].socket;
+                if (path)
+                        resolve_socket(path, storage);
+                return path ? storage : NULL;
         }
-        if (length == 0)
-                return NULL;
-        *storage = (Address){ .length = (uint32_t)length };
+        storage->length = (uint32_t)length;
+        storage->routed = false;
         memcpy(&storage->u.storage, &t->at, length);
         return storage;
 }

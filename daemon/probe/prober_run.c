@@ -71,7 +71,7 @@ static void tell_owner(Target *t, const ProbeResult *result, usec_t now) {
         ProbedService *service = probe->service;
         Prober *p = service->prober;
         uint32_t handle = service->handle;
-        double increases[SAMPLE_VALUES_MAX];
+        _uninitialized_ double increases[SAMPLE_VALUES_MAX];
         size_t n = MIN(probe->config->n_operands, (size_t)SAMPLE_VALUES_MAX);
 
         for (size_t i = 0; i < n; i++)
@@ -116,6 +116,16 @@ static void keep_values(Target *t, const ProbeResult *result) {
                 memcpy(t->values, result->values, size);
 }
 
+static void apply_expectation(const Target *t, ProbeResult *result, usec_t now) {
+        const ProbeConfig *config = t->probe->config;
+        /* The clock is read only for whom it matters. */
+        usec_t duration = config->latency > 0 ? usec_sub(usec_sub(now, t->started),
+                                                         usec_add(stall_of(t), result->ours)) :
+                                                0;
+
+        expectation_apply(config, duration, result);
+}
+
 /* The one end of every probe that is not cancelled. */
 static void target_finish(Target *t, ProbeResult *result) {
         Prober *p = t->probe->service->prober;
@@ -127,10 +137,7 @@ static void target_finish(Target *t, ProbeResult *result) {
         t->state = TARGET_IDLE;
         t->run = NULL;
         if (result->outcome == OUTCOME_OK)
-                expectation_apply(
-                        t->probe->config,
-                        usec_sub(usec_sub(now, t->started), usec_add(stall_of(t), result->ours)),
-                        result);
+                apply_expectation(t, result, now);
         t->reached = t->reached || outcome_verdict(result->outcome) != TRI_UNKNOWN;
         excuse(t, result);
         place_end(t, result);
@@ -139,7 +146,8 @@ static void target_finish(Target *t, ProbeResult *result) {
         t->detail.probes++;
         t->detail.duration = usec_sub(now, t->started);
         strbuf_init(&words, t->detail.words, sizeof t->detail.words);
-        strbuf_add(&words, result->words);
+        if (result->words[0])
+                strbuf_add(&words, result->words);
         keep_values(t, result);
         target_schedule(t, now);
         tell_owner(t, result, now);
@@ -148,16 +156,18 @@ static void target_finish(Target *t, ProbeResult *result) {
 }
 
 static void on_kind_done(void *userdata, const ProbeResult *result) {
-        ProbeResult copy = *result;
+        _uninitialized_ ProbeResult copy;
 
+        probe_result_copy(&copy, result);
         target_finish(userdata, &copy);
 }
 
 static void start_kind(Target *t) {
         Probe *probe = t->probe;
-        ProbeResult result = {};
-        Address address;
+        _uninitialized_ ProbeResult result;
+        _uninitialized_ Address address;
 
+        probe_result_init(&result);
         t->state = TARGET_RUNNING;
         place_take(t);
         int in_flight = probe->kind->start(

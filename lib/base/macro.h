@@ -17,6 +17,8 @@
 #define _must_check_ __attribute__((warn_unused_result))
 #define _printf_(a, b) __attribute__((format(printf, a, b)))
 #define _unused_ __attribute__((unused))
+/* Of a large local variable that is written before it is read: the hardened build zeroes others. */
+#define _uninitialized_ __attribute__((uninitialized))
 
 #define ELEMENTSOF(x) (sizeof(x) / sizeof((x)[0]))
 

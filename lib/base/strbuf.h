@@ -15,7 +15,7 @@ typedef struct StrBuf {
 
 /* Declares a StrBuf `name` over `bytes` of automatic storage. */
 #define STRBUF(name, bytes)                                                                        \
-        char name##_storage[bytes];                                                                \
+        _uninitialized_ char name##_storage[bytes];                                                \
         StrBuf name;                                                                               \
         strbuf_init(&name, name##_storage, sizeof name##_storage)
 
