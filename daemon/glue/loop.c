@@ -341,6 +341,9 @@ static usec_t lateness(const Loop *l, usec_t now) {
 static void watch_clock(Loop *l) {
         usec_t now = loop_now(l), last = l->last_turn, slept_at = l->slept_at, gap;
 
+        /* A sleep that a signal ended was given no instant of its own. */
+        if (now < slept_at)
+                now = loop_clock();
         l->last_turn = now;
         l->slept_at = 0;
         if (!l->on_jump)

@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "loop.h"
@@ -248,6 +249,26 @@ static void feeding_the_watchdog_is_no_jump(void **state) {
 }
 
 /* Nobody was kept waiting. */
+static void on_alarm(int number) {
+        (void)number;
+}
+
+/* As by a debugger that comes or goes. */
+static void an_interrupted_sleep_is_no_jump(void **state) {
+        static const struct itimerval once = { .it_value = { .tv_sec = 2, .tv_usec = 300000 } };
+        struct sigaction action = { .sa_handler = on_alarm }, before;
+        Story *s = *state;
+
+        assert_int_equal(sigaction(SIGALRM, &action, &before), 0);
+        assert_int_equal(setitimer(ITIMER_REAL, &once, NULL), 0);
+        loop_on_jump(s->loop, on_jump, s);
+        assert_int_equal(loop_add_timer(s->loop, exit_zero, s, "end", &s->timer), 0);
+        loop_timer_set(s->timer, usec_add(loop_now(s->loop), 2600 * USEC_PER_MSEC));
+        assert_int_equal(loop_run(s->loop), 0);
+        assert_int_equal(s->jumps, 0);
+        assert_int_equal(sigaction(SIGALRM, &before, NULL), 0);
+}
+
 static void sleeping_with_nothing_due_is_no_jump(void **state) {
         Story *s = *state;
         LoopTimer *off;
@@ -437,6 +458,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(a_timer_that_comes_late_is_a_jump, set_up,
                                                 tear_down),
                 cmocka_unit_test_setup_teardown(feeding_the_watchdog_is_no_jump, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(an_interrupted_sleep_is_no_jump, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(sleeping_with_nothing_due_is_no_jump, set_up,
                                                 tear_down),
                 cmocka_unit_test_setup_teardown(what_comes_after_each_callback_may_end_it, set_up,
