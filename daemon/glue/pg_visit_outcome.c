@@ -68,6 +68,22 @@ static const struct {
         { "out of memory", OUTCOME_RESOURCES },
 };
 
+/* PgBouncer says all that it refuses with one SQLSTATE; these words are of its versions 1.7
+ * to 1.24. What it says of its own way to the server comes first: that is not about us. */
+#define POOLER_SQLSTATE "08P01"
+static const struct {
+        const char *words;
+        ProbeOutcome outcome;
+} pooler_phrases[] = {
+        { "server login", OUTCOME_ERROR },
+        { "no such database", OUTCOME_LOCAL },
+        { "unsupported startup parameter", OUTCOME_LOCAL },
+        { "SSL required", OUTCOME_LOCAL },
+        { "no such user", OUTCOME_DENIED },
+        { "authentication failed", OUTCOME_DENIED },
+        { "login rejected", OUTCOME_DENIED },
+};
+
 void pg_visit_say(PgVisitEnd *end, ProbeOutcome outcome, const char *sqlstate, const char *words) {
         StrBuf b;
 
@@ -118,6 +134,14 @@ static const char *skip_severity(const char *words, const char *sqlstate) {
         return at && at[5] == ':' ? at + 5 + strspn(at + 5, ": ") : words;
 }
 
+static ProbeOutcome outcome_of_refusal(const PgFailure *f) {
+        for (size_t i = 0; streq(f->sqlstate, POOLER_SQLSTATE) && i < ELEMENTSOF(pooler_phrases);
+             i++)
+                if (strstr(f->message, pooler_phrases[i].words))
+                        return pooler_phrases[i].outcome;
+        return outcome_of_sqlstate(f->sqlstate);
+}
+
 void pg_visit_judge_connection(PgVisitEnd *end, const PGconn *c) {
         PgFailure f;
 
@@ -127,8 +151,7 @@ void pg_visit_judge_connection(PgVisitEnd *end, const PGconn *c) {
         }
         failure_from_connection(&f, PG_RETRY, c);
         pg_visit_say(end,
-                     *f.sqlstate ? outcome_of_sqlstate(f.sqlstate) :
-                                   outcome_of_words(PQerrorMessage(c)),
+                     *f.sqlstate ? outcome_of_refusal(&f) : outcome_of_words(PQerrorMessage(c)),
                      f.sqlstate, skip_severity(skip_place(f.message), f.sqlstate));
 }
 

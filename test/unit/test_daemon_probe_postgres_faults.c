@@ -372,8 +372,32 @@ static void a_statement_for_another_state_is_our_own_mistake(void **state _unuse
         sql("DROP DATABASE shut");
 }
 
+static void what_a_pooler_refuses_may_be_ours(void **state _unused_) {
+        static const struct {
+                const char *words;
+                ProbeOutcome outcome;
+        } cases[] = {
+                { "no such database: nodb", OUTCOME_LOCAL },
+                { "unsupported startup parameter: options", OUTCOME_LOCAL },
+                { "\"trust\" authentication failed", OUTCOME_DENIED },
+                { "query_wait_timeout", OUTCOME_ERROR },
+                { "server login failed: FATAL password authentication failed", OUTCOME_ERROR },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char text[128] = "E\0\0\0?SFATAL\0C08P01\0M";
+                size_t n = strlen(cases[i].words), head = sizeof "E\0\0\0?SFATAL\0C08P01\0M" - 1;
+
+                memcpy(text + head, cases[i].words, n);
+                text[4] = (char)(head + n + 1);
+                assert_result(visit_liar(say_and_wait, text, head + n + 2), cases[i].outcome,
+                              cases[i].words);
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(what_a_pooler_refuses_may_be_ours),
                 cmocka_unit_test(a_certificate_of_ours_that_is_refused_convicts_nobody),
                 cmocka_unit_test(a_statement_for_another_state_is_our_own_mistake),
                 cmocka_unit_test(a_server_that_is_gone_is_refused),
