@@ -16,6 +16,8 @@ static const char *probe_kind_word(unsigned i) {
 static const ConfigWords probe_kinds = { _PROBE_KIND_MAX, probe_kind_word };
 
 /* Kinds whose targets the file lists; those of others follow from what they ask. */
+/* Of the others what takes long is our own host, a program, or a metrics store, and no service. */
+#define ANSWERING (TARGETED | BIT(PROBE_POSTGRES))
 #define TARGETED (BIT(PROBE_HTTP) | BIT(PROBE_TCP) | BIT(PROBE_METRICS) | BIT(PROBE_REDIS))
 
 static const ConfigKey rows[] = {
@@ -66,7 +68,7 @@ static const ConfigKey rows[] = {
           .help = "largest page that is read" },
 
         { SECTION_EXPECT, "latency", KIND_DURATION, AT(ProbeConfig, latency), .minimum = "1ms",
-          .maximum = "1m",
+          .maximum = "1m", .kinds = ANSWERING,
           .help = "a good answer that takes longer is bad; any that comes in time unless given" },
         { SECTION_EXPECT, "values", KIND_LIST, ARRAY(ProbeConfig, values), .inner = SECTION_VALUE,
           .maximum = "16", .help = "limits on the values that the probe reports" },

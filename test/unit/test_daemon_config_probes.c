@@ -12,6 +12,9 @@ static void mistakes_in_expectations_read_as_written_here(_unused_ void **state)
                         "expect = { latency = \"2s\"; };"),
                   "f:2: probes.p.expect.latency: is longer than the timeout, so that no answer "
                   "could be late; write a shorter one, or remove it\n" },
+                { PROBE("kind = \"promql\"; url = \"http://h\"; query = \"1\"; "
+                        "expect = { latency = \"1s\"; };"),
+                  "f:2: probes.p.expect.latency: is no key of kind \"promql\"; remove it\n" },
                 { PROBE("kind = \"redis\"; targets = [ \"redis://h:1\" ]; "
                         "expect = { values = ( { name = \"link_up\"; } ); };"),
                   "f:2: probes.p.expect.values: names a value without a limit; write at_least or "
