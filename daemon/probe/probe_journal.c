@@ -14,15 +14,6 @@ typedef struct JournalMemory {
         char cursor[JOURNAL_CURSOR_SIZE];
 } JournalMemory;
 
-typedef struct JournalRun {
-        OffloadTask *task;
-        JournalMemory *memory;
-        usec_t timeout;
-        ProbeTrace *trace;
-        void (*done)(void *userdata, const ProbeResult *result);
-        void *userdata;
-} JournalRun;
-
 /* What a worker needs; nothing in it is the loop's. */
 typedef struct JournalAsked {
         JournalQuestion question;
@@ -109,7 +100,10 @@ static void add_values(const JournalMemory *memory, const JournalAnswer *a, Prob
                                                      (double)span);
 }
 
-static void take_answer(JournalMemory *memory, const JournalAnswer *a, ProbeResult *result) {
+static void take_answer(void *p, const void *value, ProbeResult *result) {
+        const JournalAnswer *a = value;
+        JournalMemory *memory = p;
+
         if (a->words[0]) {
                 probe_result_set(result, OUTCOME_LOCAL, a->words);
                 return;
@@ -124,62 +118,21 @@ static void take_answer(JournalMemory *memory, const JournalAnswer *a, ProbeResu
         memcpy(memory->cursor, a->cursor, sizeof memory->cursor);
 }
 
-static void on_read(void *userdata, int r, void *value) {
-        JournalRun *run = userdata;
-        _cleanup_(freep) JournalAnswer *answer = value;
-        void (*done)(void *, const ProbeResult *) = run->done;
-        void *owner = run->userdata;
-        ProbeResult result = {};
-
-        probe_trace_mark(run->trace, MOMENT_FIRST_BYTE);
-        if (r < 0 || !answer)
-                reader_set_error(&result, r, run->timeout);
-        else
-                take_answer(run->memory, answer, &result);
-        free(run);
-        done(owner, &result);
-}
-
 static int journal_start(const ProbeStart *start, ProbeResult *ret, void **ret_run) {
-        _cleanup_(freep) JournalRun *run = calloc(1, sizeof *run);
-        const char *unit = start->target->url;
         JournalAsked *asked = asked_new(start);
-        int r;
 
-        if (!run || !asked) {
-                if (asked)
-                        asked_free(asked);
+        if (!asked) {
                 probe_result_set_errno(ret, ENOMEM);
                 return 0;
         }
-        *run = (JournalRun){ .memory = start->memory,
-                             .timeout = start->config->timeout,
-                             .trace = start->trace,
-                             .done = start->done,
-                             .userdata = start->userdata };
-        r = reader_run(run->memory->reader, start->tools, read_asked, asked, asked_free, free,
-                       run->timeout, on_read, run, &run->task);
-        if (r < 0) {
-                reader_set_error(ret, r, run->timeout);
-                return 0;
-        }
-        probe_trace_sent(run->trace, "journal of ", strlen("journal of "));
-        probe_trace_sent(run->trace, unit, strlen(unit));
-        probe_trace_mark(run->trace, MOMENT_SENT);
-        *ret_run = TAKE_PTR(run);
-        return 1;
-}
-
-/* All of it is our own work, and ends by itself in time. */
-static const char *journal_waiting_for(_unused_ const void *run) {
-        return NULL;
-}
-
-static void journal_cancel(void *p) {
-        JournalRun *run = p;
-
-        offload_cancel(run->task);
-        free(run);
+        return reader_start(start,
+                            &(ReadingSetup){ .reader = ((JournalMemory *)start->memory)->reader,
+                                             .work = read_asked,
+                                             .argument = asked,
+                                             .free_argument = asked_free,
+                                             .take = take_answer,
+                                             .what = "journal of " },
+                            ret, ret_run);
 }
 
 const ProbeKind probe_kind_journal = {
@@ -188,6 +141,6 @@ const ProbeKind probe_kind_journal = {
         .memory_free = journal_memory_free,
         .memory_start_epoch = journal_memory_start_epoch,
         .start = journal_start,
-        .waiting_for = journal_waiting_for,
-        .cancel = journal_cancel,
+        .waiting_for = reader_waiting_for,
+        .cancel = reader_cancel,
 };

@@ -14,15 +14,6 @@ typedef struct PressureMemory {
         uint64_t oom_kills;
 } PressureMemory;
 
-typedef struct PressureRun {
-        OffloadTask *task;
-        PressureMemory *memory;
-        usec_t timeout;
-        ProbeTrace *trace;
-        void (*done)(void *userdata, const ProbeResult *result);
-        void *userdata;
-} PressureRun;
-
 /* What a worker needs; nothing in it is the loop's. */
 typedef struct PressureAsked {
         char *cgroup, *disk;
@@ -110,7 +101,9 @@ static void add_increases(PressureMemory *memory, const PressureReading *r, Prob
         memory->oom_kills = r->oom_kills;
 }
 
-static void take_reading(PressureMemory *memory, const PressureReading *r, ProbeResult *result) {
+static void take_reading(void *memory, const void *value, ProbeResult *result) {
+        const PressureReading *r = value;
+
         if (r->failed) {
                 probe_result_set(result, OUTCOME_LOCAL, r->words);
                 return;
@@ -129,60 +122,21 @@ static void take_reading(PressureMemory *memory, const PressureReading *r, Probe
         add_increases(memory, r, result);
 }
 
-static void on_read(void *userdata, int r, void *value) {
-        PressureRun *run = userdata;
-        _cleanup_(freep) PressureReading *reading = value;
-        void (*done)(void *, const ProbeResult *) = run->done;
-        void *owner = run->userdata;
-        ProbeResult result = {};
-
-        probe_trace_mark(run->trace, MOMENT_FIRST_BYTE);
-        if (r < 0 || !reading)
-                reader_set_error(&result, r, run->timeout);
-        else
-                take_reading(run->memory, reading, &result);
-        free(run);
-        done(owner, &result);
-}
-
 static int pressure_start(const ProbeStart *start, ProbeResult *ret, void **ret_run) {
-        _cleanup_(freep) PressureRun *run = calloc(1, sizeof *run);
-        const char *name = start->target->url;
         PressureAsked *asked;
-        int r;
 
-        if (!run || asked_new(&start->config->pressure, &asked) < 0) {
+        if (asked_new(&start->config->pressure, &asked) < 0) {
                 probe_result_set_errno(ret, ENOMEM);
                 return 0;
         }
-        *run = (PressureRun){ .memory = start->memory,
-                              .timeout = start->config->timeout,
-                              .trace = start->trace,
-                              .done = start->done,
-                              .userdata = start->userdata };
-        r = reader_run(run->memory->reader, start->tools, read_asked, asked, asked_free, free,
-                       run->timeout, on_read, run, &run->task);
-        if (r < 0) {
-                reader_set_error(ret, r, run->timeout);
-                return 0;
-        }
-        probe_trace_sent(run->trace, "load of ", strlen("load of "));
-        probe_trace_sent(run->trace, name, strlen(name));
-        probe_trace_mark(run->trace, MOMENT_SENT);
-        *ret_run = TAKE_PTR(run);
-        return 1;
-}
-
-/* All of it is our own work, and ends by itself in time. */
-static const char *pressure_waiting_for(_unused_ const void *run) {
-        return NULL;
-}
-
-static void pressure_cancel(void *p) {
-        PressureRun *run = p;
-
-        offload_cancel(run->task);
-        free(run);
+        return reader_start(start,
+                            &(ReadingSetup){ .reader = ((PressureMemory *)start->memory)->reader,
+                                             .work = read_asked,
+                                             .argument = asked,
+                                             .free_argument = asked_free,
+                                             .take = take_reading,
+                                             .what = "load of " },
+                            ret, ret_run);
 }
 
 const ProbeKind probe_kind_pressure = {
@@ -191,6 +145,6 @@ const ProbeKind probe_kind_pressure = {
         .memory_free = pressure_memory_free,
         .memory_start_epoch = pressure_memory_start_epoch,
         .start = pressure_start,
-        .waiting_for = pressure_waiting_for,
-        .cancel = pressure_cancel,
+        .waiting_for = reader_waiting_for,
+        .cancel = reader_cancel,
 };

@@ -19,6 +19,16 @@ typedef struct Reading {
         OffloadFree free_argument;
 } Reading;
 
+typedef struct ReaderRun {
+        OffloadTask *task;
+        void (*take)(void *memory, const void *value, ProbeResult *result);
+        void *memory;
+        usec_t timeout;
+        ProbeTrace *trace;
+        void (*done)(void *userdata, const ProbeResult *result);
+        void *userdata;
+} ReaderRun;
+
 int reader_new(Reader **ret) {
         Reader *r = calloc(1, sizeof *r);
 
@@ -52,9 +62,11 @@ static void reading_free(void *p) {
         free(reading);
 }
 
-int reader_run(Reader *r, const ProbeTools *tools, OffloadWork work, void *argument,
-               OffloadFree free_argument, OffloadFree free_value, usec_t timeout, OffloadDone done,
-               void *userdata, OffloadTask **ret) {
+/* As offload_run(); also -EBUSY while the one before still runs. The argument is taken in any case.
+ */
+static int run_work(const ReadingSetup *setup, const ProbeTools *tools, usec_t timeout,
+                    OffloadDone done, void *userdata, OffloadTask **ret) {
+        Reader *r = setup->reader;
         Reading *reading = NULL;
         int error = 0;
 
@@ -63,20 +75,21 @@ int reader_run(Reader *r, const ProbeTools *tools, OffloadWork work, void *argum
         else if (!(reading = calloc(1, sizeof *reading)))
                 error = -ENOMEM;
         if (error < 0) {
-                free_argument(argument);
+                setup->free_argument(setup->argument);
                 return error;
         }
-        *reading = (Reading){ r, work, argument, free_argument };
+        *reading = (Reading){ r, setup->work, setup->argument, setup->free_argument };
         atomic_store(&r->running, true);
         (void)atomic_fetch_add(&r->n_users, 1);
         error = offload_run_few(tools->offload, READINGS_AT_ONCE, reading_work, reading,
-                                reading_free, free_value, timeout, done, userdata, ret);
+                                reading_free, free, timeout, done, userdata, ret);
         if (error < 0)
                 reading_free(reading);
         return error;
 }
 
-void reader_set_error(ProbeResult *result, int error, usec_t timeout) {
+/* The result of a reading that did not start or did not end. */
+static void set_error(ProbeResult *result, int error, usec_t timeout) {
         STRBUF(words, PROBE_WORDS_SIZE);
 
         if (error == -EBUSY)
@@ -91,4 +104,61 @@ void reader_set_error(ProbeResult *result, int error, usec_t timeout) {
                 return;
         }
         probe_result_set(result, OUTCOME_LOCAL, words.text);
+}
+
+static void on_read(void *userdata, int r, void *value) {
+        ReaderRun *run = userdata;
+        void (*done)(void *, const ProbeResult *) = run->done;
+        void *owner = run->userdata;
+        ProbeResult result = {};
+
+        probe_trace_mark(run->trace, MOMENT_FIRST_BYTE);
+        if (r < 0 || !value)
+                set_error(&result, r, run->timeout);
+        else
+                run->take(run->memory, value, &result);
+        free(value);
+        free(run);
+        done(owner, &result);
+}
+
+int reader_start(const ProbeStart *start, const ReadingSetup *setup, ProbeResult *ret,
+                 void **ret_run) {
+        _cleanup_(freep) ReaderRun *run = calloc(1, sizeof *run);
+        usec_t timeout = start->config->timeout;
+        int r;
+
+        if (!run) {
+                setup->free_argument(setup->argument);
+                probe_result_set_errno(ret, ENOMEM);
+                return 0;
+        }
+        *run = (ReaderRun){ .take = setup->take,
+                            .memory = start->memory,
+                            .timeout = timeout,
+                            .trace = start->trace,
+                            .done = start->done,
+                            .userdata = start->userdata };
+        r = run_work(setup, start->tools, timeout, on_read, run, &run->task);
+        if (r < 0) {
+                set_error(ret, r, timeout);
+                return 0;
+        }
+        probe_trace_sent(run->trace, setup->what, strlen(setup->what));
+        probe_trace_sent(run->trace, start->target->url, strlen(start->target->url));
+        probe_trace_mark(run->trace, MOMENT_SENT);
+        *ret_run = TAKE_PTR(run);
+        return 1;
+}
+
+/* All of it is our own work, and ends by itself in time. */
+const char *reader_waiting_for(_unused_ const void *run) {
+        return NULL;
+}
+
+void reader_cancel(void *p) {
+        ReaderRun *run = p;
+
+        offload_cancel(run->task);
+        free(run);
 }

@@ -12,11 +12,18 @@ int reader_new(Reader **ret) _must_check_;
 Reader *reader_free(Reader *r);
 DEFINE_CLEANUP(Reader *, reader_free);
 
-/* As offload_run(); also -EBUSY while the one before still runs.
- * `argument` is taken in any case. */
-int reader_run(Reader *r, const ProbeTools *tools, OffloadWork work, void *argument,
-               OffloadFree free_argument, OffloadFree free_value, usec_t timeout, OffloadDone done,
-               void *userdata, OffloadTask **ret) _must_check_;
-/* The result of a reading that did not start or did not end (`error` of reader_run() or of done()).
- */
-void reader_set_error(ProbeResult *result, int error, usec_t timeout);
+/* One reading of a target, as probes of kinds that read make it. */
+typedef struct ReadingSetup {
+        Reader *reader;
+        OffloadWork work; /* on a worker; returns what free() frees, NULL: no memory */
+        void *argument;   /* taken in any case */
+        OffloadFree free_argument;
+        /* Says what was read; from the loop, before the probe's done(). */
+        void (*take)(void *memory, const void *value, ProbeResult *result);
+        const char *what; /* "journal of " the target */
+} ReadingSetup;
+/* What ProbeKind's functions of the same names do. */
+int reader_start(const ProbeStart *start, const ReadingSetup *setup, ProbeResult *ret,
+                 void **ret_run);
+const char *reader_waiting_for(const void *run);
+void reader_cancel(void *run);

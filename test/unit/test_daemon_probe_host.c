@@ -267,7 +267,7 @@ typedef struct Hanging {
         int ends[2];
         Reader *reader;
         unsigned n_done;
-        int r;
+        ProbeResult result;
         bool over;
 } Hanging;
 
@@ -275,63 +275,75 @@ static void *hang(void *argument) {
         char byte;
 
         (void)!read(*(int *)argument, &byte, 1);
-        return NULL;
+        return malloc(1);
 }
 
 static void keep(void *argument _unused_) {
 }
 
-static void on_hung(void *userdata, int r, void *value) {
+static void take_nothing(void *memory _unused_, const void *value, ProbeResult *result) {
+        assert_non_null(value);
+        result->outcome = OUTCOME_OK;
+}
+
+static void on_hung(void *userdata, const ProbeResult *result) {
         Hanging *s = userdata;
 
-        free(value);
-        s->r = r;
+        s->result = *result;
         s->n_done++;
         s->over = true;
 }
 
-static int run_hanging(Hanging *s, usec_t timeout) {
+/* Returns whether the reading has begun. */
+static bool run_hanging(Hanging *s, usec_t timeout) {
         const ProbeTools tools = { .loop = s->h.loop, .offload = s->h.offload };
-        OffloadTask *task;
+        const ProbeConfig config = { .timeout = timeout };
+        const TargetConfig target = { .url = (char *)"x" };
+        void *run;
 
         s->over = false;
-        return reader_run(s->reader, &tools, hang, &s->ends[0], keep, free, timeout, on_hung, s,
-                          &task);
+        return reader_start(&(ProbeStart){ .tools = &tools,
+                                           .config = &config,
+                                           .target = &target,
+                                           .done = on_hung,
+                                           .userdata = s },
+                            &(ReadingSetup){ .reader = s->reader,
+                                             .work = hang,
+                                             .argument = &s->ends[0],
+                                             .free_argument = keep,
+                                             .take = take_nothing,
+                                             .what = "" },
+                            &s->result, &run) > 0;
 }
 
 static void a_reading_that_hangs_is_not_repeated(void **state _unused_) {
-        ProbeResult result = {};
         Hanging s = {};
-        int r;
 
         harness_init(&s.h, PROBE_TCP, 1);
         assert_int_equal(pipe(s.ends), 0);
         assert_int_equal(reader_new(&s.reader), 0);
-        assert_int_equal(run_hanging(&s, 20 * USEC_PER_MSEC), 0);
+        assert_true(run_hanging(&s, 20 * USEC_PER_MSEC));
         assert_int_equal(loop_run_until(s.h.loop, &s.over), 0);
-        assert_int_equal(s.r, -ETIMEDOUT);
-        reader_set_error(&result, s.r, 20 * USEC_PER_MSEC);
-        assert_int_equal(result.outcome, OUTCOME_LOCAL);
-        assert_string_equal(result.words, "could not be read within 20 ms");
+        assert_int_equal(s.result.outcome, OUTCOME_LOCAL);
+        assert_string_equal(s.result.words, "could not be read within 20 ms");
 
-        for (unsigned i = 0; i < 3; i++)
-                assert_int_equal(run_hanging(&s, USEC_PER_MINUTE), -EBUSY);
-        reader_set_error(&result, -EBUSY, 0);
-        assert_int_equal(result.outcome, OUTCOME_LOCAL);
-        assert_non_null(strstr(result.words, "still hangs"));
+        for (unsigned i = 0; i < 3; i++) {
+                assert_false(run_hanging(&s, USEC_PER_MINUTE));
+                assert_int_equal(s.result.outcome, OUTCOME_LOCAL);
+                assert_non_null(strstr(s.result.words, "still hangs"));
+        }
 
         /* It comes back, and is asked again. */
         assert_int_equal(write(s.ends[1], "x", 1), 1);
-        for (unsigned i = 0; (r = run_hanging(&s, USEC_PER_MINUTE)) == -EBUSY; i++) {
+        for (unsigned i = 0; !run_hanging(&s, USEC_PER_MINUTE); i++) {
                 assert_true(i < 60000);
                 (void)poll(NULL, 0, 1);
         }
-        assert_int_equal(r, 0);
         /* The target goes while its reading hangs; the reading ends by itself. */
         s.reader = reader_free(s.reader);
         assert_int_equal(write(s.ends[1], "x", 1), 1);
         assert_int_equal(loop_run_until(s.h.loop, &s.over), 0);
-        assert_int_equal(s.r, 0);
+        assert_int_equal(s.result.outcome, OUTCOME_OK);
         assert_int_equal(s.n_done, 2);
         harness_done(&s.h);
         close(s.ends[0]);
