@@ -3,8 +3,10 @@
 
 #include "poller.h"
 
+/* Fetched with one call. */
+#define EVENTS_AT_ONCE 128
 /* Between two looks at the clock: one event may cost 5 ms, the first part of a large page. */
-#define EVENTS_AT_ONCE 8
+#define EVENTS_PER_LOOK 8
 /* The other sources of the loop get their turn. */
 #define TURN_MAX (5 * USEC_PER_MSEC)
 
@@ -13,6 +15,7 @@
 typedef struct Watch {
         PollItem *item;
         uint32_t generation;
+        uint32_t events;
 } Watch;
 
 struct Poller {
@@ -81,6 +84,7 @@ static int control(Poller *p, int operation, int fd, uint32_t events) {
                 .data.u64 = (uint64_t)p->watches[fd].generation << 32 | (uint32_t)fd,
         };
 
+        p->watches[fd].events = events;
         return epoll_ctl(p->epoll, operation, fd, &e) < 0 ? -errno : 0;
 }
 
@@ -118,11 +122,34 @@ int poller_tell_again(Poller *p, const PollItem *i, uint32_t events) {
         return control(p, EPOLL_CTL_MOD, i->fd, events);
 }
 
-static void tell(Poller *p, const struct epoll_event *e) {
+/* Whose event it is; NULL: nobody's any more. */
+static const Watch *watch_of(const Poller *p, const struct epoll_event *e) {
         const Watch *w = &p->watches[e->data.u64 & UINT32_MAX];
 
-        if (w->item && w->generation == e->data.u64 >> 32)
-                w->item->on_ready(w->item, e->events);
+        return w->item && w->generation == e->data.u64 >> 32 ? w : NULL;
+}
+
+/* Tells one event after the other, until `end`. Returns how many. */
+static int tell(Poller *p, const struct epoll_event events[], int n, usec_t end) {
+        for (int i = 0; i < n; i++) {
+                const Watch *w = watch_of(p, &events[i]);
+
+                if (w)
+                        w->item->on_ready(w->item, events[i].events);
+                if ((i + 1) % EVENTS_PER_LOOK == 0 && loop_clock() >= end)
+                        return i + 1;
+        }
+        return n;
+}
+
+/* What was fetched and not told is told in a later turn: the edge is made anew. */
+static void put_back(Poller *p, const struct epoll_event events[], int n) {
+        for (int i = 0; i < n; i++) {
+                const Watch *w = watch_of(p, &events[i]);
+
+                if (w)
+                        (void)control(p, EPOLL_CTL_MOD, w->item->fd, w->events);
+        }
 }
 
 static bool serve(Poller *p) {
@@ -130,10 +157,12 @@ static bool serve(Poller *p) {
         usec_t end = usec_add(loop_clock(), TURN_MAX);
 
         do {
-                int n = epoll_wait(p->epoll, events, EVENTS_AT_ONCE, 0);
+                int n = epoll_wait(p->epoll, events, EVENTS_AT_ONCE, 0),
+                    told = tell(p, events, n, end);
 
-                for (int i = 0; i < n; i++)
-                        tell(p, &events[i]);
+                put_back(p, events + told, n - told);
+                if (told < n)
+                        return false;
                 if (n < EVENTS_AT_ONCE)
                         return n >= 0;
         } while (loop_clock() < end);

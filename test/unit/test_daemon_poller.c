@@ -210,10 +210,44 @@ static void the_loop_serves_it(void **state) {
                 assert_int_equal(s->peers[i].told, 1);
 }
 
+/* One event may take long. */
+static void dawdle(PollItem *item, uint32_t events) {
+        usec_t end = loop_clock() + USEC_PER_MSEC;
+
+        while (loop_clock() < end)
+                ;
+        count(item, events);
+}
+
+static void what_does_not_fit_a_turn_is_told_in_the_next_one(void **state) {
+        Story *s = *state;
+        unsigned told = 0;
+
+        for (unsigned i = 0; i < PEERS; i++) {
+                watch(s, i, dawdle);
+                speak(s, i);
+        }
+        assert_false(poller_serve(s->poller));
+        for (unsigned i = 0; i < PEERS; i++)
+                told += s->peers[i].told;
+        assert_in_range(told, 1, PEERS - 1);
+        /* One that was put back and is gone by then is told nothing. */
+        for (unsigned i = 0; i < PEERS; i++)
+                if (s->peers[i].told == 0) {
+                        hang_up(&s->peers[i]);
+                        s->peers[i].told = 1;
+                        break;
+                }
+        while (!poller_serve(s->poller))
+                ;
+        for (unsigned i = 0; i < PEERS; i++)
+                assert_int_equal(s->peers[i].told, 1);
+}
+
 static void chatter(PollItem *item, uint32_t events) {
         Peer *p = (Peer *)item;
 
-        count(item, events);
+        dawdle(item, events);
         assert_int_equal(poller_tell_again(p->story->poller, item, EPOLLIN), 0);
 }
 
@@ -249,6 +283,7 @@ int main(void) {
                 STORY(an_event_of_a_closed_descriptor_reaches_nobody),
                 STORY(an_event_of_a_descriptor_that_lives_on_elsewhere_reaches_nobody),
                 STORY(the_loop_serves_it),
+                STORY(what_does_not_fit_a_turn_is_told_in_the_next_one),
                 STORY(descriptors_that_never_rest_leave_others_their_turn),
         };
 
