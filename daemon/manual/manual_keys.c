@@ -77,9 +77,11 @@ static void write_limits(const ConfigKey *k) {
                 printf("At least %s%s.\n", k->minimum, unit);
 }
 
-/* Which kinds of probe, signal, rule or step have this key. */
+/* Which kinds of probe, signal, rule or step have this key; of a group within, which kinds of what
+ * it stands in. */
 static void write_kinds(const ConfigKey *k) {
-        const ConfigWords *kinds = config_section_kinds(k->section);
+        const ConfigWords *kinds = config_section_kinds(k->section) ?:
+                                           config_section_kinds(config_section_outer(k->section));
         const char *before = "Only of kind ";
 
         for (unsigned i = 0; k->kinds != 0 && kinds && i < kinds->n; i++)
