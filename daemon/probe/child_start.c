@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -67,12 +68,19 @@ static void set_oom_score(void) {
 }
 
 static const char *set_signals(void) {
-        struct sigaction usual = { .sa_handler = SIG_DFL };
+        /* As the kernel has it: the library would refuse its own two signals, which whoever started
+         * us may have left ignored. */
+        static const struct {
+                void (*handler)(int);
+                unsigned long flags;
+                void (*restorer)(void);
+                uint64_t mask;
+        } usual = { .handler = SIG_DFL };
         sigset_t none;
 
-        /* Some belong to the kernel or the library, which refuse. */
+        /* The kernel refuses two. */
         for (int i = 1; i < NSIG; i++)
-                (void)sigaction(i, &usual, NULL);
+                (void)syscall(SYS_rt_sigaction, i, &usual, NULL, sizeof usual.mask);
         sigemptyset(&none);
         return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? "sigprocmask" : NULL;
 }
