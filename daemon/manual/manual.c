@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "events.h"
+#include "outcome.h"
 
 #define PAGE_MAX (256 * 1024)
 #define MARK ".\\\" @"
@@ -79,6 +80,16 @@ static int write_events(void) {
         return 0;
 }
 
+/* What a sample can be, from the table that judges it. */
+static void write_outcomes(void) {
+        for (size_t i = 0; i < _OUTCOME_MAX; i++) {
+                ProbeOutcome o = (ProbeOutcome)i;
+
+                printf(".It Cm %s\n%s:", outcome_code(o), tri_to_string(outcome_verdict(o)));
+                printf("\n%s.\n", outcome_words(o));
+        }
+}
+
 /* Which sections this page asks for. */
 static void find_sections(bool ret[static _SECTION_MAX]) {
         for (int s = 0; s < _SECTION_MAX; s++) {
@@ -110,6 +121,10 @@ static int replace(const char *word, const char *argument) {
                 return manual_exits();
         if (streq(word, "events"))
                 return write_events();
+        if (streq(word, "outcomes")) {
+                write_outcomes();
+                return 0;
+        }
         if (streq(word, "functions"))
                 return manual_functions(argument);
         if (streq(word, "views"))

@@ -32,7 +32,7 @@ static const struct {
         [OUTCOME_RESOURCES] = { TRI_UNKNOWN, "resources",
                                 "no descriptor, port or memory left for the probe" },
         [OUTCOME_RESOLVER] = { TRI_UNKNOWN, "resolver", "the name could not be resolved" },
-        [OUTCOME_NO_DATA] = { TRI_UNKNOWN, "no_data", "no usable series on the page" },
+        [OUTCOME_NO_DATA] = { TRI_UNKNOWN, "no_data", "no usable data in the answer" },
         [OUTCOME_OVERDUE] = { TRI_UNKNOWN, "overdue",
                               "our own schedule was late or the probe was cancelled" },
         [OUTCOME_LOCAL] = { TRI_UNKNOWN, "local", "our own side of the probe does not work" },
