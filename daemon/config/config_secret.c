@@ -66,9 +66,7 @@ static int read_file(const char *path, char **ret, StrBuf *error) {
         if (fd < 0) {
                 r = refuse(error, path, errno, "cannot be opened (");
                 strbuf_add(error, strerrordesc_np(-r));
-                strbuf_add(error,
-                           "); write the secret there, owner root, group rollbackd, mode 0640, or "
-                           "give the unit a credential of that name");
+                strbuf_add(error, "); write it there, root:rollbackd 0640, or as a credential");
                 return r;
         }
         r = check_file(fd, path, error);

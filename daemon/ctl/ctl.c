@@ -8,7 +8,8 @@ static const char help_head[] =
         "rollbackctl pause users-api --for 2h --reason \"...\"  leave it alone for a while\n\n"
         "Verbs:\n";
 static const char help_tail[] = "\nGeneral options: --config PATH, --conninfo CONNINFO (or "
-                                "$ROLLBACKD_CONNINFO), --socket PATH, --json, --timeout DURATION.\n"
+                                "$ROLLBACKD_CONNINFO), --socket PATH, --json, --timeout DURATION;\n"
+                                "`rollbackctl help VERB` says which of them a verb takes.\n"
                                 "Exit codes:";
 
 static void print_row(FILE *f, const Verb *verb) {

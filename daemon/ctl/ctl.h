@@ -122,7 +122,9 @@ ExitCode command_config(const CommandLine *line, DaemonConfig **ret) _must_check
 /* ctl_print.c */
 /* Prints text from outside, control bytes escaped; NULL as "-". */
 void print_text(const char *text, int width);
-/* The same line by line, each behind `before`, to stdout and to stderr. */
+/* Prints a whole number in full and another one with six digits. */
+void print_number(double value);
+/* Prints text from outside line by line, each behind `before`, to stdout and to stderr. */
 void print_paragraph(const char *before, const char *text);
 void print_failure(const char *before, const char *text);
 /* The same for n bytes, at most so many lines of them, to stdout; lines may end as a protocol's. */

@@ -20,7 +20,8 @@ static const struct {
         const char *help;
 } option_rows[_OPTION_MAX] = {
         [OPTION_CONFIG] = { "config", FORM_PATH,
-                            "the configuration that names socket and database, instead of "
+                            "the configuration that names socket, database, policies and "
+                            "secrets, instead of "
                             "/etc/rollbackd/rollbackd.conf" },
         [OPTION_CONNINFO] = { "conninfo", FORM_TEXT,
                               "the database of the ledger's verbs, as libpq takes it" },

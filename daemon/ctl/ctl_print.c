@@ -1,5 +1,7 @@
 /* Text from outside on its way to a terminal: whole, and with nothing in it that the terminal would
  * obey. */
+#include <math.h>
+
 #include "ctl.h"
 
 /* To be freed; NULL without memory. */
@@ -23,6 +25,11 @@ static void print_escaped(FILE *f, const char *text, size_t n, int width) {
 void print_text(const char *text, int width) {
         text = text ?: "-";
         print_escaped(stdout, text, strlen(text), width);
+}
+
+void print_number(double value) {
+        /* Bytes and counts in full: up to there a double holds every whole number. */
+        printf(fabs(value) < 1e15 && trunc(value) == value ? "%.0f" : "%g", value);
 }
 
 static void print_lines(FILE *f, const char *before, const char *text) {

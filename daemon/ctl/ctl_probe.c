@@ -93,7 +93,8 @@ static void print_values(const ProbeResult *result) {
         for (size_t i = 0; i < result->n_values; i++) {
                 printf("%s", i == 0 ? "  values   " : ", ");
                 print_text(result->values[i].name, 0);
-                printf(" %g", result->values[i].value);
+                printf(" ");
+                print_number(result->values[i].value);
         }
         if (result->n_values > 0)
                 printf("\n");

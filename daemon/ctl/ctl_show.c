@@ -130,7 +130,7 @@ static void print_values(const Json *values) {
         while ((name = json_next(values, &at, &value))) {
                 print_words(", ", name, " ");
                 if (json_is_number(value))
-                        printf("%g", json_number_value(value));
+                        print_number(json_number_value(value));
                 else
                         printf("-");
         }

@@ -69,7 +69,7 @@ def test_an_unreadable_secret_is_a_reason_and_is_tried_again(server, site, mode)
     if mode:
         site.put_secret("correct-horse", mode=mode)
     site.start(site.conninfo(), "ledger")
-    said = site.wait_words(str(path), "chmod o-rwx" if mode else "write the secret there")
+    said = site.wait_words(str(path), "chmod o-rwx" if mode else "write it there")
     assert site.alert_kind() == {"ledger.unusable"} and "horse" not in said
     # Without a reload: the next attempt finds it.
     site.put_secret("correct-horse")

@@ -110,6 +110,15 @@ def test_the_policy_in_force_with_the_daemon_dead(world):
     assert done.returncode in (0, 1) and " are good\n" in done.stdout, done.stderr
 
 
+def test_whole_numbers_are_shown_in_full(tmp_path):
+    path = tmp_path / "numbers.conf"
+    path.write_text('service = "numbers";\nprobes = { p = { kind = "exec"; '
+                    'command = [ "/bin/echo", "OK | bytes=80GB share=0.25" ]; }; };\n')
+    path.chmod(0o644)
+    shown = run_ctl("probe", "numbers", "--policy", path)
+    assert "values   bytes 85899345920, share 0.25\n" in shown.stdout, shown
+
+
 def test_a_target_that_never_answers(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         path = tmp_path / "p.conf"
