@@ -165,6 +165,20 @@ def test_the_examples_of_policies_work(world):
         world.rows("DROP ROLE users_rollback")
 
 
+def test_the_probes_of_the_readme_are_of_every_kind_and_taken(tmp_path):
+    chapter = re.search(r"^## What can be probed\n(.*?)^## ", (ROOT / "README.md").read_text(), re.M | re.S)[1]
+    probes = "\n".join(line for line in chapter.splitlines() if line.startswith("    "))
+    policy = tmp_path / "readme.conf"
+    policy.write_text(f'service = "readme";\nprobes = {{\n{probes}\n}};\n')
+    policy.chmod(0o644)
+    check = [BUILD / "rollbackctl", "check", policy]
+    done = subprocess.run(check, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    policy.write_text('service = "readme";\nprobes = { p = { kind = "none"; }; };\n')
+    kinds = subprocess.run(check, capture_output=True, text=True).stderr.partition("write one of")[2]
+    assert set(re.findall(r'kind = "(\w+)"', probes)) == set(re.findall(r'"(\w+)"', kinds)) != set()
+
+
 def test_the_example_of_a_receiver_works(world):
     world.start()
     world.deploy("v2")
