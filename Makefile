@@ -214,7 +214,7 @@ bench-run: $(PROGRAMS) $(BENCH)
 	$(Q)test/bench/run $(B) engine commit burst probes
 bench-peers: deps-peers ## what checking costs, beside HAProxy, monit and Prometheus in the same run, as JSON lines and a table
 	$(MAKE_AGAIN) M=release bench-peers-run
-bench-peers-run: $(PROGRAMS) $(B)/bench/bench_target
+bench-peers-run: $(PROGRAMS) $(B)/bench/bench_target $(B)/bench/bench_floor
 	$(Q)test/bench/run $(B) cost rate hanging verdict wakeups tls others
 
 compile_commands.json: $(call obj,$(LIB_SRC) $(DAEMON_SRC) daemon/main.c $(CTL_SRC) $(MANUAL_SRC))

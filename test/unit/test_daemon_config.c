@@ -38,8 +38,8 @@ static void single_mistakes_read_as_written_here(_unused_ void **state) {
                 { PROBE("kind = \"http\"; targets = [ \"http://h/\" ]; interval = 1;"),
                   "f:2: probes.p.interval: is a whole number; write a duration in quotes with its "
                   "unit (us, ms, s, m, h, d), such as \"30s\"\n" },
-                { PROBE("kind = \"http\"; targets = [ \"http://h/\" ]; interval = \"10ms\";"),
-                  "f:2: probes.p.interval: \"10ms\" is too small; write at least 50ms\n" },
+                { PROBE("kind = \"http\"; targets = [ \"http://h/\" ]; interval = \"5ms\";"),
+                  "f:2: probes.p.interval: \"5ms\" is too small; write at least 10ms\n" },
                 { PROBE("kind = \"http\"; targets = [ \"http://h/\" ]; rise = -1;"),
                   "f:2: probes.p.rise: -1 is not understood; write a whole number without quotes, "
                   "such as 3\n" },

@@ -132,7 +132,7 @@ static void odd_texts_and_numbers_survive_the_dump(_unused_ void **state) {
          * same length. */
         assert_string_equal(
                 support_refused(text),
-                "f:2: probes.p.interval: \"1500us\" is too small; write at least 50ms\n");
+                "f:2: probes.p.interval: \"1500us\" is too small; write at least 10ms\n");
         memcpy(changed, text, sizeof text);
         interval = strstr(changed, "\"1500us\"");
         memcpy(interval, "\"1500ms\"", strlen("\"1500ms\""));
