@@ -42,6 +42,10 @@ void config_check_promql(ProbeConfig *p, ConfigErrors *e) {
                 config_refuse_probe(e, p, "url",
                                     "has a query or a fragment; write the URL of the store up to "
                                     "/api/v1/query alone");
+        if (strstr(q->url, "/api/v1/query"))
+                config_refuse_probe(e, p, "url",
+                                    "ends with what rollbackd itself puts behind it; write the URL "
+                                    "of the store up to /api/v1/query");
         if (!q->user != !q->password_file)
                 config_refuse_probe(e, p, q->user ? "password_file" : "user",
                                     "is missing; write user and password_file, or neither");

@@ -149,6 +149,8 @@ static void print_targets(const char *probe, const Json *targets) {
                                (long long)json_get_i64(target, "needed", 0));
                 if (json_get(target, "version"))
                         print_words(", version ", json_get_text(target, "version", NULL), "");
+                if (!json_get_text(target, "outcome", NULL))
+                        printf(", not probed yet");
                 if (json_get_text(target, "words", "")[0] != '\0')
                         print_words(", ", json_get_text(target, "words", NULL), "");
                 if (json_get(target, "values"))

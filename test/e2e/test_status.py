@@ -82,3 +82,9 @@ def test_an_unreachable_ledger_is_said_in_its_own_words(world):
     # Each connection says once that it is down, whatever the number of its tries, and in one line.
     log = world.daemon.log()
     assert log.count("the connection for steps is down") == 1 and "\\x09" not in log
+
+
+def test_a_target_that_was_not_probed_yet_says_so(world):
+    """Its first probe lies anywhere within the hour."""
+    world.start(probes={"seldom": {"kind": "exec", "command": ["/bin/true"], "interval": "1h"}})
+    assert "  probe seldom /bin/true: unknown, not probed yet\n" in world.ctl("status", "users-api").stdout

@@ -34,6 +34,10 @@ static void mistakes_read_as_written_here(_unused_ void **state) {
                 { PROMQL("url = \"http://h:9090/?a=b\";"),
                   "f:2: probes.p.url: has a query or a fragment; write the URL of the store up to "
                   "/api/v1/query alone\n" },
+                { PROMQL("url = \"http://h:9090/prometheus/api/v1/query\";"),
+                  "f:2: probes.p.url: ends with what rollbackd itself puts behind it; write the "
+                  "URL "
+                  "of the store up to /api/v1/query\n" },
                 { PROMQL("url = \"http://u:p@h:9090/\";"), "f:2: probes.p.url: " },
         };
 
