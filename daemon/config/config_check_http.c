@@ -114,6 +114,14 @@ static void check_body(const CallCheck *c) {
                             "has a line end or another control character; remove it");
 }
 
+static void check_method(const CallCheck *c) {
+        if (c->step == SIZE_MAX && c->probe->reuse > 0 && c->call->method &&
+            streq(c->call->method, "POST"))
+                call_refuse(c, 0, "connection",
+                            "is kept, and a request over one that ends meanwhile is sent again, "
+                            "which a POST must not be; write \"fresh\"");
+}
+
 static bool is_taken_before(const CallCheck *c, Slice name) {
         for (size_t i = 0; i < c->step; i++) {
                 const HttpCallConfig *step = &c->probe->http.steps[i];
@@ -191,6 +199,7 @@ static void check_step(const CallCheck *c) {
 
 static void check_call(const CallCheck *c) {
         check_headers(c);
+        check_method(c);
         check_body(c);
         config_check_answer(c);
 }

@@ -273,8 +273,9 @@ static void on_ready(PollItem *item, uint32_t events) {
 static int begin(HttpExchange *x, const Address *address) {
         int r = 0;
 
-        /* A policy that was read anew may ask for it no more. */
-        if (x->setup.reuse == 0)
+        /* A policy that was read anew may ask for it no more. And the peer may end what is kept
+         * while a request is on its way, which is sent again then: nobody may order twice. */
+        if (x->setup.reuse == 0 || x->setup.request->once)
                 http_peer_renew(x->setup.peer);
         x->stream = http_peer_take(x->setup.peer, address, x->setup.tls);
         x->used = x->stream;

@@ -103,8 +103,12 @@ static void add_head(StrBuf *b, const TargetConfig *target, const HttpRequestPar
                 strbuf_add(b, CLOSE);
 }
 
+static bool slice_starts_with(Slice s, const char *text) {
+        return s.n >= strlen(text) && memcmp(s.p, text, strlen(text)) == 0;
+}
+
 /* Joins the headers, what is added to them, and the rest. */
-static int join(HttpRequest *ret, Slice headers, const char *more, Slice rest, bool head) {
+static int join(HttpRequest *ret, Slice headers, const char *more, Slice rest) {
         size_t n = strlen(more);
         char *text = malloc(headers.n + n + rest.n);
 
@@ -117,7 +121,8 @@ static int join(HttpRequest *ret, Slice headers, const char *more, Slice rest, b
         *ret = (HttpRequest){ .text = text,
                               .length = headers.n + n + rest.n,
                               .headers_length = headers.n,
-                              .head = head };
+                              .head = slice_starts_with(headers, "HEAD "),
+                              .once = slice_starts_with(headers, "POST ") };
         return 0;
 }
 
@@ -131,15 +136,14 @@ int http_request_build(HttpRequest *ret, const TargetConfig *target,
         add_head(&b, target, parts);
         if (b.overflow)
                 return -E2BIG;
-        return join(ret, (Slice){ .p = b.text, .n = b.length }, "\r\n", parts->body,
-                    parts->method && streq(parts->method, "HEAD"));
+        return join(ret, (Slice){ .p = b.text, .n = b.length }, "\r\n", parts->body);
 }
 
 int http_request_build_last(HttpRequest *ret, const HttpRequest *request) {
         Slice headers = { .p = request->text, .n = request->headers_length };
         Slice rest = { .p = request->text + headers.n, .n = request->length - headers.n };
 
-        return join(ret, headers, CLOSE, rest, request->head);
+        return join(ret, headers, CLOSE, rest);
 }
 
 void http_request_done(HttpRequest *r) {

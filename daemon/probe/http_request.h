@@ -31,6 +31,7 @@ typedef struct HttpRequest {
         size_t length;
         size_t headers_length; /* up to the empty line: where one more header may go */
         bool head;             /* its answer has no body */
+        bool once;             /* a POST: goes over a connection on which it cannot get lost */
 } HttpRequest;
 
 /* Makes a request, to be ended with http_request_done(). Returns 0; -EINVAL for a part that would

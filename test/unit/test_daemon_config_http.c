@@ -45,6 +45,9 @@ static void requests_that_cannot_be_sent_are_refused(_unused_ void **state) {
                   AT "method: is not \"POST\", and only that has a body; write it\n" },
                 { PROBE("method = \"POST\"; body = \"x\"; body_file = \"y\";"),
                   AT "body_file: stands beside body, and both are it; remove one\n" },
+                { PROBE("method = \"POST\"; connection = \"reuse:2\";"),
+                  "f:2: probes.p.connection: is kept, and a request over one that ends meanwhile "
+                  "is sent again, which a POST must not be; write \"fresh\"\n" },
                 { PROBE("content_type = \"a/b\";"),
                   AT "content_type: says what no body is; remove it, or add body\n" },
                 { PROBE("method = \"POST\"; body = \"x\"; content_type = \"a\\n\";"),

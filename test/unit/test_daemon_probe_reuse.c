@@ -191,6 +191,20 @@ static void a_connection_is_used_as_often_as_the_policy_says(void **state _unuse
         assert_versions(&h, versions, ELEMENTSOF(versions));
 }
 
+static void ask_by_post(Harness *h, _unused_ size_t n_results) {
+        h->probe.http.call.method = (char *)"POST";
+        assert_int_equal(prober_put_service(h->prober, 7, &h->config), 0);
+}
+
+/* The second is a POST, which nobody may have to send again. */
+static void a_post_has_a_connection_of_its_own(void **state _unused_) {
+        Harness h;
+
+        probe(&h, PROBE_HTTP, 10, serve_kept, 2, ask_by_post);
+        assert_result(&h.results[0], OUTCOME_OK, "0.0");
+        assert_result(&h.results[1], OUTCOME_OK, "1.0");
+}
+
 static void without_reuse_each_probe_has_its_own(void **state _unused_) {
         static const char *const versions[] = { "0.0.last", "1.0.last" };
         Harness h;
@@ -368,6 +382,7 @@ static void two_processes_behind_one_port_are_both_found(void **state _unused_) 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_connection_is_used_as_often_as_the_policy_says),
+                cmocka_unit_test(a_post_has_a_connection_of_its_own),
                 cmocka_unit_test(without_reuse_each_probe_has_its_own),
                 cmocka_unit_test(it_is_renewed_after_any_failure),
                 cmocka_unit_test(it_is_renewed_when_the_server_says_so),
