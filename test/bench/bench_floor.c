@@ -140,7 +140,7 @@ int main(int argc, char **argv) {
                 peers[i].due = milliseconds() + i * interval / n;
                 r = peer_open(&peers[i], i, (uint16_t)port, epoll);
                 if (r < 0) {
-                        (void)fprintf(stderr, "bench_floor: %s\n", strerror(-r));
+                        (void)fprintf(stderr, "bench_floor: %s\n", strerrordesc_np(-r));
                         return 1;
                 }
         }
