@@ -259,6 +259,21 @@ static void resolve(Item *item) {
         finish(item, &result);
 }
 
+/* Whether the item knows where it goes: it needs no address, has one, or its target says it. */
+static bool is_led(Item *item) {
+        const TargetConfig *target = item->entry.target;
+        Address address;
+
+        if (!item->kind->addressed || item->has_address)
+                return true;
+        if (target->socket)
+                resolve_socket(target->socket, &address);
+        else if (!resolve_numeric(target->host, target->port, &address))
+                return false;
+        set_address(item, &address);
+        return true;
+}
+
 static void start(Item *item) {
         ProbeResult result = {};
 
@@ -267,15 +282,10 @@ static void start(Item *item) {
         if (!item->text) {
                 probe_result_set_errno(&result, ENOMEM);
                 finish(item, &result);
-        } else if (item->kind->addressed && !item->has_address && !item->entry.target->socket)
-                resolve(item);
-        else {
-                if (item->kind->addressed && !item->has_address) {
-                        resolve_socket(item->entry.target->socket, &item->address);
-                        item->has_address = true;
-                }
+        } else if (is_led(item))
                 run(item);
-        }
+        else
+                resolve(item);
 }
 
 static void on_turn(void *userdata, _unused_ usec_t now) {
