@@ -12,11 +12,14 @@ for i in $(seq 0 4); do echo "<$1>request $i failed"; done
 """
 
 
-def target(site, probe, unit):
-    """What the daemon shows of one target."""
+def shown(site, probe):
+    """What the daemon shows of the targets of one probe."""
     words = ["curl", "-sf", "--unix-socket", "/run/rollbackd/rollbackd.sock", "http://localhost/api/v1/services/users-api"]
-    probes = json.loads(site.say(words))["probes"]
-    return next(t for p in probes if p["name"] == probe for t in p["targets"] if t["url"] == unit)
+    return next(p["targets"] for p in json.loads(site.say(words))["probes"] if p["name"] == probe)
+
+
+def target(site, probe, unit):
+    return next(t for t in shown(site, probe) if t["url"] == unit)
 
 
 def add_units(site, **units):
@@ -49,14 +52,14 @@ def test_units(site):
     watch(site, services={"kind": "unit", "units": units})
     living = wait_target(site, "services", "living.service", lambda t: t["outcome"] == "ok", "the unit that runs to be good")
     assert living["state"] == "good" and living["values"]["restarts"] == 0 and living["values"]["active_seconds"] > 0
-    assert target(site, "services", "multi-user.target")["outcome"] == "ok"
+    wait_target(site, "services", "multi-user.target", lambda t: t["outcome"] == "ok", "the target to be good")
     wait_target(site, "services", "failing.service",
                 lambda t: t["outcome"] == "bad_state" and t["words"] == "failed (exit-code)", "the failed unit to be bad")
     # Between two starts it is on its way up for ever.
     wait_target(site, "services", "looping.service",
                 lambda t: t["outcome"] == "bad_state" and "auto-restart, exit-code" in t["words"] and t["values"]["restarts"] >= 2,
                 "the unit that starts again and again to be bad")
-    unborn = target(site, "services", "unborn.service")
+    unborn = wait_target(site, "services", "unborn.service", lambda t: True, "the unit that does not exist")
     assert unborn["outcome"] == "local" and "no such unit" in unborn["words"] and unborn["state"] == "unknown"
     site.run("systemctl stop living")
     wait_target(site, "services", "living.service", lambda t: t["state"] == "bad" and t["words"].startswith("inactive"),

@@ -1,4 +1,4 @@
-"""What is booted: a bare Debian 12, on it what a site has (PostgreSQL, curl, Python), and for each host a layer of its own.
+"""What is booted: a bare Debian 12, on it what a site has (PostgreSQL, curl, Python, plugins of Nagios), and for each host a layer of its own.
 
 The first two are made once and kept below build/container, with apt's downloaded packages. A host's layer is an overlay that is
 mounted only in the mount namespace of its systemd-nspawn, and so is gone with it, however that ends.
@@ -14,11 +14,11 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 STORE = ROOT / "build" / "container"
 ARCHIVES = STORE / "archives"
 BARE = ["systemd", "systemd-sysv", "dbus"]
-SITE = ["postgresql", "curl", "python3-psycopg"]
+SITE = ["postgresql", "curl", "python3-psycopg", "monitoring-plugins-basic"]
 # Package lists are kept small: what is read least is compressed, and nothing is cached twice.
 SMALL = 'Acquire::GzipIndexes "true";\nDir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\n'
 UPDATE = "apt-get -q update -o APT::Sandbox::User=root"
-INSTALL = "apt-get -q -y -o APT::Sandbox::User=root --no-install-recommends install"
+INSTALL = "apt-get -q -y -o APT::Sandbox::User=root install"
 UNREAD = "-o Dpkg::Options::=--path-exclude=/usr/share/doc/* -o Dpkg::Options::=--path-exclude=/usr/share/locale/*"
 NSPAWN = ["systemd-nspawn", "-q", "--register=no", "--keep-unit", f"--bind={ARCHIVES}:/var/cache/apt/archives"]
 # With this machine's network, not booted.
@@ -87,7 +87,7 @@ def make_site(tree):
     policy = tree / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
-    do(*NSPAWN, "-D", tree, *OUTSIDE, "sh", "-euc", f"{UPDATE}; {INSTALL} {UNREAD} {' '.join(SITE)}")
+    do(*NSPAWN, "-D", tree, *OUTSIDE, "sh", "-euc", f"{UPDATE}; {INSTALL} --no-install-recommends {UNREAD} {' '.join(SITE)}")
     policy.unlink()
 
 
@@ -106,7 +106,7 @@ class Layer:
         return ["unshare", "--mount", "sh", "-euc", script, "layer", self.lower, self.path, *NSPAWN, "-D", self.path / "root", *options]
 
     def fetch(self, package):
-        """Puts a package into /root, and downloads what it depends on, so that the host can install it without network."""
+        """Puts a package into /root, and downloads what it depends on or recommends, so that the host can install it without network."""
         wanted = f"{INSTALL} --download-only /root/{package.name}"
         # Package lists that have grown old are fetched again.
         do(*self.nspawn(f"--bind-ro={package}:/package", *OUTSIDE, "sh", "-euc",
