@@ -5,6 +5,7 @@
 #include <linux/close_range.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -20,6 +21,7 @@
 /* The kernel, short of memory, is to end a program and not the daemon, whose own score they would
  * inherit. */
 #define OOM_SCORE "500"
+#define OOM_SCORE_TRIES 50 /* some tenths of a millisecond */
 
 typedef struct Birth {
         const ChildSetup *setup;
@@ -56,10 +58,20 @@ static const char *set_limits(void) {
         return setrlimit(RLIMIT_NOFILE, &descriptors) < 0 ? "setrlimit" : NULL;
 }
 
-/* Where it cannot be set, the kernel chooses as it likes. */
-static void set_oom_score(void) {
-        int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+/* From outside: the child has our memory until execve(), which is closed to everybody but root,
+ * and so are its files in /proc then. That they are its own again can take a moment longer than
+ * our standing still; of a program that may not be read they never are. Where the score cannot be
+ * set, the kernel chooses as it likes. */
+static void set_oom_score(pid_t pid) {
+        char path[64];
+        int fd = -1;
 
+        (void)snprintf(path, sizeof path, "/proc/%d/oom_score_adj", (int)pid);
+        for (unsigned i = 0; fd < 0 && i < OOM_SCORE_TRIES; i++) {
+                if (i > 0)
+                        (void)sched_yield();
+                fd = open(path, O_WRONLY | O_CLOEXEC);
+        }
         if (fd < 0)
                 return;
         if (write(fd, OOM_SCORE, sizeof OOM_SCORE - 1) < 0)
@@ -98,7 +110,6 @@ static const char *become(const Birth *b) {
         failed = set_descriptors(b) ?: set_limits();
         if (failed)
                 return failed;
-        set_oom_score();
         umask(022);
         if (chdir("/") < 0)
                 return "chdir";
@@ -142,6 +153,7 @@ pid_t child_spawn(const ChildSetup *setup, int output, int errors, void *stack, 
                 return -error;
         }
         if (!b.call) {
+                set_oom_score(pid);
                 *ret_pidfd = pidfd;
                 return pid;
         }
