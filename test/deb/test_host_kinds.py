@@ -130,9 +130,12 @@ def test_a_stopped_journald_and_a_missing_right(site):
 
 def test_pressure_of_the_host_and_of_a_unit(site):
     watch(site, load={"kind": "pressure", "disk": "/var/lib"}, home={"kind": "pressure", "disk": "/home"},
-          gone={"kind": "pressure", "cgroup": "system.slice/unborn.service"})
+          gone={"kind": "pressure", "cgroup": "system.slice/unborn.service"},
+          unit={"kind": "pressure", "cgroup": "system.slice/application.service"})
     host = wait_target(site, "load", "host", lambda t: "cpu_percent" in t.get("values", {}), "the load of the host")
     assert host["outcome"] == "ok" and 0 < host["values"]["disk_percent"] <= 100 and host["values"]["memory_percent"] > 0
     assert "memory_full_avg10" in host["values"]
+    unit = wait_target(site, "unit", "system.slice/application.service", lambda t: "cpu_percent" in t.get("values", {}), "a unit's load")
+    assert unit["outcome"] == "ok" and {"cpu_some_avg10", "memory_full_avg10", "io_full_avg10"} <= set(unit["values"])
     assert "ProtectHome" in wait_target(site, "home", "host", lambda t: True, "a disk that is hidden")["words"]
     assert target(site, "gone", "system.slice/unborn.service")["outcome"] == "local"
