@@ -95,6 +95,13 @@ static Slice said(const ChildEnd *end) {
         return line.n > 0 ? line : perfdata_words(end->errors.text, end->errors.n);
 }
 
+/* A plugin says in a line what it found. Without one, 1 and 2 are also what interpreters and shells
+ * end with when a program is wrong: an exception, an option that it does not know. */
+static bool is_silent(const ChildEnd *end) {
+        return (end->code == CODE_WARNING || end->code == CODE_CRITICAL) &&
+               perfdata_words(end->output.text, end->output.n).n == 0;
+}
+
 static void add_how(const ChildEnd *end, StrBuf *b) {
         if (end->signal > 0) {
                 const char *name = sigabbrev_np(end->signal);
@@ -110,10 +117,13 @@ static void add_how(const ChildEnd *end, StrBuf *b) {
         else {
                 strbuf_add(b, "exit code ");
                 strbuf_add_u64(b, (uint64_t)end->code);
+                strbuf_add(b, is_silent(end) ? " without a line of output" : "");
         }
 }
 
 static ProbeOutcome outcome_of(const ChildEnd *end, const ProbeConfig *config) {
+        if (is_silent(end))
+                return OUTCOME_LOCAL;
         switch (end->code) {
         case CODE_OK:
                 return OUTCOME_OK;

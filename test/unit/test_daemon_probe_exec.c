@@ -30,9 +30,9 @@ static void exit_codes_are_verdicts(void **state _unused_) {
                 { "echo 'DISK OK - fine | a=1'", OUTCOME_OK, "DISK OK - fine" },
                 { "exit 0", OUTCOME_OK, "" },
                 { "echo 'DISK WARNING - full'; exit 1", OUTCOME_OK, "DISK WARNING - full" },
-                { "exit 1", OUTCOME_OK, "exit code 1" },
+                { "exit 1", OUTCOME_LOCAL, "exit code 1 without a line of output" },
                 { "echo 'DISK CRITICAL'; exit 2", OUTCOME_ERROR, "DISK CRITICAL" },
-                { "exit 2", OUTCOME_ERROR, "exit code 2" },
+                { "exit 2", OUTCOME_LOCAL, "exit code 2 without a line of output" },
                 { "echo 'no idea'; exit 3", OUTCOME_NO_DATA, "no idea" },
                 { "exit 3", OUTCOME_NO_DATA, "exit code 3" },
                 { "echo 'usage: ...'; exit 4", OUTCOME_LOCAL, "exit code 4: usage: ..." },
@@ -43,7 +43,8 @@ static void exit_codes_are_verdicts(void **state _unused_) {
                 { "kill -SEGV $$", OUTCOME_LOCAL, "the program was ended by signal SIGSEGV" },
                 { "echo half; kill -KILL $$", OUTCOME_LOCAL,
                   "the program was ended by signal SIGKILL: half" },
-                { "echo why >&2; exit 2", OUTCOME_ERROR, "why" },
+                { "echo why >&2; exit 2", OUTCOME_LOCAL,
+                  "exit code 2 without a line of output: why" },
                 { "echo why >&2; echo what; exit 2", OUTCOME_ERROR, "what" },
                 { "printf 'a\\033[31mb\\377'; exit 2", OUTCOME_ERROR, "a\\x1b[31mb\\xff" },
         };
@@ -390,7 +391,7 @@ static void an_ignored_sigchld_costs_no_exit_code(void **state _unused_) {
         Harness h;
 
         (void)signal(SIGCHLD, SIG_IGN);
-        assert_int_equal(run_script(&h, "exit 2")->outcome, OUTCOME_ERROR);
+        assert_int_equal(run_script(&h, "echo CRITICAL; exit 2")->outcome, OUTCOME_ERROR);
         (void)signal(SIGCHLD, SIG_DFL);
         done(&h);
 }
