@@ -1,18 +1,7 @@
 #include <errno.h>
 
 #include "cookie.h"
-
-static bool is_blank(char c) {
-        return c == ' ' || c == '\t';
-}
-
-static Slice trim(Slice s) {
-        while (s.n > 0 && is_blank(s.p[0]))
-                s = (Slice){ .p = s.p + 1, .n = s.n - 1 };
-        while (s.n > 0 && is_blank(s.p[s.n - 1]))
-                s.n--;
-        return s;
-}
+#include "http_response.h"
 
 /* Takes what stands before the first `sign`, or all of it, off *rest. */
 static Slice take_until(Slice *rest, char sign) {
@@ -22,7 +11,7 @@ static Slice take_until(Slice *rest, char sign) {
 
         if (used > 0)
                 *rest = (Slice){ .p = rest->p + used, .n = rest->n - used };
-        return trim(taken);
+        return http_trim(taken);
 }
 
 static bool is_secure(Slice attribute) {
@@ -49,7 +38,7 @@ int cookie_parse(Slice header, Cookie *ret) {
         if (name.n == 0)
                 return -EINVAL;
         cookie.name = name;
-        cookie.value = trim(pair);
+        cookie.value = http_trim(pair);
         while (rest.n > 0)
                 cookie.secure |= is_secure(take_until(&rest, ';'));
         *ret = cookie;

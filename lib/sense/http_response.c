@@ -56,7 +56,7 @@ static bool is_blank(char c) {
         return c == ' ' || c == '\t';
 }
 
-static Slice trim(Slice s) {
+Slice http_trim(Slice s) {
         while (s.n > 0 && is_blank(s.p[0]))
                 s = (Slice){ .p = s.p + 1, .n = s.n - 1 };
         while (s.n > 0 && is_blank(s.p[s.n - 1]))
@@ -70,7 +70,7 @@ static bool has_word(Slice value, const char *word) {
                 const char *comma = memchr(value.p, ',', value.n);
                 size_t n = comma ? (size_t)(comma - value.p) : value.n;
 
-                if (slice_is(trim((Slice){ .p = value.p, .n = n }), word))
+                if (slice_is(http_trim((Slice){ .p = value.p, .n = n }), word))
                         return true;
                 n += comma != NULL;
                 value = (Slice){ .p = value.p + n, .n = value.n - n };
@@ -178,7 +178,7 @@ static int take_header(HttpResponse *r, Slice line, HttpPiece *ret) {
         if (r->state == STATE_TRAILER || r->status < 200)
                 return 0;
         name = (Slice){ .p = line.p, .n = (size_t)(colon - line.p) };
-        value = trim((Slice){ .p = colon + 1, .n = line.n - name.n - 1 });
+        value = http_trim((Slice){ .p = colon + 1, .n = line.n - name.n - 1 });
         length = slice_is(name, "content-length");
         coding = slice_is(name, "transfer-encoding");
         connection = slice_is(name, "connection");
@@ -239,7 +239,7 @@ static int take_chunk_size(HttpResponse *r, Slice line) {
         }
         if (i == 0)
                 return fail(r, "malformed chunk size");
-        line = trim((Slice){ .p = line.p + i, .n = line.n - i });
+        line = http_trim((Slice){ .p = line.p + i, .n = line.n - i });
         if (line.n > 0 && line.p[0] != ';')
                 return fail(r, "malformed chunk size");
         r->remaining = size;

@@ -63,3 +63,5 @@ ssize_t http_response_feed(HttpResponse *r, const char *data, size_t n, HttpPiec
 /* The peer closed. Returns 0 when that ends the message properly, -EBADMSG with r->error when it
  * is cut short. */
 int http_response_close(HttpResponse *r) _must_check_;
+/* Without blanks and tabs at both ends. */
+Slice http_trim(Slice s);
