@@ -25,22 +25,10 @@ static void finish(HttpExchange *x, ProbeOutcome outcome, const char *words) {
         x->setup.on_done(x->setup.userdata, outcome, words);
 }
 
-/* What a send or a receive says, in the words of who failed. */
-static void explain(const HttpExchange *x, int error, ProbeResult *result) {
-        const char *words;
-
-        if (error == -EPROTO && x->stream && x->stream->tls) {
-                ProbeOutcome outcome = tls_stream_fault(x->stream->tls, &words);
-
-                probe_result_set(result, outcome, words);
-        } else
-                probe_result_set_errno(result, error);
-}
-
 static void finish_errno(HttpExchange *x, int error) {
         ProbeResult result = {};
 
-        explain(x, error, &result);
+        stream_explain(x->stream, error, &result);
         finish(x, result.outcome, result.words);
 }
 
@@ -321,7 +309,7 @@ int http_exchange_start(HttpExchange *x, const HttpExchangeSetup *setup, ProbeRe
         }
         r = begin(x, setup->address);
         if (r < 0) {
-                explain(x, r, reterr);
+                stream_explain(x->stream, r, reterr);
                 note_certificate(x);
                 http_exchange_add_values(x, reterr);
                 http_exchange_done(x);

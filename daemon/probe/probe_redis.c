@@ -104,19 +104,8 @@ static void finish_with(RedisRun *run, ProbeOutcome outcome, const char *words) 
         finish(run);
 }
 
-static void explain(const RedisRun *run, int error, ProbeResult *result) {
-        const char *words;
-
-        if (error == -EPROTO && run->stream && run->stream->tls) {
-                ProbeOutcome outcome = tls_stream_fault(run->stream->tls, &words);
-
-                probe_result_set(result, outcome, words);
-        } else
-                probe_result_set_errno(result, error);
-}
-
 static void finish_errno(RedisRun *run, int error) {
-        explain(run, error, &run->result);
+        stream_explain(run->stream, error, &run->result);
         finish(run);
 }
 
@@ -330,7 +319,7 @@ static int redis_start(const ProbeStart *start, ProbeResult *ret, void **ret_run
                 return 0;
         r = connect_run(run, start, tls, name);
         if (r < 0) {
-                explain(run, r, ret);
+                stream_explain(run->stream, r, ret);
                 return 0;
         }
         *ret_run = TAKE_PTR(run);

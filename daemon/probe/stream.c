@@ -116,3 +116,14 @@ bool stream_leads_to(const Stream *s, const Address *address, const TlsContext *
         return s->context == tls && s->address.length == address->length &&
                memcmp(&s->address.u, &address->u, address->length) == 0;
 }
+
+void stream_explain(const Stream *s, int error, ProbeResult *result) {
+        const char *words;
+
+        if (error == -EPROTO && s && s->tls) {
+                ProbeOutcome outcome = tls_stream_fault(s->tls, &words);
+
+                probe_result_set(result, outcome, words);
+        } else
+                probe_result_set_errno(result, error);
+}

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "connection.h"
-#include "poller.h"
+#include "probe_kind.h"
 #include "tls.h"
 
 typedef struct Stream {
@@ -66,3 +66,6 @@ int stream_tell_again(Stream *s) _must_check_;
 const char *stream_waiting_for(const Stream *s);
 /* Whether it leads to that address, with that TLS. */
 bool stream_leads_to(const Stream *s, const Address *address, const TlsContext *tls);
+/* Fills a result from a negative errno of the calls above: TLS has words of its own. `s` may be
+ * NULL: the connection could not be begun. */
+void stream_explain(const Stream *s, int error, ProbeResult *result);
